@@ -1,0 +1,17 @@
+"""The ground that all packages stand on: errors with a mend, and files that land whole.
+
+Standard library only. `edgepose`, `export` and `android_harness` import it; it imports none of them.
+"""
+
+from edgeio.errors import UnknownName, UserError, lookup
+from edgeio.files import read_json, replacing, sha256_file, write_json
+
+__all__ = [
+    "UnknownName",
+    "UserError",
+    "lookup",
+    "read_json",
+    "replacing",
+    "sha256_file",
+    "write_json",
+]

@@ -1,0 +1,70 @@
+"""What a data set is made of: one PoseRecord an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edgepose.keypoints import KeypointSet
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class PoseRecord:
+    """One image of one person, with its annotation.
+
+    Attributes:
+        id: unique within the data set and stable between machines (a relative path as a rule).
+        image: path of the image file.
+        keypoints_px: (K, 2) float64, x, y in pixels of the image, where pixel i covers [i, i + 1).
+            NaN where not annotated.
+        video: what the frame belongs to; splits and bootstrap intervals keep a video together.
+            An image that belongs to none is its own video.
+        split: "train", "val" or "test".
+        head_length_px: the set's own head length where its protocol brings one (MPII), else None.
+        columns: anything else that the data set says of the image (setup, site, ...), as text.
+    """
+
+    id: str
+    image: Path
+    keypoints_px: np.ndarray
+    video: str
+    split: str
+    head_length_px: float | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that the reader did not take, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Records of one keypoint set, in a fixed order, with what was left out.
+
+    Attributes:
+        name: `FORMAT:PATH` as the user would type it.
+        format: key of the reader.
+        keypoints: the keypoint set of every record.
+        records: in the data set's own order.
+        left_out: listed, never dropped in silence.
+    """
+
+    name: str
+    format: str
+    root: Path
+    keypoints: KeypointSet
+    records: tuple[PoseRecord, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def split(self, split: str) -> tuple[PoseRecord, ...]:
+        """The records of one split, or of all where `split` is "all"."""
+        return tuple(r for r in self.records if split in (r.split, "all"))
