@@ -1,15 +1,15 @@
 """Every error that edgepose raises on purpose.
 
-    edgeio.UserError                 one line: what was found; what to do. Exit code 1
-    ├── edgeio.UnknownName           a name in none of our tables. Exit code 2
-    ├── export.errors.ExportError    the converter, a recipe or a .tflite file
-    └── EdgeposeError
-        ├── UsageError               arguments that do not go together. Exit code 2
-        ├── BadImage                 a file that is not a usable image
-        ├── BadDataset               a data set that cannot be read as its format
-        ├── BadCheckpoint            weights that are missing, misshapen or of another network
-        ├── BadModel                 a .tflite or its sidecar that cannot be scored
-        └── BadResults               a results file that cannot be read or compared
+edgeio.UserError                 one line: what was found; what to do. Exit code 1
+├── edgeio.UnknownName           a name in none of our tables. Exit code 2
+├── export.errors.ExportError    the converter, a recipe or a .tflite file
+└── EdgeposeError
+    ├── UsageError               arguments that do not go together. Exit code 2
+    ├── BadImage                 a file that is not a usable image
+    ├── BadDataset               a data set that cannot be read as its format
+    ├── BadCheckpoint            weights that are missing, misshapen or of another network
+    ├── BadModel                 a .tflite or its sidecar that cannot be scored
+    └── BadResults               a results file that cannot be read or compared
 """
 
 from __future__ import annotations
