@@ -1,0 +1,62 @@
+"""How a network's numbers are stored and computed: the table of recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeio import lookup
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What an export of a recipe may differ from its float model on real inputs.
+
+    Attributes:
+        max_abs: largest absolute difference of any output value, or None where only the SNR is judged.
+        snr_db: lowest signal-to-noise ratio, 10 log10(sum y^2 / sum (y - y')^2).
+    """
+
+    max_abs: float | None
+    snr_db: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to store and compute a network.
+
+    Attributes:
+        key: its one name, as in `--recipe int8`.
+        weights, activations: their types in the file.
+        calibrated: whether sample inputs set the ranges of the activations.
+        tolerance: of a healthy export; below it `validate` gives a bad verdict.
+        description: for reports.
+    """
+
+    key: str
+    weights: str
+    activations: str
+    calibrated: bool
+    tolerance: Tolerance
+    description: str
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether every activation is an integer."""
+        return self.activations != "float32"
+
+
+RECIPES = {
+    r.key: r
+    for r in (
+        Recipe("fp32", "float32", "float32", False, Tolerance(1e-4, 80), "float weights and activations"),
+        Recipe("fp16", "float16", "float32", False, Tolerance(1e-2, 45), "weights stored as float16"),
+        Recipe("dynamic", "int8", "float32", False, Tolerance(None, 15), "int8 weights, float activations"),
+        Recipe("int8", "int8", "int8", True, Tolerance(None, 15), "full integer, int8 input and output"),
+        Recipe("int16x8", "int8", "int16", True, Tolerance(None, 20), "int8 weights, int16 activations"),
+    )
+}
+
+
+def recipe(key: str) -> Recipe:
+    """The recipe called `key`; raises UnknownName."""
+    return lookup(RECIPES, "recipe", key)
