@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from export.errors import ExportError
-from export.recipe import Recipe
+from export.recipe import Tolerance
 from export.runtime import Session
 
 
@@ -22,7 +22,7 @@ class Validation:
         snr_db: 10 log10(sum y^2 / sum (y - y')^2); capped at 200.
         peak_shift_px: mean and largest distance that a map's highest cell moves, in input pixels; None
             where the output has no map.
-        healthy: whether it keeps the recipe's tolerance.
+        healthy: whether it keeps the tolerance.
     """
 
     samples: int
@@ -40,7 +40,7 @@ def validate(
     reference: Callable[[np.ndarray], np.ndarray],
     session: Session,
     inputs: Iterable[np.ndarray],
-    recipe: Recipe,
+    tolerance: Tolerance,
     output: int = 0,
 ) -> Validation:
     """Compare one output of an exported model with its reference.
@@ -48,6 +48,7 @@ def validate(
     Args:
         reference: the float model: (1, H, W, C) -> (1, ...) float32.
         inputs: arrays (1, H, W, C) float32, normalised.
+        tolerance: what the recipe may cost.
         output: index of the exported model's output.
 
     Raises:
@@ -66,7 +67,6 @@ def validate(
     difference = np.abs(wanted.astype(np.float64) - found)
     power, noise = np.square(wanted, dtype=np.float64).sum(), np.square(difference).sum()
     snr = min(200.0, 10 * np.log10(max(power, 1e-30) / max(noise, 1e-30)))
-    tolerance = recipe.tolerance
     within = tolerance.max_abs is None or difference.max() <= tolerance.max_abs
     stride = session.inputs[0].shape[1] / wanted.shape[1] if wanted.ndim == 4 else None
     return Validation(

@@ -56,7 +56,9 @@ def exported(model, samples, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("key", RECIPES)
 def test_every_recipe_keeps_its_tolerance(key, exported, model, samples):
-    report = validate(lambda x: np.asarray(model(x)), Session(exported[key].path), samples[:5], RECIPES[key])
+    report = validate(
+        lambda x: np.asarray(model(x)), Session(exported[key].path), samples[:5], RECIPES[key].tolerance
+    )
     assert report.healthy, report
     assert report.samples == 5 and report.mean_abs <= report.max_abs
 
@@ -76,12 +78,15 @@ def test_recipes_store_what_they_say(exported):
 @pytest.mark.slow
 def test_a_bad_export_is_not_healthy(exported, model, samples):
     report = validate(
-        lambda x: np.asarray(model(x)) + 0.01, Session(exported["fp32"].path), samples[:1], recipe("fp32")
+        lambda x: np.asarray(model(x)) + 0.01,
+        Session(exported["fp32"].path),
+        samples[:1],
+        recipe("fp32").tolerance,
     )
     assert not report.healthy and report.max_abs == pytest.approx(0.01, rel=0.01)
     assert report.peak_shift_px == (0.0, 0.0)
     with pytest.raises(ExportError, match="no input"):
-        validate(lambda x: x, Session(exported["fp32"].path), [], recipe("fp32"))
+        validate(lambda x: x, Session(exported["fp32"].path), [], recipe("fp32").tolerance)
 
 
 @pytest.mark.slow
