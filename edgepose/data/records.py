@@ -68,3 +68,12 @@ class Dataset:
     def split(self, split: str) -> tuple[PoseRecord, ...]:
         """The records of one split, or of all where `split` is "all"."""
         return tuple(r for r in self.records if split in (r.split, "all"))
+
+    def left_out_of(self, split: str) -> tuple[LeftOut, ...]:
+        """What may belong to a split among what was left out.
+
+        Readers whose splits are folders begin the names with them; others cannot tell, and what they
+        left out is listed for every split.
+        """
+        others = tuple(f"{other}/" for other in SPLITS if split not in (other, "all"))
+        return tuple(entry for entry in self.left_out if not entry.name.startswith(others))

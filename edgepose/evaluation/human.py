@@ -1,0 +1,97 @@
+"""How far human raters spread around each keypoint: the yardstick of human-level performance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepose.keypoints import IN_MOTION_19
+
+
+@dataclass(frozen=True)
+class HumanSpread:
+    """Inter-rater spread of K keypoints, in head lengths.
+
+    Attributes:
+        names: K keypoint names.
+        h: K mean distances of a rater's point from the raters' mean point (H_b).
+        h95: K 95th percentiles of the same distances (H_b^0.95).
+        source: where the numbers come from, as a report prints it.
+    """
+
+    names: tuple[str, ...]
+    h: tuple[float, ...]
+    h95: tuple[float, ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.names) == len(self.h) == len(self.h95):
+            raise ValueError(f"one h and h95 a name: got {len(self.names)}, {len(self.h)}, {len(self.h95)}")
+        if not np.isfinite([self.h, self.h95]).all():
+            raise ValueError("h and h95 must be finite: leave out a keypoint that nobody measured")
+
+    @property
+    def h_all(self) -> float:
+        """H of all body parts: the mean over keypoints. Source: fits Table 2's last row, 0.0534."""
+        return float(np.mean(self.h))
+
+    @property
+    def h95_all(self) -> float:
+        """H^0.95 of all body parts: the mean over keypoints. Source: fits Table 2's last row, 0.1161."""
+        return float(np.mean(self.h95))
+
+    def h_for(self, names: Sequence[str]) -> np.ndarray:
+        """(K,) h of `names`, in their order; NaN where this table does not have the name."""
+        return self._column(self.h, names)
+
+    def h95_for(self, names: Sequence[str]) -> np.ndarray:
+        """(K,) h95 of `names`, in their order; NaN where this table does not have the name."""
+        return self._column(self.h95, names)
+
+    def _column(self, column: tuple[float, ...], names: Sequence[str]) -> np.ndarray:
+        values = dict(zip(self.names, column, strict=True))
+        return np.array([values.get(name, np.nan) for name in names], dtype=np.float64)
+
+
+def human_for(names: Sequence[str]) -> HumanSpread | None:
+    """The published spread of those `names` that In-Motion 19 defines, in their order; None if none.
+
+    Names are matched exactly: the spread was measured under In-Motion's definitions, and a hip is no pelvis.
+    """
+    shared = tuple(name for name in names if name in IN_MOTION_HUMAN.names)
+    if not shared:
+        return None
+    h, h95 = IN_MOTION_HUMAN.h_for(shared), IN_MOTION_HUMAN.h95_for(shared)
+    return HumanSpread(shared, tuple(h.tolist()), tuple(h95.tolist()), IN_MOTION_HUMAN.source)
+
+
+_TABLE_2 = {
+    "head_top": (0.0554, 0.1158),
+    "nose": (0.0301, 0.0574),
+    "right_ear": (0.0603, 0.1906),
+    "left_ear": (0.0502, 0.1364),
+    "upper_neck": (0.0527, 0.1212),
+    "right_shoulder": (0.0531, 0.1106),
+    "right_elbow": (0.0429, 0.0956),
+    "right_wrist": (0.0386, 0.0851),
+    "upper_chest": (0.0643, 0.1200),
+    "left_shoulder": (0.0576, 0.1204),
+    "left_elbow": (0.0418, 0.0959),
+    "left_wrist": (0.0388, 0.0901),
+    "mid_pelvis": (0.0781, 0.1587),
+    "right_pelvis": (0.0812, 0.1553),
+    "right_knee": (0.0549, 0.1119),
+    "right_ankle": (0.0417, 0.0902),
+    "left_pelvis": (0.0828, 0.1603),
+    "left_knee": (0.0489, 0.1049),
+    "left_ankle": (0.0408, 0.0861),
+}
+
+IN_MOTION_HUMAN = HumanSpread(
+    names=IN_MOTION_19.names,
+    h=tuple(_TABLE_2[name][0] for name in IN_MOTION_19.names),
+    h95=tuple(_TABLE_2[name][1] for name in IN_MOTION_19.names),
+    source="Groos et al. 2021, Table 2 (In-Motion Poses, 19 keypoints)",
+)

@@ -1,0 +1,156 @@
+"""Predictions of one model on many images, kept part by part so that an interrupted run resumes."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeio import UserError, read_json, replacing, sha256_file, write_json
+from edgepose.data.inputs import Framing, Input, prepare
+from edgepose.data.records import PoseRecord
+from edgepose.errors import BadImage, BadModel
+from edgepose.evaluation.runners import PoseDecoder, Runner
+
+PART = 64  # images a part: what a kill can cost
+Progress = Callable[[int, int], None]  # images done, images in all
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Keypoints of N images in pixels of the original images.
+
+    Attributes:
+        keypoints_px: (N, K, 2) float64; NaN where the image was left out.
+        confidence: (N, K) float32.
+        reasons: N texts, empty where the image was predicted, else why not.
+    """
+
+    keypoints_px: np.ndarray
+    confidence: np.ndarray
+    reasons: tuple[str, ...]
+
+
+def predict(
+    runner: Runner,
+    decoder: PoseDecoder,
+    records: Sequence[PoseRecord],
+    framing: Framing,
+    workers: int = 2,
+    strict: bool = False,
+) -> Predicted:
+    """Predict records one by one, as a phone would.
+
+    Raises:
+        BadImage: with `strict`, the first unusable image.
+        BadModel: the model's output holds NaN or infinities.
+    """
+    k = len(runner.spec.keypoints)
+    points, confidence = np.full((len(records), k, 2), np.nan), np.zeros((len(records), k), np.float32)
+    reasons = [""] * len(records)
+    for i, item in enumerate(prepare(records, runner.spec.input_size, framing, workers)):
+        if not isinstance(item, Input):
+            if strict:
+                raise item[1]
+            reasons[i] = _without_path(item[1], item[0])
+            continue
+        output = runner.run(runner.spec.normalisation.apply(item.canvas[None]))
+        if not np.isfinite(output).all():
+            raise BadModel(
+                f"{runner.spec.path} gives NaN or infinity on {item.record.image}",
+                "do not use this model: train or export it again",
+            )
+        found, certainty = decoder(output)
+        points[i], confidence[i] = item.placed.to_image.apply(found[0]), certainty[0]
+    return Predicted(points, confidence, tuple(reasons))
+
+
+def predict_in_parts(
+    predict_part: Callable[[Sequence[PoseRecord]], Predicted],
+    records: Sequence[PoseRecord],
+    folder: Path,
+    job: dict[str, Any],
+    progress: Progress,
+) -> Predicted:
+    """Run `predict_part` on one part after another, skipping those that an earlier run left.
+
+    Args:
+        folder: holds the parts until the caller is done with them (`discard_parts`).
+        job: everything that the predictions depend on; parts of another job are thrown away.
+    """
+    _claim(folder, job)
+    parts = []
+    for start in range(0, len(records), PART):
+        path = folder / f"part-{start:07d}.npz"
+        part = _load_part(path)
+        if part is None:
+            part = predict_part(records[start : start + PART])
+            with replacing(path) as temporary:
+                np.savez(
+                    temporary,
+                    keypoints_px=part.keypoints_px,
+                    confidence=part.confidence,
+                    reasons=np.array(part.reasons),
+                )
+        parts.append(part)
+        progress(min(start + PART, len(records)), len(records))
+    return Predicted(
+        np.concatenate([p.keypoints_px for p in parts]),
+        np.concatenate([p.confidence for p in parts]),
+        tuple(reason for p in parts for reason in p.reasons),
+    )
+
+
+def discard_parts(folder: Path) -> None:
+    """Remove the parts of a finished run."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def data_sha256(records: Sequence[PoseRecord], workers: int = 2) -> str:
+    """Hash over ids, videos, annotations and the images' bytes; an unreadable image counts as absent."""
+
+    def one(record: PoseRecord) -> bytes:
+        digest = hashlib.sha256(f"{record.id}\0{record.video}\0{record.head_length_px}\0".encode())
+        digest.update(np.ascontiguousarray(record.keypoints_px, np.float64).tobytes())
+        try:
+            digest.update(sha256_file(record.image).encode())
+        except OSError:
+            digest.update(b"absent")
+        return digest.digest()
+
+    with ThreadPoolExecutor(workers) as pool:
+        return hashlib.sha256(b"".join(pool.map(one, records))).hexdigest()
+
+
+def _claim(folder: Path, job: dict[str, Any]) -> None:
+    """Make `folder` this job's; what another job left is removed."""
+    stamp = folder / "job.json"
+    try:
+        if read_json(stamp, "") == job:
+            return
+    except UserError:
+        pass
+    discard_parts(folder)
+    write_json(stamp, job)
+
+
+def _load_part(path: Path) -> Predicted | None:
+    """A part from an earlier run, or None where there is none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            reasons = tuple(str(reason) for reason in archive["reasons"])
+            return Predicted(archive["keypoints_px"], archive["confidence"], reasons)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _without_path(error: BadImage, record: PoseRecord) -> str:
+    """The reason without the machine's path: results travel."""
+    return error.what.replace(str(record.image), record.image.name)

@@ -1,0 +1,127 @@
+"""What a model costs on this machine: latency, memory, and the host's share around it.
+
+Measured in a fresh process, so that neither the scorer's threads nor its memory show.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgepose.errors import BadModel
+
+RUNS, WARM_UP = 30, 5
+_FRAME = (480, 640)  # what the letterbox is timed on: a phone video's frame, small
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Times in ms of one frame at batch 1; memory in bytes.
+
+    Attributes:
+        latency_median, latency_p90: one inference, normalised input to raw output.
+        letterbox_median: a 640 x 480 frame to the normalised input.
+        decode_median: the raw output to keypoints.
+        peak_memory: growth of the process's peak from before the model is opened to after its runs.
+    """
+
+    latency_median: float
+    latency_p90: float
+    letterbox_median: float
+    decode_median: float
+    peak_memory: int
+    runs: int
+    warm_up: int
+    threads: int
+    processor: str
+
+
+def measure(model: Path, decode: str, threads: int = 1, runs: int = RUNS, warm_up: int = WARM_UP) -> Cost:
+    """Measure in a child process.
+
+    Raises:
+        BadModel: the child failed; carries its last line.
+    """
+    command = [sys.executable, "-m", "edgepose.evaluation.speed", str(model), decode, str(threads), str(runs)]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(threads),
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+    }
+    child = subprocess.run(
+        [*command, str(warm_up)], capture_output=True, text=True, env=environment, check=False
+    )
+    if child.returncode:
+        last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+        raise BadModel(f"{model} could not be timed ({last})", "score it with --no-speed to leave timing out")
+    return Cost(**json.loads(child.stdout.splitlines()[-1]))
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def quantiles_ms(call: Callable[[], object], runs: int, warm_up: int) -> tuple[float, float]:
+    """Median and 90th percentile of `runs` calls after `warm_up` calls, in ms."""
+    times = []
+    for turn in range(warm_up + runs):
+        start = time.perf_counter()
+        call()
+        if turn >= warm_up:
+            times.append(1000 * (time.perf_counter() - start))
+    return float(np.median(times)), float(np.quantile(times, 0.9))
+
+
+def _measure_here(model: Path, decode: str, threads: int, runs: int, warm_up: int) -> Cost:
+    from edgepose.evaluation.runners import PoseDecoder, open_runner
+    from edgepose.geometry import letterbox
+
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (*_FRAME, 3), np.uint8)
+    before = _peak_memory()
+    runner = open_runner(model, threads)
+    decoder = PoseDecoder(runner.spec, decode)
+    placed = letterbox(_FRAME, runner.spec.input_size)
+
+    def prepare() -> np.ndarray:
+        return runner.spec.normalisation.apply(placed.draw(frame)[None])
+
+    inputs = prepare()
+    output = runner.run(inputs)
+    latency = quantiles_ms(lambda: runner.run(inputs), runs, warm_up)
+    return Cost(
+        latency_median=latency[0],
+        latency_p90=latency[1],
+        letterbox_median=quantiles_ms(prepare, runs, warm_up)[0],
+        decode_median=quantiles_ms(lambda: decoder(output), runs, warm_up)[0],
+        peak_memory=_peak_memory() - before,
+        runs=runs,
+        warm_up=warm_up,
+        threads=threads,
+        processor=processor(),
+    )
+
+
+def _peak_memory() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_measure_here(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])))))

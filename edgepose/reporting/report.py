@@ -1,0 +1,113 @@
+"""The report's files: compare.json, report.md, report.html and figures/*.png, all from one `Comparison`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from edgeio import lookup, replacing, write_json
+from edgepose.reporting.cells import conditions
+from edgepose.reporting.compare import Comparison, Entry
+from edgepose.reporting.document import Picture, render_html, render_markdown
+from edgepose.reporting.figures import LATENCY, SIZE, draw_curves, draw_keypoint_errors, draw_tradeoff
+from edgepose.reporting.frames import OVERLAYS, draw_worst
+from edgepose.reporting.records import to_plain
+from edgepose.reporting.results import Results
+from edgepose.reporting.sections import build_document
+from edgepose.reporting.style import figure_style, save_figure
+
+_OURS = ("accuracy-*.png", "pckh-curves.png", "keypoint-errors.png", "worst-*.png")
+
+
+def check_overlays(overlays: str) -> None:
+    """Raises UnknownName."""
+    lookup(dict.fromkeys(OVERLAYS), "overlay", overlays)
+
+
+def write_report(comparison: Comparison, entries: Sequence[Entry], out: Path) -> Path:
+    """Write the report into the folder `out`; each file lands whole.
+
+    The same results give the same bytes. Figures of an earlier report in `out` that this one does not
+    have are removed, so that no image of a person stays behind unseen.
+
+    Args:
+        comparison: as `compare` gives it.
+        entries: the rows it was made from; read for the worst frames.
+
+    Returns:
+        The path of report.md.
+    """
+    with figure_style():
+        figures = dict(_figures(comparison, entries))
+        _write_figures({picture.name: figure for picture, figure in figures.items()}, out / "figures")
+    document = build_document(comparison, list(figures))
+    images = {picture.name: (out / "figures" / picture.name).read_bytes() for picture in figures}
+    write_json(out / "compare.json", to_plain(comparison))
+    _write_text(out / "report.html", render_html(document, images))
+    _write_text(out / "report.md", render_markdown(document))
+    return out / "report.md"
+
+
+def _figures(comparison: Comparison, entries: Sequence[Entry]) -> list[tuple[Picture, Figure]]:
+    results = comparison.results
+    text = "PCKh@0.5 (coarse) and PCKh@0.1 (fine) against {}. Bars: 95 % intervals. Grey: Pareto front. {}"
+    drawn = [
+        (
+            Picture("accuracy-size.png", text.format("file size", _KEY)),
+            draw_tradeoff(results, SIZE, ""),
+        )
+    ]
+    for i, (where, rows) in enumerate(_by_conditions(results).items(), start=1):
+        picture = Picture(f"accuracy-latency-{i}.png", text.format(f"latency on {where}", _KEY))
+        drawn.append((picture, draw_tradeoff(rows, LATENCY, where)))
+    drawn.append((Picture("pckh-curves.png", "PCKh over all keypoints by threshold."), draw_curves(results)))
+    human = results[0].metrics.human
+    beside = f" Human spread: {human.source}." if human else ""
+    drawn.append(
+        (
+            Picture("keypoint-errors.png", f"Mean error of every keypoint, in head lengths.{beside}"),
+            draw_keypoint_errors(results, human),
+        )
+    )
+    return drawn + _worst_figures(comparison, entries)
+
+
+_KEY = "One colour a network, one marker a recipe."
+
+
+def _worst_figures(comparison: Comparison, entries: Sequence[Entry]) -> list[tuple[Picture, Figure]]:
+    if comparison.overlays == "none":
+        return []
+    drawn = []
+    for i, entry in enumerate(entries, start=1):
+        name = entry.results.name
+        slug = re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.")
+        picture = Picture(f"worst-{i:02d}-{slug}.png", f"Worst frames of {name}.")
+        drawn.append((picture, draw_worst(entry, comparison.worst[name], comparison.overlays)))
+    return drawn
+
+
+def _by_conditions(results: Sequence[Results]) -> Mapping[str, list[Results]]:
+    """Timed rows by where and how they were timed: times of different machines share no axis."""
+    groups: dict[str, list[Results]] = {}
+    for result in results:
+        if result.speed is not None:
+            groups.setdefault(conditions(result), []).append(result)
+    return groups
+
+
+def _write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
+    for name, figure in figures.items():
+        save_figure(figure, folder / name)
+    for pattern in _OURS:
+        for stale in folder.glob(pattern):
+            if stale.name not in figures:
+                stale.unlink()
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
