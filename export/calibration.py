@@ -75,6 +75,10 @@ def representative_dataset(
             raise ExportError(
                 f"calibration sample {i} has shape {array.shape}, not {shape}", "letterbox it first"
             )
+        if not np.issubdtype(array.dtype, np.floating):
+            raise ExportError(
+                f"calibration sample {i} is of type {array.dtype}", "normalise it to float32 first"
+            )
         if not np.isfinite(array).all():
             raise ExportError(f"calibration sample {i} holds NaN or infinity", "leave it out")
     if all(np.ptp(array[0, ..., c]) == 0 for array in samples for c in range(array.shape[-1])):

@@ -49,6 +49,10 @@ def convert(
     Raises:
         ExportError: the converter fails, or the result needs operators that are not built in.
     """
+    if out.suffix != ".tflite":
+        raise ExportError(
+            f"{out} does not end in .tflite", "name the model NAME.tflite; its sidecar is NAME.json"
+        )
     data = to_bytes(model, recipe, samples)
     info = inspect(data)
     if info.custom_ops:
@@ -56,12 +60,16 @@ def convert(
             f"{out.name} would need operators that phones lack: {', '.join(info.custom_ops)}",
             "build the network from TFLite's built-in operators",
         )
-    # The old sidecar goes first: at no time may a model lie beside the sidecar of another.
-    sidecar_path(out).unlink(missing_ok=True)
-    with replacing(out) as temporary:
+    # Both are written before either gets its name, so that a full disk leaves the old pair as it was.
+    with replacing(sidecar_path(out)), replacing(out) as temporary:
         temporary.write_bytes(data)
-    sidecar = describe(out, recipe.key, metadata, calibration, _versions() | (versions or {}), info)
-    write_sidecar(out, sidecar)
+        try:
+            sidecar = describe(
+                temporary, recipe.key, metadata, calibration, _versions() | (versions or {}), info
+            )
+        except ExportError as error:
+            raise ExportError(error.what.replace(str(temporary), str(out)), error.mend) from None
+        write_sidecar(temporary, sidecar)  # lands where the outer block expects it
     return Converted(out, info, sidecar)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
+import struct
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +18,18 @@ from export.errors import ExportError
 
 _IDENTIFIER = b"TFL3"
 _MEND = "export it again, or copy it again if it was moved"
+_MOST_ELEMENTS = 2**26  # 67 M; a network for phones is wide at 300 x 300 x 192, which is 17 M
+_LARGEST_SCALE = 2.0**20  # delegates crash on steps that no network has
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+_WIDTHS = {
+    "bool": 1,
+    **{name: np.dtype(name).itemsize for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32")},
+    **{name: np.dtype(name).itemsize for name in ("int64", "uint64", "float16", "float32", "float64")},
+}
+
+
+class _Damaged(Exception):
+    """What does not hold together."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,15 @@ class Tensor:
     shape: tuple[int, ...]
     dtype: str
     constant_bytes: int
+
+
+@dataclass(frozen=True)
+class _Graph:
+    tensors: list[Tensor]
+    ops: list[Op]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    buffers: set[int]
 
 
 @dataclass(frozen=True)
@@ -89,6 +113,8 @@ def inspect(model: str | os.PathLike[str] | bytes) -> ModelInfo:
         return _take_apart(name, data)
     except ExportError:
         raise
+    except _Damaged as error:
+        raise ExportError(f"{name} is damaged ({error})", _MEND) from None
     except Exception as error:  # the generated reader raises nearly anything on damaged bytes
         raise ExportError(f"{name} is damaged ({type(error).__name__})", _MEND) from None
 
@@ -106,35 +132,30 @@ def _read(model: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
 
 
 def _take_apart(name: str, data: bytes) -> ModelInfo:
-    schema = _schema()
-    model = schema.Model.GetRootAs(data, 0)
+    model = _sound(_schema().Model.GetRootAs(data, 0))
     if model.SubgraphsLength() < 1:
         raise ExportError(f"{name} has no graph", _MEND)
-    graph = model.Subgraphs(0)
-    buffers = [
-        _buffer_length(model.Buffers(i), len(data)) for i in range(_count(model.BuffersLength(), data))
-    ]
-    tensors = [_tensor(graph.Tensors(i), buffers) for i in range(_count(graph.TensorsLength(), data))]
-    codes = [_code(model.OperatorCodes(i)) for i in range(_count(model.OperatorCodesLength(), data))]
-    ops = [_op(graph.Operators(i), codes, len(tensors)) for i in range(_count(graph.OperatorsLength(), data))]
-    inputs, outputs = _indices(graph, "Inputs", len(tensors)), _indices(graph, "Outputs", len(tensors))
-    if not ops or not inputs or not outputs:
+    buffers = [_buffer_length(b, len(data)) for b in _tables(model, "Buffers", data)]
+    codes = [_code(code) for code in _tables(model, "OperatorCodes", data)]
+    graphs = [_graph(graph, buffers, codes, data) for graph in _tables(model, "Subgraphs", data)]
+    main = graphs[0]
+    if not main.ops or not main.inputs or not main.outputs:
         raise ExportError(f"{name} has no operator, no input or no output", _MEND)
-    integer = _is_integer(ops, tensors)
+    integer = any(_is_integer(graph) for graph in graphs)
     dtypes: Counter[str] = Counter()
-    for tensor in tensors:
-        if tensor.constant_bytes:
-            dtypes[tensor.dtype] += tensor.constant_bytes
+    for tensor in (tensor for graph in graphs for tensor in graph.tensors if tensor.constant_bytes):
+        dtypes[tensor.dtype] += tensor.constant_bytes
+    ops = [op for graph in graphs for op in graph.ops]
     return ModelInfo(
         size_bytes=len(data),
-        weight_bytes=sum(buffers),
+        weight_bytes=sum(buffers[i] for i in set().union(*(graph.buffers for graph in graphs))),
         ops=dict(Counter(op.name for op in ops).most_common()),
         custom_ops=tuple(sorted({op.name for op in ops if op.is_custom})),
         is_integer=integer,
-        float_islands=_float_islands(ops, tensors, inputs, outputs) if integer else (),
+        float_islands=tuple(i for graph in graphs for i in _float_islands(graph)) if integer else (),
         dtypes=dict(dtypes.most_common()),
-        inputs=tuple(tensors[i] for i in inputs),
-        outputs=tuple(tensors[i] for i in outputs),
+        inputs=tuple(main.tensors[i] for i in main.inputs),
+        outputs=tuple(main.tensors[i] for i in main.outputs),
     )
 
 
@@ -151,27 +172,77 @@ def _names(enum: str) -> dict[int, str]:
     return {value: name for name, value in members if isinstance(value, int)}
 
 
-def _count(length: int, data: bytes) -> int:
-    if length > len(data) // 4:  # a vector of tables takes four bytes an entry
-        raise ValueError("a vector is longer than the file")
-    return length
+def _sound(table: Any) -> Any:
+    """The same table, once its field offsets are known to lie within the file.
+
+    Python would read a negative position from the end of the file; the interpreter would crash on it.
+    """
+    inner = getattr(table, "_tab", table)
+    data, at = inner.Bytes, inner.Pos
+    fields = at - struct.unpack_from("<i", data, at)[0]
+    if not 0 <= fields <= len(data) - 4:
+        raise _Damaged("a table lies outside the file")
+    fields_size, size = struct.unpack_from("<HH", data, fields)
+    offsets = struct.unpack_from(f"<{fields_size // 2}H", data, fields)[2:]
+    if fields_size < 4 or fields_size % 2 or at + size > len(data) or any(o >= size for o in offsets):
+        raise _Damaged("a table lies outside the file")
+    return table
+
+
+def _tables(parent: Any, field: str, data: bytes) -> Iterator[Any]:
+    """Every table of a vector of tables."""
+    length = getattr(parent, f"{field}Length")()
+    if length > len(data) // 4:  # an entry takes four bytes
+        raise _Damaged("a vector is longer than the file")
+    get = getattr(parent, field)
+    return (_sound(get(i)) for i in range(length))
 
 
 def _buffer_length(buffer: Any, limit: int) -> int:
     length = int(buffer.DataLength())
     if length > limit:
-        raise ValueError("a buffer is longer than the file")
+        raise _Damaged("a buffer is longer than the file")
     if length and len(buffer.DataAsNumpy()) != length:
-        raise ValueError("a buffer is cut off")
+        raise _Damaged("a buffer is cut off")
     if buffer.Size() and buffer.Offset() + buffer.Size() > limit:
-        raise ValueError("a buffer lies outside the file")
+        raise _Damaged("a buffer lies outside the file")
     return length or int(buffer.Size())
+
+
+def _graph(graph: Any, buffers: list[int], codes: list[tuple[str, bool]], data: bytes) -> _Graph:
+    held = list(_tables(graph, "Tensors", data))
+    tensors = [_tensor(tensor, buffers) for tensor in held]
+    ops = [_op(op, codes, len(tensors)) for op in _tables(graph, "Operators", data)]
+    inputs, outputs = _indices(graph, "Inputs", len(tensors)), _indices(graph, "Outputs", len(tensors))
+    constant = {i for i, t in enumerate(tensors) if t.constant_bytes or 0 in t.shape}
+    ready = constant | set(inputs) | {i for i, t in enumerate(held) if t.IsVariable()} | {-1}
+    for op in ops:  # the interpreter would compute on memory that nobody has written
+        if not ready.issuperset(op.inputs) or constant.intersection(op.outputs):
+            raise _Damaged("an operator reads what none has computed, or overwrites a constant")
+        if op.name in _CONVERSIONS and len({tensors[i].shape for i in op.inputs + op.outputs}) > 1:
+            raise _Damaged("a conversion changes the shape")
+        ready.update(op.outputs)
+    if not ready.issuperset(outputs) or -1 in inputs + outputs:
+        raise _Damaged("no operator computes an output")
+    return _Graph(tensors, ops, inputs, outputs, {t.Buffer() for t in held})
 
 
 def _tensor(tensor: Any, buffers: list[int]) -> Tensor:
     shape = tuple(int(n) for n in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
     dtype = _names("TensorType")[tensor.Type()].lower()
-    return Tensor((tensor.Name() or b"").decode(), shape, dtype, buffers[tensor.Buffer()])
+    constant_bytes = buffers[tensor.Buffer()]
+    quantization = tensor.Quantization()
+    if quantization is not None and _sound(quantization).ScaleLength():
+        scales = np.atleast_1d(quantization.ScaleAsNumpy())
+        if not ((scales >= 0) & (scales < _LARGEST_SCALE)).all():
+            raise _Damaged("a tensor has an impossible scale")
+    if any(n < 0 for n in shape) or math.prod(shape) > _MOST_ELEMENTS:
+        raise _Damaged("a tensor has an impossible shape")
+    # The kernels trust the shape, and would read beyond a smaller buffer.
+    dense = constant_bytes and dtype in _WIDTHS and tensor.Sparsity() is None
+    if dense and constant_bytes != math.prod(shape) * _WIDTHS[dtype]:
+        raise _Damaged("a constant does not fill its shape")
+    return Tensor((tensor.Name() or b"").decode(), shape, dtype, constant_bytes)
 
 
 def _code(code: Any) -> tuple[str, bool]:
@@ -183,6 +254,9 @@ def _code(code: Any) -> tuple[str, bool]:
 
 def _op(op: Any, codes: list[tuple[str, bool]], tensors: int) -> Op:
     name, custom = codes[op.OpcodeIndex()]
+    for options in (op.BuiltinOptions(), op.BuiltinOptions2()):
+        if options is not None:
+            _sound(options)
     return Op(name, custom, _indices(op, "Inputs", tensors), _indices(op, "Outputs", tensors))
 
 
@@ -191,7 +265,7 @@ def _indices(table: Any, field: str, tensors: int) -> tuple[int, ...]:
         return ()
     indices = tuple(int(i) for i in np.atleast_1d(getattr(table, f"{field}AsNumpy")()))
     if any(not -1 <= i < tensors for i in indices):
-        raise ValueError("an operator uses a tensor that is not there")
+        raise _Damaged("an operator uses a tensor that is not there")
     return indices
 
 
@@ -203,26 +277,22 @@ def _activations(op: Op, tensors: list[Tensor]) -> tuple[list[int], list[int]]:
     )
 
 
-def _is_integer(ops: list[Op], tensors: list[Tensor]) -> bool:
+def _is_integer(graph: _Graph) -> bool:
     """Whether any operator, conversions aside, computes on 8- or 16-bit activations."""
     return any(
-        tensors[i].dtype in ("int8", "uint8", "int16")
-        for op in ops
-        if op.name not in ("QUANTIZE", "DEQUANTIZE")
-        for i in _activations(op, tensors)[0]
+        graph.tensors[i].dtype in ("int8", "uint8", "int16")
+        for op in graph.ops
+        if op.name not in _CONVERSIONS
+        for i in _activations(op, graph.tensors)[0]
     )
 
 
-def _float_islands(
-    ops: list[Op], tensors: list[Tensor], inputs: tuple[int, ...], outputs: tuple[int, ...]
-) -> tuple[FloatIsland, ...]:
-    islands = []
-    for op in ops:
-        sources, results = _activations(op, tensors)
-        declared = (op.name == "QUANTIZE" and set(sources) <= set(inputs)) or (
-            op.name == "DEQUANTIZE" and set(results) <= set(outputs)
+def _float_islands(graph: _Graph) -> Iterator[FloatIsland]:
+    for op in graph.ops:
+        sources, results = _activations(op, graph.tensors)
+        declared = (op.name == "QUANTIZE" and set(sources) <= set(graph.inputs)) or (
+            op.name == "DEQUANTIZE" and set(results) <= set(graph.outputs)
         )
-        touches_float = any(tensors[i].dtype in ("float32", "float16") for i in sources + results)
+        touches_float = any(graph.tensors[i].dtype in ("float32", "float16") for i in sources + results)
         if touches_float and not declared:
-            islands.append(FloatIsland(op.name, tensors[results[0]].name if results else ""))
-    return tuple(islands)
+            yield FloatIsland(op.name, graph.tensors[results[0]].name if results else "")

@@ -58,14 +58,25 @@ class TensorSpec:
     zero_point: int
 
     def quantise(self, real: np.ndarray) -> np.ndarray:
-        """Real numbers to the tensor's own type: rounded to nearest, halves away from zero as the
-        QUANTIZE operator does, and clipped to the type's range."""
+        """Real numbers to the tensor's own type: rounded to nearest and clipped to the type's range.
+
+        Halves go to the even step, as in the QUANTIZE operator of the optimised kernels (the reference
+        kernels round them away from zero).
+
+        Raises:
+            ExportError: NaN or infinity, which an integer cannot hold; or an integer type without a scale.
+        """
         if self.scale == 0:
+            if not np.issubdtype(np.dtype(self.dtype), np.floating):
+                raise ExportError(
+                    f"the input '{self.name}' is {self.dtype} without a scale", "export it again"
+                )
             return np.asarray(real, self.dtype)
         info = np.iinfo(self.dtype)
         steps = np.asarray(real, np.float32) / np.float32(self.scale)
-        rounded = np.trunc(steps + np.copysign(np.float32(0.5), steps)) + self.zero_point
-        return np.clip(rounded, info.min, info.max).astype(self.dtype)
+        if not np.isfinite(steps).all():
+            raise ExportError(f"the input '{self.name}' holds NaN or infinity", "check how it is normalised")
+        return np.clip(np.rint(steps) + self.zero_point, info.min, info.max).astype(self.dtype)
 
     def dequantise(self, stored: np.ndarray) -> np.ndarray:
         """The tensor's own type to float32."""
@@ -101,11 +112,21 @@ class Session:
             ) from None
         self.inputs = [_spec(d) for d in self._interpreter.get_input_details()]
         self.outputs = [_spec(d) for d in self._interpreter.get_output_details()]
+        if len(self.inputs) != 1:
+            raise ExportError(
+                f"{model} has {len(self.inputs)} inputs", "give a model with one input, the image"
+            )
         self._input_index = self._interpreter.get_input_details()[0]["index"]
         self._output_indices = [d["index"] for d in self._interpreter.get_output_details()]
 
     def run(self, stored: np.ndarray) -> list[np.ndarray]:
         """One inference on a tensor of the input's own type and shape; outputs in theirs."""
+        wanted = self.inputs[0]
+        if stored.shape != wanted.shape or stored.dtype != wanted.dtype:
+            raise ExportError(
+                f"{self._path} takes {wanted.dtype} {wanted.shape}, not {stored.dtype} {stored.shape}",
+                "letterbox and quantise the image to the model's input",
+            )
         try:
             self._interpreter.set_tensor(self._input_index, stored)
             self._interpreter.invoke()
@@ -149,7 +170,13 @@ def load_interpreter(runtime: str | None = None) -> tuple[Runtime, Callable[...,
                 f"tflite-runtime {version} crashes with NumPy {np.__version__}",
                 "install 'numpy<2', or use litert",
             )
-        module = importlib.import_module(package.module)
+        try:
+            module = importlib.import_module(package.module)
+        except (ImportError, OSError) as error:  # a native library that this machine cannot load
+            raise ExportError(
+                f"{package.distribution} {version} does not load ({error})",
+                "install it again, or use another",
+            ) from None
         return Runtime(package.name, version), module.Interpreter
     names = " or ".join(p.distribution for p in packages)
     raise ExportError(

@@ -121,7 +121,7 @@ def _parse(plain: dict[str, Any], path: Path) -> Sidecar:
             float_islands=int(plain["float_islands"]),
             metadata=plain["metadata"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ExportError(f"{path} is not a sidecar ({type(error).__name__}: {error})", _MEND) from None
 
 

@@ -62,6 +62,8 @@ def validate(
         raise ExportError(
             f"the export gives {found.shape} and the network {wanted.shape}", "this is a bug: report it"
         )
+    if not np.isfinite(wanted).all():
+        raise ExportError("the float network itself gives NaN or infinity", "train the network again")
     if not np.isfinite(found).all():
         raise ExportError("the export gives NaN or infinity", "use recipe fp32, or train the network again")
     difference = np.abs(wanted.astype(np.float64) - found)

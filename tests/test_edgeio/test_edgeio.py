@@ -39,9 +39,10 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_bad_json_names_the_file_and_the_mend(tmp_path):
     with pytest.raises(UserError, match=r"absent\.json does not exist; run it again"):
         read_json(tmp_path / "absent.json", "run it again")
-    (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(UserError, match=r"bad\.json is not valid JSON"):
-        read_json(tmp_path / "bad.json", "-")
+    for hostile in ("{", "[" * 100_000):
+        (tmp_path / "bad.json").write_text(hostile)
+        with pytest.raises(UserError, match=r"bad\.json is not valid JSON"):
+            read_json(tmp_path / "bad.json", "-")
 
 
 def test_sha256(tmp_path):

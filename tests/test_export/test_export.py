@@ -194,7 +194,7 @@ def test_other_files_are_named(content, message, tmp_path):
 
 def test_quantise_and_dequantise_by_hand():
     spec = TensorSpec("x", (1, 5), "int8", 0.5, -10)
-    stored = spec.quantise(np.array([[0.0, 0.25, -0.25, 1000.0, -1000.0]], np.float32))
+    stored = spec.quantise(np.array([[0.0, 0.3, -0.3, 1000.0, -1000.0]], np.float32))
     assert stored.tolist() == [[-10, -9, -11, 127, -128]] and stored.dtype == np.int8
     assert spec.dequantise(stored).tolist() == [[0.0, 0.5, -0.5, 68.5, -59.0]]
     plain = TensorSpec("x", (1,), "float32", 0.0, 0)
