@@ -49,7 +49,7 @@ RECIPES = {
     r.key: r
     for r in (
         Recipe("fp32", "float32", "float32", False, Tolerance(1e-4, 80), "float weights and activations"),
-        Recipe("fp16", "float16", "float32", False, Tolerance(1e-2, 45), "weights stored as float16"),
+        Recipe("fp16", "float16", "float32", False, Tolerance(1e-2, 30), "weights stored as float16"),
         Recipe("dynamic", "int8", "float32", False, Tolerance(None, 15), "int8 weights, float activations"),
         Recipe("int8", "int8", "int8", True, Tolerance(None, 15), "full integer, int8 input and output"),
         Recipe("int16x8", "int8", "int16", True, Tolerance(None, 20), "int8 weights, int16 activations"),

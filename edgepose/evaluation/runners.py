@@ -159,12 +159,13 @@ def open_runner(path: Path, threads: int = 1) -> TFLiteRunner | KerasRunner:
         raise BadModel(
             f"{path} does not exist or is not a file", "give a .safetensors checkpoint or a .tflite file"
         )
-    runners = {".tflite": TFLiteRunner, ".safetensors": KerasRunner}
-    if path.suffix.lower() not in runners:
-        raise BadModel(
-            f"{path} is neither a .safetensors checkpoint nor a .tflite file", "export or import it first"
-        )
-    return runners[path.suffix.lower()](path, threads)
+    if path.suffix.lower() == ".tflite":
+        return TFLiteRunner(path, threads)
+    if path.suffix.lower() == ".safetensors":
+        return KerasRunner(path)
+    raise BadModel(
+        f"{path} is neither a .safetensors checkpoint nor a .tflite file", "export or import it first"
+    )
 
 
 class PoseDecoder:

@@ -15,6 +15,7 @@ from edgepose.keypoints import KeypointSet
 from edgepose.reporting import results
 from edgepose.reporting.predictions import Predictions
 
+
 def score_predictions(
     predictions: Predictions, keypoints: KeypointSet, human: HumanSpread | None, seed: int = 0
 ) -> results.Metrics:

@@ -1,0 +1,5 @@
+"""`python -m edgepose` is `edgepose`."""
+
+from edgepose.cli import main
+
+main()

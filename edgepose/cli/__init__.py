@@ -1,0 +1,86 @@
+"""The command line: one thin file per command, and one place where errors become exit codes.
+
+Exit codes: 0 done, 1 bad input or a failure outside the program, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+import edgepose
+from edgeio import UserError
+from edgepose.cli import compare, data, evaluate, import_weights, models
+from edgepose.cli import export as export_command
+
+app = typer.Typer(
+    name="edgepose",
+    help="Infant pose estimation, compressed for the phone and measured like a clinical instrument.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("models")(models.command)
+app.command("import-weights")(import_weights.command)
+app.command("export")(export_command.command)
+app.command("import-tflite")(export_command.import_tflite)
+app.command("evaluate")(evaluate.command)
+app.command("compare")(compare.command)
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(edgepose.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print it and exit."
+    ),
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """Run the command line; never shows a traceback for bad input."""
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error), error.exit_code)
+    except MemoryError:
+        _fail("memory ran out; use a smaller --batch, fewer --workers or a smaller network", 1)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
+        _fail(_explain(error), 1)
+    raise SystemExit(0)
+
+
+def _explain(error: OSError) -> str:
+    where = error.filename or "the output"
+    mends = {
+        errno.ENOSPC: "free some space, then run the same command again",
+        errno.EDQUOT: "free some of your quota, then run the same command again",
+        errno.EACCES: "choose a place that you may write to",
+        errno.EROFS: "choose a place that you may write to",
+        errno.ENOENT: "check the path",
+        errno.EISDIR: "give a file, not a folder",
+        errno.ENOTDIR: "a part of this path is a file: choose another place",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }
+    mend = mends.get(error.errno or 0, "check the path and the disk")
+    return f"{where}: {(error.strerror or str(error)).lower()}; {mend}"
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    raise SystemExit(code)

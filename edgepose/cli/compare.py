@@ -1,0 +1,78 @@
+"""`edgepose compare`: results beside each other, as a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgepose.reporting.compare import Comparison
+
+
+def command(
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="results.json files, or folders that hold some.", metavar="RESULTS..."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the report.")],
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Name of the model to hold the others against; default: the first unquantised."),
+    ] = None,
+    overlays: Annotated[
+        str,
+        typer.Option(
+            help="Worst frames: skeleton draws the poses alone, so that no image leaves with the report; "
+            "full draws them on the images; none leaves them out."
+        ),
+    ] = "skeleton",
+    title: Annotated[str, typer.Option(help="Heading of the report.")] = "Models compared",
+    as_json: Annotated[bool, typer.Option("--json", help="Print compare.json instead of a table.")] = False,
+) -> None:
+    """Compare scored models: tables, figures, and differences to a baseline with intervals.
+
+    Writes report.md, report.html (one file, loads nothing), compare.json and figures/*.png. Results of
+    different data, split, crop or keypoints are refused.
+    """
+    import edgepose
+    from edgepose.reporting.compare import compare, read_entries
+    from edgepose.reporting.report import check_overlays, write_report
+
+    check_overlays(overlays)
+    entries = read_entries(results)
+    comparison = compare(entries, title, edgepose.__version__, overlays, baseline)
+    report = write_report(comparison, entries, out)
+    if as_json:
+        typer.echo((out / "compare.json").read_text(encoding="utf-8"), nl=False)
+        return
+    _print_table(comparison)
+    typer.echo(report)
+
+
+def _print_table(comparison: Comparison) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edgepose.reporting.cells import megabytes, number, score
+    from edgepose.reporting.results import METRICS
+
+    shown = {
+        "pckh@0.5": "PCKh@0.5",
+        "pckh@0.2": "@0.2",
+        "pckh@0.1": "@0.1",
+        "pckh@human": "@Human",
+        "me": "ME",
+    }
+    title = f"{escape(comparison.title)} (baseline: {escape(comparison.baseline)})"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    for heading in (*shown.values(), "MB", "ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for r in comparison.results:
+        scores = [score(METRICS[key], r.metrics.overall.scores[key]) for key in shown]
+        latency = number(r.speed.latency_ms.median if r.speed else None, 2)
+        table.add_row(escape(r.name), *scores, megabytes(r.model.size_bytes), latency)
+    Console().print(table)

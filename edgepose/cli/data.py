@@ -1,0 +1,119 @@
+"""`edgepose data`: what a data set holds, and what it looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True)
+
+Data = Annotated[str, typer.Argument(help="FORMAT:PATH, or a path whose layout is recognised.")]
+
+
+@app.command("info")
+def info(
+    data: Data,
+    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+) -> None:
+    """Count images, keypoints and splits, and say what was left out and why."""
+    import json
+
+    from edgepose.data.registry import open_dataset
+    from edgepose.data.summary import summarise
+
+    summary = summarise(open_dataset(data))
+    if as_json:
+        typer.echo(json.dumps(summary, indent=1, allow_nan=False))
+    else:
+        _print(summary)
+
+
+@app.command("show")
+def show(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="PNG to write.")],
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    columns: Annotated[int, typer.Option(min=1)] = 6,
+    rows: Annotated[int, typer.Option(min=1)] = 4,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the PNG where it exists.")] = False,
+) -> None:
+    """Draw a contact sheet: a sample of the images with their skeletons."""
+    from edgeio import lookup
+    from edgepose.data.contact_sheet import contact_sheet
+    from edgepose.data.records import SPLITS
+    from edgepose.data.registry import open_dataset
+    from edgepose.errors import UsageError
+
+    lookup(dict.fromkeys((*SPLITS, "all")), "split", split)
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
+    sheet = contact_sheet(open_dataset(data), out, columns, rows, seed, split)
+    typer.echo(f"{out}: {len(sheet.shown)} of {sheet.available} images")
+    for name in sheet.unreadable:
+        typer.echo(f"cannot be read: {name}", err=True)
+
+
+def _print(summary: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    console.print(f"[bold]{escape(summary['name'])}[/] ({summary['keypoint_set']})", soft_wrap=True)
+    console.print(_splits(summary))
+    console.print(_keypoints(summary))
+    for line in _lines(summary):
+        console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def _splits(summary: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table("split")
+    for header in ("images", "videos", "keypoints"):
+        table.add_column(header, justify="right")
+    for name, counts in (*summary["splits"].items(), ("all", summary)):
+        table.add_row(name, *(f"{counts[h]:,}" for h in ("images", "videos", "keypoints")))
+    return table
+
+
+def _keypoints(summary: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table("keypoint")
+    table.add_column("labelled", justify="right")
+    table.add_column("of images", justify="right")
+    for name, count in summary["labelled"].items():
+        table.add_row(name, f"{count:,}", f"{100 * count / summary['images']:.1f} %")
+    return table
+
+
+def _lines(summary: dict[str, Any]) -> list[str]:
+    """Head lengths, image sizes and what was left out."""
+    lines = []
+    if head := summary["head_length_px"]:
+        quantiles = ", ".join(
+            f"{k} {head[k]:g}" for k in ("min", "p05", "p25", "median", "p75", "p95", "max")
+        )
+        lines.append(f"head length, px: {quantiles} ({head['n']} images, {head['missing']} without)")
+    else:
+        lines.append("head length: none in this set")
+    sizes = summary["image_size_px"]
+    if sizes["height"]:
+        (h0, h1), (w0, w1) = sizes["height"], sizes["width"]
+        lines.append(
+            f"image size, px: {h0}-{h1} high, {w0}-{w1} wide ({sizes['read']} of {sizes['of']} read)"
+        )
+    if sizes["unreadable"]:
+        lines.append(f"unreadable images among these: {', '.join(sizes['unreadable'])}")
+    if cut := summary["videos_across_splits"]:
+        lines.append(
+            f"warning: {len(cut)} videos lie in more than one split, the first: {', '.join(cut[:5])}"
+        )
+    lines.append(f"left out: {summary['left_out']['count']}")
+    for group in summary["left_out"]["reasons"]:
+        names = "; ".join(e["name"] + e["reason"].removeprefix(group["reason"]) for e in group["first"])
+        lines.append(f"  {group['count']} x {group['reason']}: {names}")
+    return lines

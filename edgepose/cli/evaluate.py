@@ -1,0 +1,138 @@
+"""`edgepose evaluate`: score models on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgepose.cli.progress import bar
+
+
+def command(
+    models: Annotated[
+        list[Path], typer.Argument(help="Checkpoints (.safetensors) or .tflite files.", metavar="MODEL...")
+    ],
+    data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
+    out: Annotated[Path, typer.Option(help="Where each model gets a folder of its own.")] = Path(
+        "runs/evaluate"
+    ),
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    crop: Annotated[
+        str, typer.Option(help="none: the whole image; person: the labelled keypoints plus --margin.")
+    ] = "none",
+    margin: Annotated[
+        float, typer.Option(min=0.0, max=2.0, help="Share of the person box added on each side.")
+    ] = 0.2,
+    decode: Annotated[
+        str | None,
+        typer.Option(
+            help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
+        ),
+    ] = None,
+    target: Annotated[str, typer.Option(help="Where the model runs: desktop.")] = "desktop",
+    near: Annotated[
+        bool,
+        typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis)."),
+    ] = False,
+    fallback: Annotated[
+        str, typer.Option(help="Images without a head length: exclude them, or take the data set's median.")
+    ] = "exclude",
+    human: Annotated[
+        Path | None, typer.Option(help="A raters' file (CSV) to take human spread from.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Score only the first so many images.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unusable image.")] = False,
+    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure latency and memory too.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of another run.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Score models: PCKh@t, ME, PCKh@Human^0.95, ICC, beside size, latency and memory.
+
+    Writes OUT/NAME/results.json and predictions.npz for each model. An interrupted run resumes when the
+    same command is given again.
+    """
+    from edgepose.errors import UsageError
+    from edgepose.evaluation.evaluate import Request, evaluate
+
+    if target != "desktop":
+        raise UsageError(f"unknown target '{target}'", "known: desktop")
+    if len({model.stem for model in models}) < len(models):
+        raise UsageError("two models have the same name, so their results would share a folder", "rename one")
+    request = Request(
+        data=data,
+        split=split,
+        crop=crop,
+        margin=margin,
+        decode=decode,
+        near=near,
+        fallback=fallback,
+        human=human,
+        limit=limit,
+        strict=strict,
+        speed=speed,
+        threads=threads,
+        workers=workers,
+        seed=seed,
+    )
+    scored = []
+    for model in models:
+        with bar(f"scoring {model.stem}", "images") as progress:
+            scored.append(evaluate(model, request, out, overwrite, progress))
+    if as_json:
+        _print_json([results for results, _ in scored])
+    else:
+        _print_table(scored)
+
+
+def _print_json(results: list) -> None:  # type: ignore[type-arg]
+    import json
+
+    from edgepose.reporting.records import to_plain
+
+    typer.echo(json.dumps([to_plain(r) for r in results], indent=1))
+
+
+def _print_table(scored: list) -> None:  # type: ignore[type-arg]
+    from rich.console import Console
+    from rich.table import Table
+
+    first = scored[0][0]
+    table = Table(title=f"{first.data.name}, split {first.data.split}, crop {first.data.crop}")
+    columns = ["model", "images", "PCKh@0.5", "@0.2", "@0.1", "ME", "PCKh@Human", "KB", "ms (median)"]
+    for column in columns:
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for results, _ in scored:
+        scores = results.metrics.overall.scores
+        cells = [
+            _cell(scores[key], digits)
+            for key, digits in (
+                ("pckh@0.5", 1),
+                ("pckh@0.2", 1),
+                ("pckh@0.1", 1),
+                ("me", 4),
+                ("pckh@human", 1),
+            )
+        ]
+        latency = results.speed.latency_ms.median if results.speed else None
+        table.add_row(
+            results.name,
+            str(results.data.n_images),
+            *cells,
+            f"{results.model.size_bytes / 1000:.0f}",
+            _cell(latency, 1),
+        )
+    Console().print(table)
+    for results, path in scored:
+        left_out = (
+            f" ({len(results.data.excluded)} images left out, listed there)" if results.data.excluded else ""
+        )
+        typer.echo(f"{path}{left_out}")
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

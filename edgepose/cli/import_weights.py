@@ -1,0 +1,51 @@
+"""`edgepose import-weights`: a checkpoint from the authors' released weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgepose.models.authors import ImportReport
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="The authors' .h5 file.", metavar="FILE.h5")],
+    model: Annotated[str, typer.Option(help="rt, i, ii, iii, iv, rt-lite, i-lite or ii-lite.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write (.safetensors).")],
+    keypoints: Annotated[
+        str,
+        typer.Option(help="mpii-16 keeps the authors' heads; another set, as in-motion-19, gets new ones."),
+    ] = "mpii-16",
+    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the checkpoint.")] = False,
+) -> None:
+    """Import the EfficientPose authors' weights; code in the file is never run.
+
+    Every layer with weights is listed: loaded, new (to be trained) or unused.
+    """
+    import json
+    from dataclasses import asdict
+
+    from edgepose.errors import UsageError
+    from edgepose.models.authors import import_weights
+
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out} is no name for a checkpoint", "give an --out that ends in .safetensors")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
+    report = import_weights(file, model, out, keypoints)
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=1))
+    else:
+        _print(report)
+
+
+def _print(report: ImportReport) -> None:
+    typer.echo(f"{report.checkpoint}: {report.model}, {report.keypoints}")
+    for kind in ("loaded", "new", "unused"):
+        layers = getattr(report, kind)
+        shown = "" if not layers or kind == "loaded" else ": " + ", ".join(layers)
+        typer.echo(f"{len(layers):4d} layers {kind}{shown}")

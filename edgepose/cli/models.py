@@ -1,0 +1,88 @@
+"""`edgepose models`: the networks, counted as they are built, beside the paper's figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from edgepose.models.variants import Variant
+
+
+def command(
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this network; may be given several times.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+) -> None:
+    """List the networks: input, maps, parameters and FLOPs, counted now, beside Table 1's.
+
+    Builds every network it lists: about a minute for all on two cores, a few seconds for one.
+    """
+    import json
+
+    from edgepose.models.variants import VARIANTS, variant
+
+    chosen = [variant(key) for key in model or VARIANTS]
+    rows = _profiled(chosen)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1, allow_nan=False))
+    else:
+        _print(rows)
+
+
+def _profiled(variants: list[Variant]) -> list[dict[str, Any]]:
+    from edgepose.cli.progress import bar
+    from edgepose.models.profile import paper_cost
+
+    rows = []
+    with bar("building", "networks") as progress:
+        for done, v in enumerate(variants):
+            progress(done, len(variants))
+            cost = paper_cost(v.key)
+            rows.append(_row(v, cost.parameters, cost.flops))
+    return rows
+
+
+def _row(v: Variant, parameters: int, flops: int) -> dict[str, Any]:
+    return {
+        "key": v.key,
+        "name": v.name,
+        "resolution": v.resolution,
+        "map_size": v.resolution // v.stride,
+        "parameters": parameters,
+        "flops": flops,
+        "paper_parameters": v.paper_parameters,
+        "paper_flops": v.paper_flops,
+        "released_parameters": v.released_parameters,
+    }
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(caption="19 keypoints, one image, upscaling included; the paper's figures: Table 1")
+    for heading in ("key", "name"):
+        table.add_column(heading)
+    for heading in ("input", "maps", "parameters", "paper", "FLOPs", "paper", "difference"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        paper = row["paper_flops"]
+        table.add_row(
+            row["key"],
+            row["name"],
+            str(row["resolution"]),
+            str(row["map_size"]),
+            f"{row['parameters']:,}",
+            _count(row["paper_parameters"]),
+            f"{row['flops']:,}",
+            _count(paper),
+            f"{100 * (row['flops'] / paper - 1):+.4f} %" if paper else "",
+        )
+    Console(width=None if Console().is_terminal else 140).print(table)
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"

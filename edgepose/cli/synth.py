@@ -1,0 +1,36 @@
+"""`edgepose data synth`: make the built-in infants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    out: Annotated[Path, typer.Option(help="Folder to make; an unfinished set in it is finished.")],
+    videos: Annotated[int, typer.Option(help="Number of videos, one infant each.")] = 100,
+    frames: Annotated[int, typer.Option(help="Frames of each video.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    size: Annotated[
+        str | None, typer.Option(help="WIDTHxHEIGHT of all frames, as 640x480; else each setup's own.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; else one a CPU core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+) -> None:
+    """Make synthetic infants with exact keypoints, in In-Motion's processed layout."""
+    from edgeio import read_json
+    from edgepose.cli.progress import bar
+    from edgepose.data.synthetic import parse_size, synthesise
+
+    shape = parse_size(size) if size else None
+    with bar("drawing infants", "frames") as update:
+        synthesise(out, videos, frames, seed, shape, workers, update)
+    if as_json:
+        import json
+
+        made = read_json(out / "dataset.json", "make the set again")
+        typer.echo(json.dumps({"out": str(out), **made}, indent=1))
+    else:
+        typer.echo(f"{out}: {videos * frames} frames of {videos} videos; look with: edgepose data show {out}")

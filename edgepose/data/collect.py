@@ -1,0 +1,121 @@
+"""What all readers share: gathering records, and listing what was left out instead of failing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from edgepose.data.records import Dataset, LeftOut, PoseRecord
+from edgepose.errors import BadDataset
+from edgepose.keypoints import KeypointSet
+
+
+class Skip(Exception):
+    """One image cannot be taken; the text is `KIND` or `KIND: DETAIL`, and is counted by KIND."""
+
+
+class Collector:
+    """Gathers a data set's records in order and checks what every format has in common."""
+
+    def __init__(self, format_key: str, root: Path, keypoints: KeypointSet) -> None:
+        self.format_key, self.root, self.keypoints = format_key, root, keypoints
+        self._records: dict[str, PoseRecord] = {}
+        self._left_out: list[LeftOut] = []
+
+    def add(self, record: PoseRecord, annotated: bool = True) -> None:
+        """Take a record; `annotated` asks for at least one labelled keypoint.
+
+        Raises:
+            Skip: the id was taken before, a point is infinite, nothing is labelled, or there is no
+                image file.
+        """
+        if record.id in self._records:
+            raise Skip("annotated twice, the first annotation counts")
+        if np.isinf(record.keypoints_px).any():
+            raise Skip("infinite coordinates")
+        if annotated and np.isnan(record.keypoints_px).any(axis=1).all():
+            raise Skip("no labelled keypoint")
+        if not record.image.is_file():
+            raise Skip("the image file is missing")
+        self._records[record.id] = record
+
+    def leave_out(self, name: str, reason: str) -> None:
+        self._left_out.append(LeftOut(name, reason))
+
+    @contextmanager
+    def listing(self, name: str) -> Iterator[None]:
+        """A block that deals with one image: where it raises Skip, `name` is listed as left out."""
+        try:
+            yield
+        except Skip as reason:
+            self.leave_out(name, str(reason))
+
+    def dataset(self) -> Dataset:
+        """All that was gathered.
+
+        Raises:
+            BadDataset: nothing was; names the first thing left out.
+        """
+        if not self._records:
+            first = next((f", the first: {e.name}: {e.reason}" for e in self._left_out), "")
+            count = f"{len(self._left_out)} left out{first}"
+            raise BadDataset(
+                f"{self.root} has no usable image as {self.format_key} ({count})",
+                "check that the data set is complete and that the path is its top folder",
+            )
+        return Dataset(
+            f"{self.format_key}:{self.root}",
+            self.format_key,
+            self.root,
+            self.keypoints,
+            tuple(self._records.values()),
+            tuple(self._left_out),
+        )
+
+
+def reason_kind(reason: str) -> str:
+    """What a left-out entry is counted under."""
+    return reason.partition(": ")[0]
+
+
+def floats(cells: Sequence[str], where: str) -> list[float]:
+    """Finite numbers out of text.
+
+    Raises:
+        Skip: a cell is no finite number; says `where` and quotes it.
+    """
+    values = []
+    for cell in cells:
+        try:
+            value = float(cell)
+        except (TypeError, ValueError):
+            raise Skip(f"not a number: {where} has {str(cell)[:40]!r}") from None
+        if not np.isfinite(value):
+            raise Skip(f"NaN or infinite: {where} has {str(cell)[:40]!r}")
+        values.append(value)
+    return values
+
+
+def file_inside(folder: Path, relative: str) -> Path:
+    """A file that an annotation names, which may use either slash.
+
+    Raises:
+        Skip: the name leads out of the data set.
+    """
+    path = PurePosixPath(relative.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise Skip(f"the image path leaves the data set: {relative[:80]!r}")
+    return folder / path
+
+
+def require(path: Path, format_key: str) -> Path:
+    """`path`, which the format cannot do without; raises BadDataset where it is missing."""
+    if not path.exists():
+        raise BadDataset(
+            f"{path} is missing, and {format_key} needs it",
+            "check that the path is the data set's top folder, or name another format as FORMAT:PATH",
+        )
+    return path

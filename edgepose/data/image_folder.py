@@ -1,0 +1,34 @@
+"""A plain folder of images without annotations: for prediction, calibration and unlabelled training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgepose.data.collect import Collector
+from edgepose.data.images import SUFFIXES
+from edgepose.data.records import Dataset, PoseRecord
+from edgepose.data.splits import video_of
+from edgepose.keypoints import IN_MOTION_19
+
+KEY = "images"
+
+
+def read(root: Path) -> Dataset:
+    """Every image file below `root`, by path, with no keypoint labelled and all in the split "train".
+
+    Nothing here can be scored, so there is nothing to keep for testing. In a folder of frames named
+    VIDEO_FRAME the video is what comes before the last underscore.
+
+    Raises:
+        BadDataset: no image file.
+    """
+    collector = Collector(KEY, root, IN_MOTION_19)
+    for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES):
+        name = path.relative_to(root).as_posix()
+        with collector.listing(name):
+            video = (path.parent / video_of(path.stem)).relative_to(root).as_posix()
+            points = np.full((len(IN_MOTION_19), 2), np.nan)
+            collector.add(PoseRecord(name, path, points, video, "train"), annotated=False)
+    return collector.dataset()

@@ -1,0 +1,177 @@
+"""In-Motion Poses (Groos et al. 2021), in its authors' raw and processed layouts.
+
+Points are fractions of the image's width and height: x_px = x * W with no shift, which is this
+project's own convention. A point (0, 0) was not annotated. Points further than half an image outside
+are a corrupt annotation, and leave their image out. Frames are named VIDEO_FRAME.
+
+The authors split their frames, not their videos, at random; in the processed layout that split is kept
+as it stands, and `edgepose data info` tells how many videos it cuts through.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+
+from edgepose.data.collect import Collector, Skip, floats, require
+from edgepose.data.images import image_size
+from edgepose.data.records import SPLITS, Dataset, PoseRecord
+from edgepose.data.splits import split_by_hash, video_of
+from edgepose.errors import BadDataset, BadImage
+from edgepose.keypoints import IN_MOTION_19
+
+PROCESSED, RAW = "in-motion", "in-motion-raw"
+_CSV = Path("raw", "annotations", "annotations.csv")
+_FIRST_POINT = 2  # column of the first keypoint
+_COLUMNS = _FIRST_POINT + len(IN_MOTION_19)
+_OUTSIDE = 0.5
+_IMAGES = (".jpg", ".jpeg", ".png")
+# The authors' framework has other names for the same places.
+_ALIASES = {
+    "thorax": "upper_chest",
+    "pelvis": "mid_pelvis",
+    "right_hip": "right_pelvis",
+    "left_hip": "left_pelvis",
+}
+
+
+def detect_processed(root: Path) -> bool:
+    return any((root / "processed" / split / "points").is_dir() for split in SPLITS)
+
+
+def detect_raw(root: Path) -> bool:
+    return (root / _CSV).is_file()
+
+
+def read_processed(root: Path) -> Dataset:
+    """Read `processed/{train,val,test}/images_1024x1024/*.jpg` with `points/NAME.txt`.
+
+    Of several `images_NxN` folders the largest is read. Splits are the folders.
+
+    Raises:
+        BadDataset: not this layout, or nothing usable in it.
+    """
+    require(root / "processed", PROCESSED)
+    collector = Collector(PROCESSED, root, IN_MOTION_19)
+    for split in SPLITS:
+        folder = root / "processed" / split
+        if folder.is_dir():
+            _read_split(collector, folder, split)
+    return collector.dataset()
+
+
+def _read_split(collector: Collector, folder: Path, split: str) -> None:
+    images = {p.stem: p for p in _images(_largest(folder))}
+    points = {p.stem: p for p in sorted((folder / "points").glob("*.txt"))}
+    for stem in sorted(images.keys() | points.keys()):
+        with collector.listing(f"{split}/{stem}"):
+            if stem not in images:
+                raise Skip("the image file is missing")
+            if stem not in points:
+                raise Skip("not annotated")
+            text = points[stem].read_text(encoding="utf-8", errors="replace")
+            rows = [line.split() for line in text.splitlines() if line.strip()]
+            image = images[stem]
+            collector.add(_record(f"{split}/{image.name}", image, _points(rows), split))
+
+
+def _largest(folder: Path) -> Path:
+    """The folder of images of the highest resolution."""
+    named = ((re.fullmatch(r"images_(\d{1,6})x\1", p.name), p) for p in folder.glob("images_*"))
+    sizes = {int(match[1]): p for match, p in named if match}
+    if not sizes:
+        raise BadDataset(f"{folder} has no folder images_1024x1024", "give the processed layout's top folder")
+    return sizes[max(sizes)]
+
+
+def read_raw(root: Path) -> Dataset:
+    """Read `raw/annotations/annotations.csv` with `raw/images/`.
+
+    The CSV has a header, the image's path in column 2 and, from column 3 on, a cell "(x, y)" for each
+    of the 19 keypoints in order; a row whose first point is empty is not annotated. Images are found by
+    file name in `raw/images` and its folders. Splits are by hash of the video.
+
+    Raises:
+        BadDataset: not this layout, wrong columns, or nothing usable in it.
+    """
+    path = require(root / _CSV, RAW)
+    folder = require(root / "raw" / "images", RAW)
+    images = {p.name: p for sub in ("test", "val", "train", "") for p in _images(folder / sub)}
+    collector = Collector(RAW, root, IN_MOTION_19)
+    for number, row in _rows(path):
+        name = re.split(r"[\\/]", row[1])[-1] if len(row) > 1 else ""
+        with collector.listing(name or f"line {number}"):
+            if len(row) != _COLUMNS:
+                raise Skip(f"wrong number of cells: line {number} has {len(row)}, not {_COLUMNS}")
+            if not row[_FIRST_POINT].strip():
+                raise Skip("not annotated")
+            points = _points([_cell(text) for text in row[_FIRST_POINT:]])
+            if name not in images:
+                raise Skip("the image file is missing")
+            collector.add(_record(name, images[name], points, split_by_hash(video_of(Path(name).stem))))
+    return collector.dataset()
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """(line number, cells) of the data rows; the header is checked."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.reader(handle)
+            rows = [(reader.line_num, row) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadDataset(f"{path} is not a CSV file ({error})", "save it as CSV in UTF-8") from None
+    if not rows:
+        raise BadDataset(f"{path} is empty", "copy it again")
+    _check_header(path, rows[0][1])
+    return rows[1:]
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    """Right number of columns; and where the header names keypoints, each stands in its place."""
+    wanted = f"give one column, the image path, and then: {', '.join(IN_MOTION_19.names)}"
+    if len(header) != _COLUMNS:
+        found = ", ".join(header)
+        raise BadDataset(f"{path} has {len(header)} columns, not {_COLUMNS} (found: {found})", wanted)
+    for name, cell in zip(IN_MOTION_19.names, header[_FIRST_POINT:], strict=True):
+        found = re.sub(r"[\s-]+", "_", cell.strip().lower())
+        found = _ALIASES.get(found, found)
+        if found != name and found in IN_MOTION_19.names:
+            raise BadDataset(f"{path} has column '{cell}' where '{name}' belongs", wanted)
+
+
+def _images(folder: Path) -> list[Path]:
+    """Image files directly in a folder, by name."""
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() in _IMAGES)
+
+
+def _cell(text: str) -> list[str]:
+    """The two numbers of "(x, y)", as text."""
+    return text.strip().removeprefix("(").removesuffix(")").split(",")
+
+
+def _points(rows: list[list[str]]) -> np.ndarray:
+    """(19, 2) fractions of width and height, NaN where not annotated."""
+    names = IN_MOTION_19.names
+    if len(rows) != len(names):
+        raise Skip(f"wrong number of points: {len(rows)}, not {len(names)}")
+    points = np.full((len(names), 2), np.nan)
+    for i, (name, row) in enumerate(zip(names, rows, strict=True)):
+        if len(row) != 2:
+            raise Skip(f"not a point: {name} has {' '.join(row)[:40]!r}")
+        x, y = floats(row, name)
+        if not (-_OUTSIDE <= x <= 1 + _OUTSIDE and -_OUTSIDE <= y <= 1 + _OUTSIDE):
+            raise Skip(f"a point far outside the image: {name} at ({x:g}, {y:g})")
+        if (x, y) != (0.0, 0.0):
+            points[i] = x, y
+    return points
+
+
+def _record(name: str, image: Path, points: np.ndarray, split: str) -> PoseRecord:
+    try:
+        height, width = image_size(image)
+    except BadImage as error:
+        raise Skip(f"the image cannot be read: {error}") from None
+    return PoseRecord(name, image, points * (width, height), video_of(image.stem), split)

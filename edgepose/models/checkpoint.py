@@ -1,0 +1,237 @@
+"""Our checkpoint: one .safetensors file that holds a training graph's weights and what they belong to.
+
+Tensors are called `layer/variable`, the same for both Keras namespaces, so a checkpoint written by one
+loads in the other. The frozen upscaling layers are not stored: they are made again, exactly. Nothing in
+the file is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import edgepose
+from edgeio import replacing
+from edgepose.errors import BadCheckpoint
+from edgepose.keypoints import KEYPOINT_SETS, keypoint_set
+from edgepose.models.networks import build_model
+from edgepose.models.outputs import with_output
+from edgepose.models.variants import VARIANTS
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "edgepose"
+UPSCALING_PREFIX = "upscaled_"
+_CANONICAL = {"depthwise_kernel": "kernel"}  # tf_keras's name for it
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint's tensors belong to.
+
+    Attributes:
+        model: key of the variant.
+        keypoints: key of the keypoint set, which gives K and the segments.
+        head_width: hidden channels of the heads; None for none.
+        resolution: height and width of the input it was trained at, px.
+        source: where the weights come from, as text.
+        half_residual: False for the authors' released networks; see `build_model`.
+    """
+
+    model: str
+    keypoints: str
+    head_width: int | None
+    resolution: int
+    source: str
+    half_residual: bool = True
+    created_by: str = f"edgepose {edgepose.__version__}"
+    schema_version: int = SCHEMA_VERSION
+
+
+def build(
+    info: CheckpointInfo,
+    output: str = "training",
+    namespace: ModuleType | None = None,
+    resolution: int | None = None,
+) -> Any:
+    """The network that a checkpoint is of, with random weights; see `build_model`.
+
+    Args:
+        resolution: another than the checkpoint's, px.
+    """
+    points = keypoint_set(info.keypoints)
+    return build_model(
+        info.model,
+        keypoints=len(points),
+        segments=len(points.segments),
+        head_width=info.head_width,
+        resolution=info.resolution if resolution is None else resolution,
+        output=output,
+        namespace=namespace,
+        half_residual=info.half_residual,
+    )
+
+
+def weights_of(model: Any) -> dict[str, np.ndarray]:
+    """Every weight of a model of either namespace, as `layer/variable` -> array."""
+    return {name: np.asarray(variable) for name, variable in _variables(model).items()}
+
+
+def save_checkpoint(path: Path, weights: Mapping[str, np.ndarray], info: CheckpointInfo) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        weights: `weights_of` a training graph (`build_model(..., output="training")`).
+    """
+    from safetensors.numpy import save_file
+
+    tensors = {
+        name: np.ascontiguousarray(array)
+        for name, array in weights.items()
+        if not name.startswith(UPSCALING_PREFIX)
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(asdict(info))})
+
+
+def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:
+    """Read a checkpoint; float16 tensors come back as float32.
+
+    Raises:
+        BadCheckpoint: missing, damaged, not ours, of another schema, or with weights that are no numbers.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise BadCheckpoint(f"{path} does not exist or is not a file", "give a .safetensors checkpoint")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, TypeError, ValueError) as error:
+        raise BadCheckpoint(
+            f"{path} is damaged or is no .safetensors file ({error})", "copy or create it again"
+        ) from None
+    info = _parse_info(path, metadata)
+    return info, {name: _checked_tensor(path, name, tensor) for name, tensor in tensors.items()}
+
+
+def load_weights(
+    model: Any, tensors: Mapping[str, np.ndarray], where: str = "the checkpoint", within: Any = None
+) -> None:
+    """Set every weight of `model`, strictly by name and shape.
+
+    Args:
+        where: what to call the tensors' file in errors.
+        within: the larger model whose other weights `tensors` may hold too; None for none.
+
+    Raises:
+        BadCheckpoint: tensors that are missing, misshapen or of no layer; names the first ones. The
+            model is then unchanged.
+    """
+    variables = {n: v for n, v in _variables(model).items() if not n.startswith(UPSCALING_PREFIX)}
+    known = variables if within is None else _variables(within)
+    mend = "it is of another network: check its --model, keypoints and head width"
+    missing = [name for name in variables if name not in tensors]
+    if missing:
+        raise BadCheckpoint(f"{where} lacks {_first(missing)}", mend)
+    unknown = [name for name in tensors if name not in known]
+    if unknown:
+        raise BadCheckpoint(f"{where} holds {_first(unknown)}, which {model.name} does not have", mend)
+    misshapen = [
+        f"{name} (expected {list(variable.shape)}, found {list(tensors[name].shape)})"
+        for name, variable in variables.items()
+        if tuple(variable.shape) != tensors[name].shape
+    ]
+    if misshapen:
+        raise BadCheckpoint(f"{where} has misshapen weights: {_first(misshapen)}", mend)
+    for name, variable in variables.items():
+        variable.assign(tensors[name])
+
+
+def load_model(
+    path: Path, output: str = "maps", namespace: ModuleType | None = None, resolution: int | None = None
+) -> Any:
+    """Build a checkpoint's network and load its weights.
+
+    Args:
+        output: as in `build_model`.
+        resolution: another input resolution than the checkpoint's, px.
+
+    Raises:
+        BadCheckpoint: as `read_checkpoint` and `load_weights`.
+        UsageError: the network cannot take this resolution.
+    """
+    info, tensors = read_checkpoint(path)
+    training = build(info, "training", namespace, resolution)
+    model = with_output(training, output, namespace)
+    load_weights(model, tensors, str(path), within=training)
+    return model
+
+
+def _variables(model: Any) -> dict[str, Any]:
+    found = {}
+    for layer in model.layers:
+        for variable in layer.weights:
+            name = variable.name.split("/")[-1].split(":")[0]
+            found[f"{layer.name}/{_CANONICAL.get(name, name)}"] = variable
+    return found
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _checked_tensor(path: Path, name: str, tensor: np.ndarray) -> np.ndarray:
+    if tensor.dtype not in (np.float32, np.float16):
+        raise BadCheckpoint(f"{path} holds {name} as {tensor.dtype}", "store weights as float32 or float16")
+    if not np.isfinite(tensor).all():
+        raise BadCheckpoint(
+            f"{path} has NaN or infinite values in {name}", "go back to an earlier checkpoint"
+        )
+    return tensor.astype(np.float32)
+
+
+def _parse_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
+    mend = "make it with `edgepose import-weights` or by training"
+    if METADATA_KEY not in metadata:
+        raise BadCheckpoint(f"{path} is a .safetensors file, but not an edgepose checkpoint", mend)
+    try:
+        values = json.loads(metadata[METADATA_KEY])
+    except json.JSONDecodeError as error:
+        raise BadCheckpoint(f"{path} has unreadable metadata ({error})", mend) from None
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if version != SCHEMA_VERSION:
+        raise BadCheckpoint(
+            f"{path} has checkpoint schema {version!r} and this edgepose reads {SCHEMA_VERSION}",
+            "use the edgepose that wrote it, or make it again",
+        )
+    wrong = _wrong_field(values)
+    if wrong:
+        raise BadCheckpoint(f"{path} has unusable metadata: {wrong}", mend)
+    return CheckpointInfo(**{name: values[name] for name in CheckpointInfo.__dataclass_fields__})
+
+
+def _wrong_field(values: Mapping[str, Any]) -> str | None:
+    """What is wrong with a checkpoint's metadata, or None."""
+    for name in CheckpointInfo.__dataclass_fields__:
+        if name not in values:
+            return f"no {name}"
+    for name, known in (("model", VARIANTS), ("keypoints", KEYPOINT_SETS)):
+        if not isinstance(values[name], str) or values[name] not in known:
+            return f"{name} {values[name]!r} is unknown"
+    width, resolution = values["head_width"], values["resolution"]
+    if width is not None and (type(width) is not int or width < 1):
+        return f"head_width {width!r}"
+    if type(resolution) is not int or resolution % VARIANTS[values["model"]].multiple or resolution < 1:
+        return f"resolution {resolution!r}"
+    if type(values["half_residual"]) is not bool:
+        return f"half_residual {values['half_residual']!r}"
+    return None

@@ -1,0 +1,194 @@
+"""The command line as a user meets it: real processes, real exit codes, one line for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgepose.keypoints import IN_MOTION_19
+
+
+def edgepose(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgepose", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=cwd)
+
+
+def refused(result: subprocess.CompletedProcess[str], *mentions: str, code: int = 1) -> None:
+    """One line on stderr that mentions what it must, the right exit code, and no traceback."""
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert result.returncode == code, result.stderr
+    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    for mention in mentions:
+        assert mention in lines[0], lines[0]
+
+
+@pytest.fixture(scope="module")
+def infants(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve noisy frames of four videos in In-Motion's processed layout."""
+    root = tmp_path_factory.mktemp("data") / "infants"
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        images, points = (root / "processed" / split / name for name in ("images_1024x1024", "points"))
+        images.mkdir(parents=True)
+        points.mkdir()
+        for i in range(6):
+            name = f"{split}{i // 3}_{i:03d}"
+            coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
+            coarse.resize((320, 240), Image.Resampling.BICUBIC).save(images / f"{name}.jpg")
+            rows = rng.uniform(0.2, 0.8, (len(IN_MOTION_19), 2))
+            (points / f"{name}.txt").write_text("\n".join(f"{x:.6f} {y:.6f}" for x, y in rows))
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained RT Lite at its smallest."""
+    from edgepose.frameworks import keras
+    from edgepose.models.checkpoint import CheckpointInfo, build, save_checkpoint, weights_of
+
+    keras().utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    info = CheckpointInfo("rt-lite", IN_MOTION_19.key, 128, 64, "untrained")
+    save_checkpoint(path, weights_of(build(info)), info)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint: Path, infants: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("exported")
+    source = ["--calibrate", f"in-motion:{infants}", "--count", 4]
+    recipes = ["--recipe", "fp32", "--recipe", "int8"]
+    done = edgepose("export", checkpoint, *recipes, "--output", "maps", *source, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [Path(row["path"]).name for row in rows] == ["tiny-fp32-maps.tflite", "tiny-int8-maps.tflite"]
+    assert rows[0]["validation"]["healthy"] and rows[1]["sidecar"]["float_islands"] == 0
+    assert rows[1]["sidecar"]["calibration"]["count"] == 4
+    return out
+
+
+def test_help_names_every_command():
+    done = edgepose("--help")
+    assert done.returncode == 0
+    for name in ("models", "import-weights", "export", "import-tflite", "evaluate", "compare", "data"):
+        assert name in done.stdout
+        assert edgepose(name, "--help").returncode == 0
+    assert edgepose("--version").stdout.strip()
+    assert edgepose("scoer").returncode == 2
+
+
+@pytest.mark.slow
+def test_from_checkpoint_to_report(checkpoint, exported, infants, tmp_path):
+    models = [checkpoint, *sorted(exported.glob("*.tflite"))]
+    runs = tmp_path / "runs"
+    done = edgepose("evaluate", *models, "--data", infants, "--out", runs, "--json")
+    assert done.returncode == 0, done.stderr
+    by_name = {r["name"]: r for r in json.loads(done.stdout)}
+    assert set(by_name) == {"tiny", "tiny-fp32-maps", "tiny-int8-maps"}
+    keras, fp32 = by_name["tiny"]["metrics"]["overall"], by_name["tiny-fp32-maps"]["metrics"]["overall"]
+    assert fp32["scores"]["me"] == pytest.approx(keras["scores"]["me"], rel=1e-3)
+    speed = by_name["tiny-int8-maps"]["speed"]
+    assert 0 < speed["latency_ms"]["median"] <= speed["latency_ms"]["p90"]
+    assert speed["peak_memory_bytes"] > 0 and speed["latency_ms"]["threads"] == 1
+    assert by_name["tiny"]["model"]["parameters"] == by_name["tiny-fp32-maps"]["model"]["parameters"]
+    done = edgepose("compare", runs, "--out", tmp_path / "report")
+    assert done.returncode == 0, done.stderr
+    assert "tiny-int8-maps" in (tmp_path / "report/report.md").read_text()
+    again = edgepose("evaluate", *models, "--data", infants, "--out", runs)
+    assert again.returncode == 0, "a finished run is not an error"
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_what_its_sidecar_says(exported, infants, tmp_path):
+    model = tmp_path / "x.tflite"
+    model.write_bytes((exported / "tiny-fp32-maps.tflite").read_bytes())
+    score = ("evaluate", model, "--data", infants, "--out", tmp_path / "runs")
+    refused(edgepose(*score), "x.tflite", "sidecar")
+    model.with_suffix(".json").write_bytes((exported / "tiny-int8-maps.json").read_bytes())
+    refused(edgepose(*score), "another model")
+    model.write_bytes(model.read_bytes()[:5000])
+    refused(edgepose(*score), "x.tflite")
+    adopted = edgepose("import-tflite", model, "--model", "rt-lite", "--out", tmp_path / "in")
+    refused(adopted, "x.tflite")
+    assert not list((tmp_path / "in").glob("*")) and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_tflite_from_elsewhere_is_described_and_scored(exported, infants, tmp_path):
+    source = exported / "tiny-fp32-maps.tflite"
+    options = ("--model", "rt-lite", "--keypoints", "in-motion-19", "--output", "maps")
+    done = edgepose("import-tflite", source, *options, "--out", tmp_path / "in")
+    assert done.returncode == 0, done.stderr
+    done = edgepose(
+        "evaluate", done.stdout.strip(), "--data", infants, "--no-speed", "--out", tmp_path, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["data"]["n_images"] == 6
+    wrong = ("--model", "rt-lite", "--keypoints", "mpii-16", "--output", "maps", "--overwrite")
+    assert edgepose("import-tflite", source, *wrong, "--out", tmp_path / "in").returncode == 0
+    score = edgepose("evaluate", tmp_path / "in" / source.name, "--data", infants, "--out", tmp_path / "r")
+    refused(score, "16 keypoints")
+
+
+def test_wrong_usage_exits_2(checkpoint, infants, tmp_path):
+    out = ("--out", tmp_path / "out")
+    refused(edgepose("export", checkpoint, "--recipe", "int4", *out), "int4", "fp32, fp16", code=2)
+    refused(edgepose("export", checkpoint, "--output", "map", *out), "did you mean 'maps'", code=2)
+    refused(edgepose("export", checkpoint, "--recipe", "int8", *out), "--calibrate", code=2)
+    both = ("--recipe", "int8", "--output", "keypoints", "--calibrate", infants)
+    refused(edgepose("export", checkpoint, *both, *out), "--output maps", code=2)
+    score = ("evaluate", checkpoint, "--data", infants, *out)
+    refused(edgepose(*score, "--split", "tset"), "train, val, test", code=2)
+    refused(edgepose(*score, "--target", "moon"), "desktop", code=2)
+    refused(edgepose("evaluate", checkpoint, "--data", f"lspt:{infants}", *out), "lspet", code=2)
+    refused(edgepose("evaluate", checkpoint, checkpoint, "--data", infants, *out), "same name", code=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_input_exits_1(checkpoint, infants, tmp_path):
+    out = ("--out", tmp_path / "out")
+    refused(edgepose("evaluate", tmp_path / "absent.tflite", "--data", infants, *out), "absent.tflite")
+    refused(edgepose("evaluate", checkpoint, "--data", tmp_path / "nowhere", *out), "nowhere")
+    (tmp_path / "empty").mkdir()
+    refused(edgepose("evaluate", checkpoint, "--data", tmp_path / "empty", *out), "empty")
+    bad = tmp_path / "bad.safetensors"
+    for content in (b"", b"junk" * 100, checkpoint.read_bytes()[:-1000]):
+        bad.write_bytes(content)
+        refused(edgepose("export", bad, *out), "bad.safetensors")
+    h5 = tmp_path / "bad.h5"
+    h5.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 500)
+    refused(edgepose("import-weights", h5, "--model", "rt", "--out", tmp_path / "x.safetensors"), "bad.h5")
+    refused(edgepose("compare", tmp_path / "empty", *out), "empty")
+    assert not (tmp_path / "out").exists() and not (tmp_path / "x.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_an_unwritable_place_is_named(checkpoint, tmp_path):
+    (tmp_path / "file").write_text("")
+    refused(edgepose("export", checkpoint, "--recipe", "fp32", "--out", tmp_path / "file" / "deeper"), "file")
+
+
+_LIMITED = """
+import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+runpy.run_module("edgepose", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_a_file_that_cannot_be_written_whole_is_one_line_and_leaves_nothing(exported, infants, tmp_path):
+    """A limit on the size of files fails in the middle of a write, as a full disk does."""
+    model = exported / "tiny-fp32-maps.tflite"
+    arguments = ["evaluate", str(model), "--data", str(infants), "--no-speed", "--out", "out"]
+    command = [sys.executable, "-c", _LIMITED, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
+    refused(done, "too large")
+    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} <= {"job.json"}

@@ -1,0 +1,239 @@
+"""The networks: what the table says, in both namespaces, and what the paper counts."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from edgeio import UnknownName
+from edgepose.errors import UsageError
+from edgepose.models.variants import NORMALISATIONS, VARIANTS, checked_resolution, variant
+
+KEYS = ("openpose", "cima", "rt", "i", "ii", "iii", "iv", "b4", "rt-lite", "i-lite", "ii-lite")
+K, S = 5, 3  # neither the paper's nor the authors' numbers
+TRAINED = {"openpose": "ppppcc", "cima": "cc", "hourglass": "c", "efficientpose": "pcc"}  # PAFs, confidences
+II_LITE_PARAMETERS = 1_491_388  # counted here; nobody published it
+
+
+def test_the_table_lists_every_network_once():
+    assert tuple(VARIANTS) == KEYS
+    assert all(v.key == key for key, v in VARIANTS.items())
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_default_resolution_is_allowed(key):
+    v = variant(key)
+    assert checked_resolution(v, None) == checked_resolution(v, v.resolution) == v.resolution
+    assert 2**v.upscaling_steps == v.stride
+    assert v.normalisation in NORMALISATIONS
+
+
+def test_unknown_network_lists_the_known():
+    with pytest.raises(UnknownName, match=r"did you mean 'rt-lite'.*openpose"):
+        variant("rtlite")
+
+
+@pytest.mark.parametrize(
+    ("key", "resolution", "advice"),
+    [
+        ("rt", 225, "224 or 232"),
+        ("b4", 600, "576 or 608"),
+        ("i", 0, "such as 8$"),
+        ("cima", -8, "such as 8$"),
+    ],
+)
+def test_a_resolution_that_does_not_fit_names_the_nearest(key, resolution, advice):
+    with pytest.raises(UsageError, match=advice) as caught:
+        checked_resolution(variant(key), resolution)
+    assert caught.value.exit_code == 2
+
+
+def test_normalisations_are_the_published_ones():
+    image = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), dtype=np.uint8)
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    imagenet = NORMALISATIONS["imagenet"].apply(image)
+    assert imagenet.dtype == np.float32
+    np.testing.assert_allclose(imagenet, (image / 255 - mean) / std, atol=1e-6)
+    np.testing.assert_allclose(NORMALISATIONS["symmetric"].apply(image), image / 127.5 - 1, atol=1e-6)
+
+
+@pytest.fixture(autouse=True)
+def _forget_networks():
+    """Networks built by earlier tests slow the garbage collector down."""
+    yield
+    if "tf_keras" in sys.modules:
+        sys.modules["tf_keras"].backend.clear_session()
+        sys.modules["keras"].backend.clear_session()
+
+
+def _paired(key):
+    """The same small network in both namespaces, with the same weights, none of them an initial value."""
+    from edgepose.frameworks import keras, tf_keras
+    from edgepose.models.checkpoint import load_weights, weights_of
+    from edgepose.models.networks import build_model
+
+    resolution = {"b4": 32}.get(key, 16)
+    models = [
+        build_model(key, resolution=resolution, output="training", namespace=namespace)
+        for namespace in (keras(), tf_keras())
+    ]
+    rng = np.random.default_rng(1)
+    weights = {
+        # Variances and slopes must be positive; the rest is near its initial value, so that nothing explodes.
+        name: (
+            np.abs(w) + rng.uniform(0.1, 0.3, w.shape)
+            if "variance" in name
+            else w + rng.normal(0, 0.02, w.shape)
+        )
+        for name, w in weights_of(models[0]).items()
+    }
+    for model in models:
+        load_weights(model, {name: w.astype(np.float32) for name, w in weights.items()})
+    return models, resolution
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", KEYS)
+def test_conformance(key):
+    from edgepose.frameworks import keras
+    from edgepose.models.checkpoint import weights_of
+    from edgepose.models.outputs import with_output
+    from edgepose.models.profile import parameters
+
+    (ours, theirs), resolution = _paired(key)
+    v, cells = variant(key), resolution // variant(key).stride
+    assert weights_of(ours).keys() == weights_of(theirs).keys()
+    assert not any("/" in layer.name for layer in (*ours.layers, *theirs.layers))
+    assert not any("lambda" in type(layer).__name__.lower() for layer in (*ours.layers, *theirs.layers))
+    channels = [{"p": 36, "c": 19}[kind] for kind in TRAINED[v.family]]
+    assert [tuple(o.shape) for o in ours.outputs] == [(None, cells, cells, n) for n in channels]
+    assert v.has_pafs == (36 in channels)
+
+    images = np.random.default_rng(2).normal(size=(2, resolution, resolution, 3)).astype(np.float32)
+    for a, b in zip(_outputs(ours, images), _outputs(theirs, images), strict=True):
+        assert np.std(a) > 0
+        np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, np.abs(a).max()))
+
+    upscaled = with_output(ours, "upscaled", keras())
+    assert upscaled.output_shape == (None, resolution, resolution, 19)
+    assert parameters(upscaled) == (v.paper_parameters or v.released_parameters or II_LITE_PARAMETERS)
+
+
+def _outputs(model, images):
+    outputs = model(images, training=False)
+    return [np.asarray(o) for o in (outputs if isinstance(outputs, list) else [outputs])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["i", "rt-lite"])
+def test_tf_keras_clones_it(key):
+    """Quantization-aware training starts with clone_model, which fails on layers that do not serialise."""
+    from edgepose.frameworks import tf_keras
+    from edgepose.models.checkpoint import weights_of
+    from edgepose.models.networks import build_model
+
+    model = build_model(key, K, S, resolution=32, output="training", namespace=tf_keras())
+    clone = tf_keras().models.clone_model(model)
+    assert weights_of(clone).keys() == weights_of(model).keys()
+
+
+@pytest.mark.slow
+def test_residual_branches_drop_in_training_only():
+    from edgepose.frameworks import keras
+    from edgepose.models.networks import build_model
+
+    keras().utils.set_random_seed(3)
+    model = build_model("rt", K, S, resolution=32)
+    drops = [layer for layer in model.layers if layer.name.endswith("_drop_res1")]
+    # Block 2b is the third of EfficientNet B0's sixteen, block 3b the fifth.
+    assert {layer.name: layer.rate for layer in drops} == {
+        "block2b_drop_res1": pytest.approx(0.2 * 2 / 16),
+        "block3b_drop_res1": pytest.approx(0.2 * 4 / 16),
+    }
+    kept = np.asarray(drops[0](np.ones((400, 2, 2, 3), np.float32), training=True)).reshape(400, -1)
+    assert (kept == kept[:, :1]).all() and 0 < (kept[:, 0] == 0).sum() < 40
+    image = np.ones((1, 32, 32, 3), np.float32)
+    np.testing.assert_array_equal(model(image, training=False), model(image, training=False))
+
+
+@pytest.mark.slow
+def test_a_seed_repeats_the_weights():
+    from edgepose.frameworks import keras
+    from edgepose.models.checkpoint import weights_of
+    from edgepose.models.networks import build_model
+
+    def seeded(seed):
+        keras().utils.set_random_seed(seed)
+        return weights_of(build_model("rt", K, S, resolution=32))
+
+    first, again, other = seeded(1), seeded(1), seeded(2)
+    assert all((first[name] == again[name]).all() for name in first)
+    assert (first["stem_conv_res1/kernel"] != other["stem_conv_res1/kernel"]).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("key", "head_width"), [("rt", 7), ("rt-lite", None), ("cima", None), ("openpose", None)]
+)
+def test_any_number_of_keypoints_and_segments(key, head_width):
+    from edgepose.frameworks import keras, tf_keras
+    from edgepose.models.networks import build_model
+    from edgepose.models.outputs import with_output
+
+    for namespace in (keras(), tf_keras()):
+        model = build_model(key, K, S, head_width, resolution=16, output="training", namespace=namespace)
+        channels = [{"p": 2 * S, "c": K}[kind] for kind in TRAINED[variant(key).family]]
+        assert [o.shape[-1] for o in model.outputs] == channels
+        hidden = [layer.filters for layer in model.layers if layer.name.endswith("s_hidden") and head_width]
+        assert hidden == ([head_width] * 3 if head_width else [])
+        inference = with_output(model, "maps", namespace)
+        frozen = with_output(model, "upscaled", namespace)
+        assert frozen.output_shape == (None, 16, 16, K)
+        assert len(frozen.trainable_weights) == len(inference.trainable_weights)
+        image = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)
+        np.testing.assert_array_equal(_outputs(inference, image)[0], _outputs(model, image)[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["rt", "cima", "i"])
+def test_flops_are_the_papers(key):
+    from edgepose.models.profile import paper_cost
+
+    # `edgepose models` shows all; these take seconds, and each lowers something that the others do not.
+    assert abs(paper_cost(key).flops - variant(key).paper_flops) <= 10
+
+
+@pytest.mark.slow
+def test_the_released_networks_lack_one_residual():
+    from edgepose.models.networks import build_model
+
+    def names(half_residual):
+        return {
+            layer.name for layer in build_model("i", K, S, resolution=16, half_residual=half_residual).layers
+        }
+
+    assert names(True) - names(False) == {"block2b_add_res2"}
+    assert names(False) < names(True)
+
+
+@pytest.mark.slow
+def test_models_command():
+    import typer
+
+    from edgepose.cli.models import command
+
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, ["--model", "rt", "--json"])
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)
+    assert (row["key"], row["parameters"], row["paper_parameters"]) == ("rt", 481_336, 481_336)
+    assert abs(row["flops"] - row["paper_flops"]) <= 10
+    table = CliRunner().invoke(app, ["--model", "rt-lite"])
+    assert table.exit_code == 0 and "425,660" in table.stdout
+    unknown = CliRunner().invoke(app, ["--model", "nonsense"])
+    assert isinstance(unknown.exception, UnknownName)
