@@ -102,10 +102,11 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
     from rich.table import Table
 
     first = scored[0][0]
-    table = Table(title=f"{first.data.name}, split {first.data.split}, crop {first.data.crop}")
-    columns = ["model", "images", "PCKh@0.5", "@0.2", "@0.1", "ME", "PCKh@Human", "KB", "ms (median)"]
-    for column in columns:
-        table.add_column(column, justify="left" if column == "model" else "right")
+    title = f"{first.data.name}, split {first.data.split}, crop {first.data.crop}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    for column in ("images", "PCKh@0.5", "@0.2", "@0.1", "ME", "@Human", "KB", "ms"):
+        table.add_column(column, justify="right", no_wrap=True)
     for results, _ in scored:
         scores = results.metrics.overall.scores
         cells = [

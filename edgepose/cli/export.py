@@ -79,9 +79,11 @@ def _print_table(made: list[Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="exported, and compared with Keras")
-    for column in ("file", "KB", "ops", "float islands", "max |diff|", "SNR dB", "peak shift px", "healthy"):
-        table.add_column(column, justify="left" if column == "file" else "right")
+    title = "exported, and compared with Keras"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("file", overflow="fold")
+    for column in ("KB", "ops", "float islands", "max |diff|", "SNR dB", "peak shift px", "healthy"):
+        table.add_column(column, justify="right")
     for m in made:
         shift = m.validation.peak_shift_px
         table.add_row(

@@ -310,7 +310,7 @@ def _data_facts(
         name=f"{dataset.format}:{dataset.root.resolve().name}",
         format=dataset.format,
         sha256=subject.sha256,
-        split=request.split,
+        split=request.split if request.limit is None else f"{request.split}, first {request.limit}",
         crop="person" if request.crop == "person" else "none",
         crop_margin=request.margin if request.crop == "person" else None,
         keypoints=points.key,
