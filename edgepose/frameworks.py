@@ -8,26 +8,22 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 
 from edgepose.errors import UsageError
+from export.quiet import captured_stderr
 
-# Read at import: errors only on stderr, and Keras 3 on the one backend that exports to TFLite.
+# Read at import: errors only on stderr, and the one Keras backend that exports to TFLite.
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
 
 
 def tensorflow() -> ModuleType:
     """TensorFlow; raises UsageError where it is not installed."""
-    module = _import("tensorflow")
-    module.get_logger().setLevel("ERROR")
-    return module
+    return _import("tensorflow")
 
 
 def keras() -> ModuleType:
-    """Keras 3 on TensorFlow, the default namespace; raises UsageError where it is not installed."""
+    """Keras 3, the default namespace; raises UsageError where it is not installed."""
     tensorflow()
     return _import("keras")
 
@@ -43,30 +39,21 @@ def _import(name: str) -> ModuleType:
         return sys.modules[name]
     for variable, value in _ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
+    said = ""
     try:
-        with _stderr_held_back():
-            return importlib.import_module(name)
+        with captured_stderr() as log:
+            try:
+                module = importlib.import_module(name)
+            finally:
+                log.seek(0)
+                said = log.read()
     except ModuleNotFoundError as error:
         raise UsageError(
             f"this needs {error.name}, which is not installed", "run: pip install 'edgepose[train]'"
         ) from None
-
-
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Drop what the block writes to the stderr descriptor, unless it fails: then show it.
-
-    TensorFlow's C++ side greets before its own log levels apply, so only the descriptor can stop it.
-    """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as stderr:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            stderr.write(held.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr.fileno(), 2)
+    except BaseException:
+        sys.stderr.write(said)
+        raise
+    if name == "tensorflow":
+        module.get_logger().setLevel("ERROR")
+    return module

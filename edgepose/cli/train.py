@@ -105,7 +105,7 @@ def command(
         typer.echo(", ".join(f"{name} {_text(value)}" for name, value in row.items()), err=True)
 
     try:
-        with bar(f"training {model}", "steps") as progress:
+        with bar(f"training {model}", "frames, then steps") as progress:
             kept = fit(request, Listener(progress, tell, lambda text: typer.echo(text, err=True)))
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)

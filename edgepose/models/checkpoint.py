@@ -156,7 +156,10 @@ def load_weights(
 
 
 def load_model(
-    path: Path, output: str = "maps", namespace: ModuleType | None = None, resolution: int | None = None
+    path: Path,
+    output: str = "maps",
+    namespace: ModuleType | None = None,
+    resolution: int | None = None,
 ) -> Any:
     """Build a checkpoint's network and load its weights.
 

@@ -1,0 +1,70 @@
+"""Noise for frames, and a network set up to train on them: what both benchmarks start from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgepose.data.records import PoseRecord
+from edgepose.keypoints import IN_MOTION_19
+from edgepose.models.networks import build_model
+from edgepose.models.variants import NORMALISATIONS, checked_resolution, variant
+from edgepose.training.augmentation import AUGMENTATIONS, augmented, normalised
+from edgepose.training.devices import adam
+from edgepose.training.frames import Canvases, HeldFrames
+from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
+from edgepose.training.pipeline import Stream
+from edgepose.training.schedules import SIGMA_SCHEDULES, default_sigma_schedule
+from edgepose.training.steppers import Trainee
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A network of 19 keypoints and an endless stream of frames."""
+
+    trainee: Trainee
+    stream: Stream
+    goal: Objective
+    truth: GroundTruth
+
+
+def bench(key: str, resolution: int | None, batch: int, frames: int = 64) -> Bench:
+    """The paper's protocol on noise."""
+    chosen = variant(key)
+    size = checked_resolution(chosen, resolution)
+    rng = np.random.default_rng(0)
+    canvases = Canvases(
+        rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
+        rng.uniform(0, size, (frames, len(IN_MOTION_19), 2)),
+        np.zeros((frames, 2, 3)),
+    )
+    nothing = PoseRecord("", Path(), np.zeros((19, 2)), "", "train")
+    model = build_model(key, resolution=size, output="training")
+    cells = size // chosen.stride
+    targets = Targets((size, size), (cells, cells), IN_MOTION_19.segment_indices)
+    truth = GroundTruth(targets, output_kinds(model))
+    schedule = SIGMA_SCHEDULES[default_sigma_schedule(chosen.family)]
+    goal = Objective((Term("ground_truth", truth),), schedule, cells, 100)
+    normalisation = NORMALISATIONS[chosen.normalisation]
+    trainee = Trainee(
+        model,
+        adam("float32", 1),
+        partial(augmented, swaps=IN_MOTION_19.swaps, normalisation=normalisation),
+        goal,
+        partial(normalised, normalisation=normalisation),
+    )
+    stream = Stream(HeldFrames([nothing] * frames, canvases), AUGMENTATIONS["paper"], batch, seed=0)
+    return Bench(trainee, stream, goal, truth)
+
+
+def timed(action: Callable[[], Any]) -> float:
+    """Seconds that `action` takes."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started

@@ -1,0 +1,92 @@
+"""What the input pipeline costs beside the training step that it feeds; prints JSON.
+
+One process measures, turn by turn: making a batch on the host; augmentation and targets in the graph; and
+a training step of the same network on inputs and targets that lie ready. `share` is (host + graph) / step
+of the medians: turn by turn, so that a busy machine slows all three alike.
+
+    python benchmarks/pipeline.py --model rt --batch 16
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from statistics import median
+from typing import Any
+
+import numpy as np
+from made_up import Bench, bench, timed
+
+from edgepose.frameworks import keras, tensorflow
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", default="rt")
+    parser.add_argument("--resolution", type=int)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--turns", type=int, default=5)
+    chosen = parser.parse_args()
+    keras().utils.set_random_seed(0)
+    made = bench(chosen.model, chosen.resolution, chosen.batch)
+    host, graph, step = measure(made, chosen.turns)
+    result = {
+        **vars(chosen),
+        "resolution": made.trainee.model.input_shape[1],
+        "host_ms": 1000 * host,
+        "graph_ms": 1000 * graph,
+        "step_ms": 1000 * step,
+        "share": (host + graph) / step,
+    }
+    print(json.dumps(result, indent=1))
+
+
+def measure(made: Bench, turns: int) -> tuple[float, float, float]:
+    """Median seconds of host, graph and step, after one turn that compiles."""
+    prepare, train = _graphs(made)
+    batches = made.stream.batches(0, turns + 1)
+    ready: dict[str, Any] = {}
+
+    def make() -> None:
+        ready["batch"] = next(batches)
+
+    def compute() -> None:
+        ready["made"] = prepare(ready["batch"].arrays)
+        ready["made"][-1].numpy()
+
+    found = [
+        (timed(make), timed(compute), timed(lambda: train(*ready["made"][:2]).numpy()))
+        for _ in range(turns + 1)
+    ]
+    host, graph, step = (median(column) for column in zip(*found[1:], strict=True))
+    return host, graph, step
+
+
+def _graphs(made: Bench) -> tuple[Any, Any]:
+    """Augmentation and targets, and a training step on their results, as two functions."""
+    tf, trainee, targets = tensorflow(), made.trainee, made.truth.targets
+    trainee.optimizer.build(trainee.model.trainable_variables)
+    sigma = np.float32(made.goal.scalars(0)["sigma"])
+    kinds = made.truth.kinds
+
+    def prepare(arrays: Any) -> Any:
+        sample = trainee.augment(arrays)
+        wanted = {kind: getattr(targets, kind)(sample, sigma) for kind in sorted(set(kinds))}
+        everything = [sample["inputs"], *(each for pair in wanted.values() for each in pair)]
+        return sample["inputs"], wanted, sum(tf.reduce_sum(each) for each in everything)
+
+    def train(inputs: Any, wanted: Any) -> Any:
+        with tf.GradientTape() as tape:
+            outputs = trainee.model(inputs, training=True)
+            outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+            errors = [output - wanted[kind][0] for output, kind in zip(outputs, kinds, strict=True)]
+            loss = sum(tf.reduce_mean(error * error) for error in errors)
+        gradients = tape.gradient(loss, trainee.model.trainable_variables)
+        trainee.optimizer.apply(gradients, trainee.model.trainable_variables)
+        return loss
+
+    return tf.function(prepare, jit_compile=False), tf.function(train, jit_compile=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The training loop's steps beside a bare Keras loop's on the same network; prints JSON.
+
+The loop makes batches on its thread, augments, computes targets and losses, reads the losses. The bare
+loop is `train_on_batch` with Keras's own mean squared error on inputs and targets that lie ready. They
+take turns in one process; `ratio` is loop / bare of the medians.
+
+    python benchmarks/training_step.py --model rt --batch 16
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from statistics import median
+from typing import Any
+
+import numpy as np
+from made_up import Bench, bench, timed
+
+from edgepose.frameworks import keras
+from edgepose.training.pipeline import ahead
+from edgepose.training.steppers import make_stepper
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", default="rt")
+    parser.add_argument("--resolution", type=int)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--turns", type=int, default=5)
+    chosen = parser.parse_args()
+    keras().utils.set_random_seed(0)
+    made = bench(chosen.model, chosen.resolution, chosen.batch)
+    loop, bare = measure(made, chosen.batch, chosen.turns)
+    result = {
+        **vars(chosen),
+        "resolution": made.trainee.model.input_shape[1],
+        "backend": keras().backend.backend(),
+        "loop_ms": 1000 * loop,
+        "bare_ms": 1000 * bare,
+        "loop_images_per_s": chosen.batch / loop,
+        "ratio": loop / bare,
+    }
+    print(json.dumps(result, indent=1))
+
+
+def measure(made: Bench, batch: int, turns: int) -> tuple[float, float]:
+    """Median seconds of a step of the loop and of a bare one, after two turns that compile and settle."""
+    stepper = make_stepper(made.trainee)
+    batches = ahead(made.stream.batches(0, turns + 2))
+    scalars = made.goal.scalars(0)
+
+    def loop() -> None:
+        losses = stepper.step(next(batches).parts(1), scalars, 1e-3)
+        float(losses[0]["loss"])
+
+    bare = _bare(made, batch)
+    found = [(timed(loop), timed(bare)) for _ in range(turns + 2)][2:]
+    batches.close()
+    ours, theirs = (median(column) for column in zip(*found, strict=True))
+    return ours, theirs
+
+
+def _bare(made: Bench, batch: int) -> Any:
+    """Keras's own step of a copy of the network."""
+    model = keras().models.clone_model(made.trainee.model)
+    optimizer = keras().optimizers.Adam(1e-3, amsgrad=True)
+    model.compile(optimizer, loss=["mse"] * len(model.outputs), jit_compile=False)
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(batch, *model.input_shape[1:])).astype(np.float32)
+    targets = [rng.random((batch, *output.shape[1:])).astype(np.float32) for output in model.outputs]
+    return lambda: model.train_on_batch(inputs, targets)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Where training computes and how precisely: devices, precision, and the optimizer that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from edgeio import lookup
+from edgepose.errors import UsageError
+from edgepose.training.augmentation import Arrays
+
+AUTO = "auto"
+
+# By name: Keras's dtype policy. Variables are float32 in all of them.
+PRECISIONS = {"float32": "float32", "mixed_float16": "mixed_float16", "mixed_bfloat16": "mixed_bfloat16"}
+
+# The output layers stay float32: a map's peak is read from differences that half precision rounds away.
+_OUTPUT_LAYERS = r"(.*_)?(pafs|confs)(_stage\d+)?"
+
+
+def resolve_precision(name: str) -> str:
+    """The precision that `auto` stands for here: mixed_bfloat16 on a GPU that has it (compute capability
+    8 and up), mixed_float16 on an older one, float32 on the CPU.
+
+    Raises:
+        UnknownName: no such precision.
+    """
+    if name != AUTO:
+        lookup(PRECISIONS | {AUTO: ""}, "precision", name)
+        return name
+    capability = _compute_capability()
+    if capability is None:
+        return "float32"
+    return "mixed_bfloat16" if capability >= 8 else "mixed_float16"
+
+
+def _compute_capability() -> float | None:
+    """Of the first GPU; None where the backend sees none."""
+    from edgepose.frameworks import keras, tensorflow
+
+    if keras().backend.backend() == "jax":
+        import jax
+
+        gpus = [d for d in jax.devices() if d.platform == "gpu"]
+        return float(getattr(gpus[0], "compute_capability", "8")) if gpus else None
+    tf = tensorflow()
+    physical = tf.config.list_physical_devices("GPU")
+    if not physical:
+        return None
+    major, minor = tf.config.experimental.get_device_details(physical[0]).get("compute_capability", (8, 0))
+    return float(f"{major}.{minor}")
+
+
+@contextmanager
+def computing(precision: str) -> Iterator[None]:
+    """Models that are built in the block compute with `precision`, on all devices that the backend
+    can share a batch between (JAX: all that it sees; TensorFlow: the first)."""
+    from edgepose.frameworks import keras
+
+    kr = keras()
+    before = kr.config.dtype_policy(), kr.distribution.distribution()
+    policies = kr.dtype_policies.DTypePolicyMap(default_policy=kr.dtype_policies.DTypePolicy(precision))
+    policies[_OUTPUT_LAYERS] = kr.dtype_policies.DTypePolicy("float32")
+    try:
+        kr.config.set_dtype_policy(policies if precision != "float32" else "float32")
+        if device_count() > 1:
+            kr.distribution.set_distribution(kr.distribution.DataParallel())
+        yield
+    finally:
+        kr.config.set_dtype_policy(before[0])
+        kr.distribution.set_distribution(before[1])
+
+
+def device_count() -> int:
+    """How many devices share a batch."""
+    from edgepose.frameworks import keras
+
+    if keras().backend.backend() != "jax":
+        return 1
+    import jax
+
+    return int(jax.local_device_count())
+
+
+def check_shares(batch: int, accumulate: int) -> None:
+    """Raise UsageError where a batch cannot be cut evenly into parts and the parts between devices."""
+    if batch % accumulate:
+        raise UsageError(
+            f"a batch of {batch} cannot be cut into {accumulate} parts", "choose another --accumulate"
+        )
+    if batch // accumulate % device_count():
+        raise UsageError(
+            f"{batch // accumulate} frames cannot be shared by {device_count()} devices",
+            f"choose a --batch that is a multiple of {accumulate * device_count()}",
+        )
+
+
+def shard(arrays: Arrays) -> Arrays:
+    """Arrays (B, ...) shared between the devices along B, under Keras's data-parallel distribution."""
+    from edgepose.frameworks import keras
+
+    distribution = keras().distribution
+    active = distribution.distribution()
+    if active is None:
+        return arrays
+    return {
+        key: distribution.distribute_tensor(value, active.get_data_layout(value.shape))
+        for key, value in arrays.items()
+    }
+
+
+def adam(precision: str, accumulate: int) -> Any:
+    """Adam with AMSGrad, the paper's optimizer; its learning rate is set at every step.
+
+    Args:
+        accumulate: parts whose gradients are averaged before a step.
+    """
+    from edgepose.frameworks import keras
+
+    kr = keras()
+    steps = accumulate if accumulate > 1 else None
+    optimizer = kr.optimizers.Adam(1e-3, amsgrad=True, gradient_accumulation_steps=steps, name="adam")
+    if precision == "mixed_float16":
+        return kr.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
+    return optimizer

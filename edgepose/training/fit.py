@@ -1,0 +1,26 @@
+"""Fit a network to labelled frames, by the paper's protocol unless told otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgepose.training.assembly import assembled
+from edgepose.training.loop import Listener
+from edgepose.training.losses import Term
+from edgepose.training.request import FitRequest
+
+
+def fit(request: FitRequest, listener: Listener | None = None) -> Path:
+    """Train a network, or go on training it.
+
+    Returns:
+        the checkpoint that scored best on the validation split, or the last one without validation.
+
+    Raises:
+        UserError: bad input, or a loss that is no longer a number; says what and how to mend it.
+        KeyboardInterrupt: asked to stop; the state is saved first.
+    """
+    with assembled(request, listener) as assembly:
+        model = assembly.network()
+        goal = assembly.objective(Term("ground_truth", assembly.ground_truth(model)))
+        return assembly.train(model, goal)

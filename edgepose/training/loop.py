@@ -1,0 +1,256 @@
+"""The one training loop: steps, checkpoints, validation, logs, interruption, divergence.
+
+What is trained and towards what is the caller's: distillation is another plan, not another loop.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from edgeio import write_json
+from edgepose.errors import EdgeposeError
+from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
+from edgepose.training.augmentation import Arrays
+from edgepose.training.checkpoints import Progress, Row, load_state, save_state, variables_by_name
+from edgepose.training.pipeline import Batch, Stream, ahead
+from edgepose.training.runs import RunFolder, TensorBoard, write_log
+from edgepose.training.steppers import Stepper, Trainee, make_stepper
+from edgepose.training.validation import Validator, is_better
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told of a run's progress.
+
+    Attributes:
+        step: done, in all: of the frames that are read at first, then of the steps.
+        epoch: the row of each epoch that ends.
+        say: remarks, such as which layers are new.
+    """
+
+    step: Callable[[int, int], None] = lambda done, total: None
+    epoch: Callable[[Row], None] = lambda row: None
+    say: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs.
+
+    Attributes:
+        trainee: model, optimizer and what the graph computes.
+        network: the model whose weights the checkpoints hold: the trainee's, or a part of it.
+        info: what those weights belong to.
+        stream: the batches.
+        scalars: epoch -> what it sets in the graph, such as sigma.
+        learning_rate: share of the steps done (0..1) -> learning rate.
+        epochs, steps_per_epoch: length of the run.
+        accumulate: parts of a batch.
+        checkpoint_every: steps between saved states, besides every epoch's end.
+        validate: scores of the network, or None for no validation and no `best`.
+        folder: where the run lives.
+        tensorboard: log for TensorBoard too.
+    """
+
+    trainee: Trainee
+    network: Any
+    info: CheckpointInfo
+    stream: Stream
+    scalars: Callable[[int], Mapping[str, float]]
+    learning_rate: Callable[[float], float]
+    epochs: int
+    steps_per_epoch: int
+    accumulate: int
+    checkpoint_every: int
+    validate: Validator | None
+    folder: RunFolder
+    tensorboard: bool = False
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+
+def run(plan: Plan, listener: Listener) -> Progress:
+    """Train from the folder's state, or from the start, to the end.
+
+    Raises:
+        KeyboardInterrupt: asked to stop (Ctrl-C, SIGTERM); the state is saved first.
+        EdgeposeError: the loss is no longer a number; the last good checkpoint is kept.
+    """
+    session = _Session(plan, listener)
+    with _stop_requests() as asked_to_stop:
+        while len(session.progress.rows) < plan.epochs:
+            session.train_epoch(asked_to_stop)
+    return session.progress
+
+
+@dataclass
+class _Session:
+    """A run in this process."""
+
+    plan: Plan
+    listener: Listener
+    stepper: Stepper = field(init=False)
+    progress: Progress = field(init=False)
+    _latest: Batch | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        plan = self.plan
+        self.stepper = make_stepper(plan.trainee)
+        self._variables = variables_by_name(plan.trainee.model, plan.trainee.optimizer)
+        self._board = TensorBoard(plan.folder.tensorboard) if plan.tensorboard else None
+        self.progress, self._latest = Progress(), None
+        if plan.folder.state.exists():
+            self.progress = load_state(plan.folder.state, self._variables)
+            self.stepper.push()
+            self._write_derived()
+
+    def train_epoch(self, asked_to_stop: threading.Event) -> None:
+        """The rest of the current epoch, then its validation."""
+        plan, epoch = self.plan, len(self.progress.rows)
+        scalars, stop = plan.scalars(epoch), (epoch + 1) * plan.steps_per_epoch
+        losses = _Losses(self._record, self._diverged)
+        with closing(ahead(plan.stream.batches(self.progress.step, stop))) as batches:
+            for batch in batches:
+                self._latest = batch
+                rate = plan.learning_rate(batch.step / plan.steps)
+                losses.add(batch, self.stepper.step(batch.parts(plan.accumulate), scalars, rate))
+                if asked_to_stop.is_set():
+                    losses.settle()
+                    self._save()
+                    raise KeyboardInterrupt
+                if (batch.step + 1) % plan.checkpoint_every == 0 and batch.step + 1 < stop:
+                    losses.settle()
+                    self._save()
+        losses.settle()
+        rate = plan.learning_rate((stop - 1) / plan.steps)
+        self._end_epoch({"learning_rate": rate, "sigma": scalars["sigma"]})
+
+    def _end_epoch(self, settings: Row) -> None:
+        plan, progress = self.plan, self.progress
+        means = {name: total / plan.steps_per_epoch for name, total in progress.sums.items()}
+        if plan.validate:
+            self._save()  # so that a kill in a long validation costs no step, and NaN is told before it
+        started = time.monotonic()
+        scores = plan.validate(self.stepper.predict) if plan.validate else {}
+        seconds = progress.seconds + time.monotonic() - started
+        row: Row = {"epoch": len(progress.rows), "step": progress.step, **settings, **means, **scores}
+        row["seconds"] = round(seconds, 1)
+        best = progress.best_epoch
+        is_best = bool(scores) and (best is None or is_better(row, progress.rows[best]))
+        self.progress = replace(progress, seconds=seconds).with_epoch(row, is_best)
+        self._save()
+        if self._board:
+            self._board.write(row)
+        self.listener.epoch(row)
+
+    def _record(self, losses: Mapping[str, float], seconds: float) -> None:
+        self.progress = self.progress.after(losses, seconds)
+        self.listener.step(self.progress.step, self.plan.steps)
+
+    def _save(self) -> None:
+        """The state first, then what is derived from it."""
+        self.stepper.pull()
+        try:
+            save_state(self.plan.folder.state, self._variables, self.progress)
+        except FloatingPointError as error:
+            assert self._latest is not None  # a state that was loaded is finite
+            self._diverged(self._latest, f"the weights ({error})")
+        self._write_derived()
+
+    def _write_derived(self) -> None:
+        """Checkpoints of the network and the log, from the state that was just saved or loaded."""
+        plan, progress = self.plan, self.progress
+        weights = weights_of(plan.network)
+        save_checkpoint(plan.folder.last, weights, plan.info)
+        ends_best = progress.best_epoch is not None and progress.best_epoch == len(progress.rows) - 1
+        if ends_best and progress.step == len(progress.rows) * plan.steps_per_epoch:
+            save_checkpoint(plan.folder.best, weights, plan.info)
+        write_log(plan.folder.log, progress.rows)
+
+    def _diverged(self, batch: Batch, what: str) -> NoReturn:
+        plan = self.plan
+        files = [str(plan.stream.frames.records[i].image) for i in batch.indices]
+        epoch = batch.step // plan.steps_per_epoch
+        write_json(plan.folder.diverged, {"step": batch.step, "epoch": epoch, "what": what, "files": files})
+        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+        kept = _kept(plan.folder.last)
+        raise EdgeposeError(
+            f"step {batch.step} (epoch {epoch}) made {what} NaN or infinite on {', '.join(files[:3])}{more}, "
+            f"listed in {plan.folder.diverged}",
+            f"{kept}try a lower --learning-rate, or --precision float32",
+        )
+
+
+def _kept(last: Path) -> str:
+    return (
+        f"{last} is the last good checkpoint: start from it with --init and another --out, "
+        if last.exists()
+        else ""
+    )
+
+
+class _Losses:
+    """Reads the losses one step late, so that the device computes while the host waits for numbers."""
+
+    def __init__(
+        self,
+        record: Callable[[Mapping[str, float], float], None],
+        diverged: Callable[[Batch, str], None],
+    ) -> None:
+        self._record, self._diverged = record, diverged
+        self._pending: tuple[Batch, list[Arrays]] | None = None
+        self._since = time.monotonic()
+
+    def add(self, batch: Batch, parts: list[Arrays]) -> None:
+        """A step's losses, part by part, perhaps not computed yet."""
+        self.settle()
+        self._pending = batch, parts
+
+    def settle(self) -> None:
+        """Wait for the step before; tell who records it, or that it is not a number."""
+        if self._pending is None:
+            return
+        batch, parts = self._pending
+        self._pending = None
+        values = {name: float(np.mean([part[name] for part in parts])) for name in sorted(parts[0])}
+        if not all(math.isfinite(value) for value in values.values()):
+            self._diverged(batch, "the loss")
+        now = time.monotonic()
+        self._record(values, now - self._since)
+        self._since = now
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; the second one acts as always."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # only the main thread may handle signals
+        return
+    watched = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in watched}
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        for each in watched:
+            signal.signal(each, before[each])
+
+    for number in watched:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number in watched:
+            signal.signal(number, before[number])

@@ -1,0 +1,149 @@
+"""Batches without end: the same ones whenever the same seed is asked for the same step."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+import numpy as np
+
+from edgepose.training.augmentation import DRAWS, Arrays, Augmentation
+from edgepose.training.frames import Canvases, Frames
+
+T = TypeVar("T")
+
+# What distillation adds to a batch: indices of frames -> arrays (B, ...) by name.
+Extras = Callable[[np.ndarray], Arrays]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One optimizer step's frames.
+
+    Attributes:
+        step: from 0 over the whole run.
+        indices: (B,) of the frames.
+        arrays: what `augmentation.augmented` takes, each with B rows.
+    """
+
+    step: int
+    indices: np.ndarray
+    arrays: Arrays
+
+    def parts(self, count: int) -> list[Arrays]:
+        """The arrays cut into `count` equal parts, for gradient accumulation."""
+        size = len(self.indices) // count
+        rows = [slice(i * size, (i + 1) * size) for i in range(count)]
+        return [{key: value[r] for key, value in self.arrays.items()} for r in rows]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Frames in a random order, pass after pass, in batches of one size.
+
+    There is no partial batch and no frame is left out: the batch in which a pass ends goes on with the
+    next pass. Where there are fewer frames than a batch holds, one batch has a frame more than once,
+    augmented differently as a rule.
+
+    Attributes:
+        frames: N frames.
+        augmentation: how far they are changed.
+        batch: frames a step.
+        seed: not negative.
+        extras: more arrays for the graph, by the frames' indices.
+    """
+
+    frames: Frames
+    augmentation: Augmentation
+    batch: int
+    seed: int
+    extras: Extras | None = None
+
+    @property
+    def steps_per_pass(self) -> int:
+        """Whole batches in one pass over the data, at least 1."""
+        return max(len(self.frames.records) // self.batch, 1)
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of steps `start` .. `stop` - 1."""
+        plans = [self._plan(step) for step in range(start, stop)]
+        for step, canvases, (indices, draws) in zip(
+            range(start, stop), self.frames.read(indices for indices, _ in plans), plans, strict=True
+        ):
+            yield Batch(step, indices, self.arrays(canvases, indices, draws))
+
+    def _plan(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices (B,) and draws (B, DRAWS) of a step."""
+        positions = np.arange(step * self.batch, (step + 1) * self.batch)
+        passes, places = np.divmod(positions, len(self.frames.records))
+        indices, draws = np.empty(self.batch, np.int64), np.empty((self.batch, DRAWS))
+        for number in np.unique(passes):
+            rows = passes == number
+            order, drawn = _pass(self.seed, int(number), len(self.frames.records))
+            indices[rows] = order[places[rows]]
+            draws[rows] = drawn[indices[rows]]
+        return indices, draws
+
+    def arrays(self, canvases: Canvases, indices: np.ndarray, draws: np.ndarray) -> Arrays:
+        annotated = np.isfinite(canvases.keypoints_px).all(-1)
+        points = np.where(annotated[..., None], canvases.keypoints_px, 0.0)
+        return {
+            "images": canvases.images,
+            "keypoints_px": points.astype(np.float32),
+            "annotated": annotated,
+            **self.augmentation.arrays(draws, canvases.images.shape[1:3]),
+            **(self.extras(indices) if self.extras else {}),
+        }
+
+
+@lru_cache(maxsize=2)
+def _pass(seed: int, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The order (N,) of the frames in a pass over the data, and each frame's draws (N, DRAWS)."""
+    rng = np.random.default_rng([seed, number])
+    return rng.permutation(count), rng.random((count, DRAWS))
+
+
+def ahead(items: Iterator[T], depth: int = 2) -> Generator[T]:
+    """The same items, made on a thread up to `depth` ahead of the caller.
+
+    An exception in the thread is raised here, in its place.
+    """
+    made: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(entry: tuple[bool, T | BaseException | None]) -> bool:
+        while not stop.is_set():
+            try:
+                made.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not put((True, item)):
+                    return
+            put((False, None))
+        except BaseException as error:
+            put((False, error))
+
+    thread = threading.Thread(target=make, name="batches", daemon=True)
+    thread.start()
+    try:
+        while True:
+            good, item = made.get()
+            if good:
+                yield item  # type: ignore[misc]
+            elif item is None:
+                return
+            else:
+                raise item  # type: ignore[misc]
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,206 @@
+"""One optimizer step on each of Keras's backends: thin, since what is computed is defined elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgeio import lookup
+from edgepose.training.augmentation import Arrays
+from edgepose.training.devices import shard
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """What a stepper trains, and how, in any backend's terms.
+
+    Attributes:
+        model: a Keras model; every trainable variable of it is trained.
+        optimizer: a Keras optimizer.
+        augment: a batch's arrays -> the sample, whose `inputs` the model reads.
+        compute: outputs, sample and the epoch's scalars -> losses by name; `loss` is minimised.
+        normalise: images (B, H, W, 3) uint8 -> inputs, for prediction.
+        maps: index among the model's outputs of the maps that are kept.
+    """
+
+    model: Any
+    optimizer: Any
+    augment: Callable[[Arrays], Arrays]
+    compute: Callable[[list[Any], Arrays, Arrays], Arrays]
+    normalise: Callable[[Any], Any]
+    maps: int = -1
+
+
+class Stepper(Protocol):
+    """Trains a model step by step."""
+
+    def step(self, parts: list[Arrays], scalars: Mapping[str, float], learning_rate: float) -> list[Arrays]:
+        """One optimizer step on the parts of a batch: the losses of each, still on the device."""
+        ...
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Images (B, H, W, 3) uint8 -> maps (B, h, w, K) float32 of the network as it is now."""
+        ...
+
+    def pull(self) -> None:
+        """Bring the model's and the optimizer's variables up to date."""
+        ...
+
+    def push(self) -> None:
+        """Take over what was assigned to the variables."""
+        ...
+
+
+class TensorFlowStepper:
+    """A `tf.function`; without XLA, which is ten times slower on CPUs."""
+
+    def __init__(self, trainee: Trainee) -> None:
+        from edgepose.frameworks import tensorflow
+
+        tf = tensorflow()
+        model, optimizer = trainee.model, trainee.optimizer
+
+        def step(arrays: Arrays, scalars: Arrays) -> Arrays:
+            sample = trainee.augment(arrays)
+            with tf.GradientTape() as tape:
+                losses = trainee.compute(_listed(model(sample["inputs"], training=True)), sample, scalars)
+                scaled = optimizer.scale_loss(losses["loss"])
+            gradients = tape.gradient(scaled, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+            return losses
+
+        def predict(images: Any) -> Any:
+            return _listed(model(trainee.normalise(images), training=False))[trainee.maps]
+
+        self._optimizer = optimizer
+        self._step = tf.function(step, jit_compile=False)
+        self._predict = tf.function(predict, jit_compile=False)
+
+    def step(self, parts: list[Arrays], scalars: Mapping[str, float], learning_rate: float) -> list[Arrays]:
+        self._optimizer.learning_rate = learning_rate
+        values = _scalar_arrays(scalars)
+        return [self._step(part, values) for part in parts]
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        return np.asarray(self._predict(images), np.float32)
+
+    def pull(self) -> None:
+        """Variables are changed in place."""
+
+    def push(self) -> None:
+        """Variables are read in place."""
+
+
+class JaxStepper:
+    """A jitted pure function over the variables' values, which live here between `push` and `pull`."""
+
+    _state: tuple[
+        list[Any], list[Any], list[Any]
+    ]  # of the model's variables, trainable or not; the optimizer's
+
+    def __init__(self, trainee: Trainee) -> None:
+        import jax
+
+        self._model, self._optimizer = trainee.model, trainee.optimizer
+        self._step = jax.jit(_jax_step(trainee), donate_argnums=0)
+        self._predict = jax.jit(_jax_predict(trainee))
+        # The last: a loss-scaling optimizer has one without use before that of the optimizer inside.
+        names = [variable.name for variable in self._optimizer.variables]
+        self._rate = max(i for i, name in enumerate(names) if name == "learning_rate")
+        self.push()
+
+    def step(self, parts: list[Arrays], scalars: Mapping[str, float], learning_rate: float) -> list[Arrays]:
+        self._state[2][self._rate] = np.float32(learning_rate)
+        values, losses = _scalar_arrays(scalars), []
+        for part in parts:
+            self._state, found = self._step(self._state, shard(part), values)
+            losses.append(found)
+        return losses
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        return np.asarray(self._predict(self._state[0], self._state[1], images), np.float32)
+
+    def pull(self) -> None:
+        for variables, values in zip(self._variables(), self._state, strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self.push()  # the variables now own these values, and the next step would take their memory
+
+    def push(self) -> None:
+        import jax.numpy as jnp
+
+        trainable, others, slots = ([jnp.copy(v.value) for v in some] for some in self._variables())
+        self._state = trainable, others, slots
+
+    def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
+        model = self._model
+        return model.trainable_variables, model.non_trainable_variables, self._optimizer.variables
+
+
+def _jax_step(trainee: Trainee) -> Callable[[Any, Arrays, Arrays], Any]:
+    import jax
+
+    model, optimizer = trainee.model, trainee.optimizer
+
+    def losses(trainable: Any, others: Any, scale: Any, arrays: Arrays, scalars: Arrays) -> Any:
+        sample = trainee.augment(arrays)
+        outputs, others = model.stateless_call(trainable, others, sample["inputs"], training=True)
+        values = trainee.compute(_listed(outputs), sample, scalars)
+        return scale * values["loss"], (values, others)
+
+    def step(state: Any, arrays: Arrays, scalars: Arrays) -> Any:
+        trainable, others, slots = state
+        gradient = jax.grad(losses, has_aux=True)
+        scale = _loss_scale(optimizer, slots)
+        gradients, (values, others) = gradient(trainable, others, scale, arrays, scalars)
+        trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
+        return (trainable, others, slots), values
+
+    return step
+
+
+def _jax_predict(trainee: Trainee) -> Callable[[Any, Any, Any], Any]:
+    def predict(trainable: Any, others: Any, images: Any) -> Any:
+        inputs = trainee.normalise(images)
+        outputs, _ = trainee.model.stateless_call(trainable, others, inputs, training=False)
+        return _listed(outputs)[trainee.maps]
+
+    return predict
+
+
+STEPPERS: dict[str, Callable[[Trainee], Stepper]] = {
+    "tensorflow": TensorFlowStepper,
+    "jax": JaxStepper,
+}
+
+
+def make_stepper(trainee: Trainee) -> Stepper:
+    """The stepper of the running backend; builds the optimizer's variables.
+
+    Raises:
+        UnknownName: a backend that we do not train on.
+    """
+    from edgepose.frameworks import keras
+
+    chosen = lookup(STEPPERS, "Keras backend for training", keras().backend.backend())
+    trainee.optimizer.build(trainee.model.trainable_variables)
+    return chosen(trainee)
+
+
+def _listed(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def _scalar_arrays(scalars: Mapping[str, float]) -> Arrays:
+    return {name: np.asarray(value, np.float32) for name, value in scalars.items()}
+
+
+def _loss_scale(optimizer: Any, slots: list[Any]) -> Any:
+    """The factor that keeps float16 gradients from vanishing; 1 without float16."""
+    for variable, value in zip(optimizer.variables, slots, strict=True):
+        if variable.name == "dynamic_scale":
+            return value
+    return 1.0
