@@ -18,8 +18,8 @@ OUTPUTS = ("maps", "upscaled", "keypoints")
 LETTERBOX = {
     "rule": "scale the image (or the crop) to fit the input, keeping its aspect; centre it; pad with zeros "
     "before normalisation",
-    "filter": "shrinking by f >= 2 starts with the mean of each floor(f) x floor(f) block; the rest is bilinear, "
-    "antialiased: a triangle as wide as the remaining scale",
+    "filter": "shrinking by f >= 2 starts with the mean of each floor(f) x floor(f) block; the rest is "
+    "bilinear, antialiased: a triangle as wide as the remaining scale",
     "content_size": "round(scale x width), round(scale x height), at least 1",
     "offset": "(input - content) // 2, left and top",
     "padding": 0,

@@ -89,7 +89,7 @@ def save_checkpoint(path: Path, weights: Mapping[str, np.ndarray], info: Checkpo
     Args:
         weights: `weights_of` a training graph (`build_model(..., output="training")`).
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     tensors = {
         name: np.ascontiguousarray(array)
@@ -97,7 +97,7 @@ def save_checkpoint(path: Path, weights: Mapping[str, np.ndarray], info: Checkpo
         if not name.startswith(UPSCALING_PREFIX)
     }
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(asdict(info))})
+        temporary.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(asdict(info))}))
 
 
 def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:

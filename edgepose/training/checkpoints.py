@@ -72,7 +72,7 @@ def save_state(path: Path, variables: Mapping[str, Any], progress: Progress) -> 
     Raises:
         FloatingPointError: a variable holds NaN or infinity; the file is left as it was.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {name: np.array(v.numpy(), order="C") for name, v in variables.items()}
     for name, array in arrays.items():
@@ -80,7 +80,7 @@ def save_state(path: Path, variables: Mapping[str, Any], progress: Progress) -> 
             raise FloatingPointError(name)
     metadata = {"schema_version": SCHEMA_VERSION, **asdict(progress)}
     with replacing(path) as temporary:
-        save_file(arrays, temporary, {_KEY: json.dumps(metadata)})
+        temporary.write_bytes(save(arrays, {_KEY: json.dumps(metadata)}))
 
 
 def load_state(path: Path, variables: Mapping[str, Any]) -> Progress:
