@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 out=${DEMO_OUT:-demo}
-videos=120 frames=6 epochs=36 resolution=128
+videos=120 frames=6 epochs=24 resolution=128
 if [ "${1:-}" = --smoke ]; then videos=12 frames=2 epochs=1 resolution=64; fi
 data=$out/infants
 say() { printf '\n== %s\n' "$*"; }

@@ -98,4 +98,5 @@ def _print_table(made: list[Any]) -> None:
         )
     Console().print(table)
     for m in made:
-        typer.echo(str(m.path))
+        ops = ", ".join(f"{count} {name}" for name, count in m.sidecar.ops.items())
+        typer.echo(f"{m.path}: {ops}")

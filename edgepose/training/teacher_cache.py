@@ -1,0 +1,144 @@
+"""What a teacher said of each frame, asked once and kept on disk up to a bound."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeio import UserError, read_json, replacing, write_json
+from edgepose.data.records import PoseRecord
+from edgepose.errors import BadModel
+from edgepose.training.augmentation import Arrays
+from edgepose.training.frames import Progress, Reader
+from edgepose.training.teacher import BATCH, Teacher
+from edgepose.training.teacher_maps import TeacherTargets
+
+PART = 64  # frames a part: what a kill can cost
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A teacher who is asked about frames.
+
+    Attributes:
+        reader: draws the teacher's canvases.
+        records: N frames.
+        targets: what is kept of the answer.
+    """
+
+    teacher: Teacher
+    reader: Reader
+    records: Sequence[PoseRecord]
+    targets: TeacherTargets
+
+    def __call__(self, indices: Sequence[int]) -> Arrays:
+        """Arrays (B, ...) for the frames at `indices`, at least one.
+
+        Raises:
+            BadImage: an unusable image.
+            BadModel: the teacher's output holds NaN or infinities.
+        """
+        items, found = self.reader.inputs([self.records[i] for i in indices]), []
+        while batch := list(islice(items, BATCH)):
+            output = self.teacher.run(np.stack([item.canvas for item in batch]))
+            if not np.isfinite(output).all():
+                names = ", ".join(str(item.record.image) for item in batch[:3])
+                raise BadModel(
+                    f"{self.teacher.path} gives NaN or infinity on {names} or one of its batch",
+                    "do not use this teacher: train or export it again",
+                )
+            found.append(self.targets.arrays(self.teacher, batch, output))
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The teacher's answers by frame: those of the first frames from disk, of the rest asked each time.
+
+    Attributes:
+        parts: memory-mapped arrays of PART frames each, the last of fewer.
+        cached: frames in them.
+    """
+
+    asking: Asking
+    parts: tuple[Arrays, ...]
+    cached: int
+
+    def __call__(self, indices: np.ndarray) -> Arrays:
+        """`pipeline.Extras`: arrays (B, ...) for the frames at `indices`."""
+        late = np.unique(indices[indices >= self.cached])
+        asked = self.asking([int(i) for i in late]) if len(late) else {}
+        row_of = {int(index): row for row, index in enumerate(late)}
+
+        def one(name: str, index: int) -> np.ndarray:
+            if index < self.cached:
+                return np.asarray(self.parts[index // PART][name][index % PART])
+            return np.asarray(asked[name][row_of[index]])
+
+        return {name: np.stack([one(name, int(i)) for i in indices]) for name in self.asking.targets.shapes()}
+
+
+def answers(
+    asking: Asking, folder: Path, job: Mapping[str, Any], budget_bytes: float, progress: Progress
+) -> Answers:
+    """Ask about as many frames as may be kept, or read what an earlier run asked.
+
+    Args:
+        folder: of the cache.
+        job: all that the answers depend on, as JSON; those of another job are thrown away.
+        budget_bytes: frames beyond it are not kept and the teacher is asked again in every pass.
+    """
+    _claim(folder, job)
+    shapes = asking.targets.shapes()
+    per_frame = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes.values())
+    cached = min(len(asking.records), int(budget_bytes / per_frame))
+    parts = []
+    for start in range(0, cached, PART):
+        indices = range(start, min(start + PART, cached))
+        parts.append(_part(folder / f"part-{start:07d}", shapes, len(indices), lambda r=indices: asking(r)))
+        progress(indices.stop, cached)
+    return Answers(asking, tuple(parts), cached)
+
+
+def _part(
+    stem: Path,
+    shapes: Mapping[str, tuple[tuple[int, ...], type]],
+    count: int,
+    ask: Callable[[], Arrays],
+) -> Arrays:
+    """A part from disk, asked and written first where it is not there, whole."""
+    paths = {name: stem.with_name(f"{stem.name}-{name}.npy") for name in shapes}
+    found = {name: _mapped(paths[name], (count, *shape), kind) for name, (shape, kind) in shapes.items()}
+    if any(array is None for array in found.values()):
+        for name, array in ask().items():
+            with replacing(paths[name]) as temporary:
+                np.save(temporary, array)
+            found[name] = np.load(paths[name], mmap_mode="r")
+    return found
+
+
+def _mapped(path: Path, shape: tuple[int, ...], kind: type) -> np.ndarray | None:
+    """A file of an earlier run, or None where it is missing, damaged or of other frames."""
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape and array.dtype == kind else None
+
+
+def _claim(folder: Path, job: Mapping[str, Any]) -> None:
+    """Make `folder` this job's; what another job left is removed."""
+    stamp = folder / "job.json"
+    try:
+        if read_json(stamp, "") == dict(job):
+            return
+    except UserError:
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    write_json(stamp, dict(job))
