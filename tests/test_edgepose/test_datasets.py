@@ -335,11 +335,11 @@ def test_in_motion_points_are_fractions_without_a_shift(build: Callable[[str], P
     np.testing.assert_allclose(raw["vid2_1.jpg"].keypoints_px, fractions(5) * (WIDTH, HEIGHT))
 
 
-def test_leeds_pixels_count_from_one(build: Callable[[str], Path]) -> None:
+def test_lsp_counts_pixels_from_one_and_lspet_does_not(build: Callable[[str], Path]) -> None:
     lsp = open_dataset(f"lsp:{build('lsp')}")
     np.testing.assert_allclose([r.keypoints_px for r in lsp.records], leeds_points(6) - 0.5)
     lspet = open_dataset(f"lspet:{build('lspet')}")
-    expected = leeds_points(6) - 0.5
+    expected = leeds_points(6)
     expected[:, 3] = np.nan
     np.testing.assert_allclose([r.keypoints_px for r in lspet.records], expected)
     assert np.nanmin(expected) < 0 and np.nanmax(expected) > WIDTH  # outside the image, and kept
@@ -453,7 +453,7 @@ def test_lspet_of_another_size_has_no_test_split(tmp_path: Path) -> None:
 def test_one_image(tmp_path: Path) -> None:
     make_lspet(tmp_path, 1)  # MATLAB drops a last axis of length 1
     (record,) = open_dataset(str(tmp_path)).records
-    np.testing.assert_allclose(record.keypoints_px[:3], leeds_points(1)[0, :3] - 0.5)
+    np.testing.assert_allclose(record.keypoints_px[:3], leeds_points(1)[0, :3])
 
 
 def test_real_lspet(shared: Path) -> None:
