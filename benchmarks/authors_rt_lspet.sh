@@ -34,6 +34,11 @@ for crop in person none; do
     edgepose evaluate "$file" --data "$lspet" --crop "$crop" --out "runs/authors/lspet-$crop"
   done
 done
+# Again, with nothing else running and all in one go, so that the times can be compared.
+for crop in person none; do
+  edgepose evaluate "$tflite"/EfficientPose*.tflite "$tflite"/rt*.tflite --data "$lspet" --crop "$crop" \
+    --out "runs/authors/lspet-$crop" --retime
+done
 report() { # CROP FOLDER TITLE
   edgepose compare "runs/authors/lspet-$1" --baseline rt-fp32-maps --title "$3" --out "reports/authors-rt-lspet/$2"
 }

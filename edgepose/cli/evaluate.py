@@ -48,6 +48,9 @@ def command(
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unusable image.")] = False,
     speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure latency and memory too.")] = True,
+    retime: Annotated[
+        bool, typer.Option("--retime", help="Of finished runs measure the speed again, on a quiet machine.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of another run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
@@ -82,7 +85,7 @@ def command(
     scored = []
     for model in models:
         with bar(f"scoring {model.stem}", "images") as progress:
-            scored.append(evaluate(model, request, out, overwrite, progress))
+            scored.append(evaluate(model, request, out, overwrite, retime, progress))
     if as_json:
         _print_json([results for results, _ in scored])
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,11 +101,17 @@ class Subject:
 
 
 def evaluate(
-    model: Path, request: Request, out: Path, overwrite: bool = False, progress: Progress | None = None
+    model: Path,
+    request: Request,
+    out: Path,
+    overwrite: bool = False,
+    retime: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[Results, Path]:
     """Score `model` and write `out`/NAME/results.json and predictions.npz.
 
-    A finished run of the same job is returned as it stands; an interrupted one resumes.
+    A finished run of the same job is returned as it stands, or with its speed measured anew where
+    `retime` asks for that; an interrupted one resumes.
 
     Returns:
         the results and the path of results.json.
@@ -121,6 +127,10 @@ def evaluate(
     job = _job(runner.spec, decoder, subject, request)
     finished = _finished(folder, job, overwrite)
     if finished is not None:
+        if retime:
+            cost = measure(model, decoder.name, request.threads)
+            finished = replace(finished, speed=_speed(cost))
+            write_results(folder / RESULTS_NAME, finished)
         return finished, folder / RESULTS_NAME
     framing = Framing(request.crop, request.margin)
     predicted = predict_in_parts(

@@ -154,19 +154,23 @@ class Assembly:
 
 @contextmanager
 def assembled(
-    request: FitRequest, listener: Listener | None = None, binding: Mapping[str, Any] | None = None
+    request: FitRequest,
+    listener: Listener | None = None,
+    binding: Mapping[str, Any] | None = None,
+    material: Material | None = None,
 ) -> Iterator[Assembly]:
     """Check a request, read its data, claim its folder; networks built in the block have its precision.
 
     Args:
         binding: what else decides the result (a teacher's hash), as JSON; a resumed run is held to it.
+        material: the frames; None for those that the request's data names.
 
     Raises:
         UserError: bad input; says what and how to mend it.
     """
     listener = listener or Listener()
     request.check()
-    material = open_material(request.data)
+    material = material or open_material(request.data)
     if material.unlabelled:
         listener.say(f"{material.unlabelled} frames without a keypoint of the network are left out")
     info = _info(request, material)

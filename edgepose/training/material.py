@@ -88,8 +88,11 @@ class Material:
         return validator(self.dataset, self.validation, frames, back, codec, batch)
 
 
-def open_material(request: DataRequest) -> Material:
+def open_material(request: DataRequest, labelled: bool = True) -> Material:
     """Read the data set and choose its frames.
+
+    Args:
+        labelled: train on labelled frames only; else on all of the split, which another teaches.
 
     Raises:
         UsageError: unknown split; no keypoint in common with the network.
@@ -106,13 +109,13 @@ def open_material(request: DataRequest) -> Material:
     dataset = open_dataset(request.data)
     keypoints = keypoint_set(request.keypoints) if request.keypoints else dataset.keypoints
     to_network = mapping(dataset.keypoints, keypoints, request.near)
-    if to_network.absent and not request.partial:
+    if labelled and to_network.absent and not request.partial:
         raise BadDataset(
             f"{dataset.name} lacks keypoints of {keypoints.key}: {', '.join(to_network.absent)}",
             "give --partial to train the others only, or --near to take nearly the same ones",
         )
     chosen = dataset.split(request.split)
-    records = tuple(r for r in chosen if is_labelled(r, to_network))
+    records = tuple(r for r in chosen if not labelled or is_labelled(r, to_network))
     _check_enough(records, dataset, request.split, keypoints)
     validation = tuple(r for r in dataset.split(request.validation_split) if is_labelled(r, to_network))
     if not validation and request.validation_split != NO_VALIDATION:

@@ -97,7 +97,8 @@ def _checkpoint(path: Path, network: str) -> Teacher:
 def _check_network(path: Path, found: str, wanted: str) -> None:
     if found != wanted:
         raise UsageError(
-            f"{path} is of network {found}, not {wanted}", f"use --teacher {found}, or other --teacher-weights"
+            f"{path} is of network {found}, not {wanted}",
+            f"use --teacher {found}, or other --teacher-weights",
         )
 
 

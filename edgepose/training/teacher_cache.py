@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def answers(
     parts = []
     for start in range(0, cached, PART):
         indices = range(start, min(start + PART, cached))
-        parts.append(_part(folder / f"part-{start:07d}", shapes, len(indices), lambda r=indices: asking(r)))
+        parts.append(_part(folder / f"part-{start:07d}", shapes, len(indices), partial(asking, indices)))
         progress(indices.stop, cached)
     return Answers(asking, tuple(parts), cached)
 

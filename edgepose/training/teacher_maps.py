@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgepose.data.inputs import Input
-from edgepose.errors import UsageError
 from edgepose.geometry import Affine, Letterbox, Size, letterbox
 from edgepose.training.augmentation import Arrays, move_points, resample, swap
 from edgepose.training.losses import Targets, masked_mse
@@ -58,6 +57,9 @@ class Lesson:
 
 class TeacherTargets(Protocol):
     """One way from a teacher's output to a loss; called, it is that loss (see `losses.Loss`)."""
+
+    @property
+    def lesson(self) -> Lesson: ...
 
     def shapes(self) -> dict[str, tuple[tuple[int, ...], type]]:
         """Shape and type of what is kept of one frame, by name."""
@@ -164,15 +166,8 @@ class Resized:
         return {"teacher_maps": ((*self.lesson.targets.map_size, len(self.lesson.swaps)), np.float16)}
 
     def arrays(self, teacher: Teacher, items: Sequence[Input], output: np.ndarray) -> Arrays:
-        """Maps (B, h, w, K) on the student's canvas, in half precision: 0.0005 of a map's value.
-
-        Raises:
-            UsageError: the teacher gives no maps.
-        """
-        if teacher.map_size is None:
-            raise UsageError(
-                f"{teacher.path} gives keypoints and no maps to resize", "use --teacher-targets rendered"
-            )
+        """Maps (B, h, w, K) on the student's canvas, in half precision: 0.0005 of a map's value."""
+        assert teacher.map_size is not None, "refused before the run began"
         targets = self.lesson.targets
         maps = np.zeros((len(items), *targets.map_size, len(self.lesson.swaps)), np.float16)
         sources, places = np.array(self.lesson.pairs).T

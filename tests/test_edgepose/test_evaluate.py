@@ -15,6 +15,7 @@ from edgepose.evaluation import evaluate as module
 from edgepose.evaluation import predict as predict_module
 from edgepose.evaluation.evaluate import Request, evaluate
 from edgepose.evaluation.runners import ModelSpec
+from edgepose.evaluation.speed import Cost
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.reporting.predictions import load_predictions
 from edgepose.reporting.results import read_results
@@ -162,6 +163,15 @@ def test_a_killed_run_resumes_and_ends_the_same(infants, tmp_path, monkeypatch):
         evaluate(tmp_path / "dots.tflite", request(infants, crop="person"), tmp_path / "out")
     evaluate(tmp_path / "dots.tflite", request(infants, crop="person"), tmp_path / "out", overwrite=True)
     assert json.loads(path.read_text())["data"]["crop"] == "person"
+
+
+def test_speed_alone_can_be_measured_again(infants, tmp_path, monkeypatch):
+    first, path = evaluate(tmp_path / "dots.tflite", request(infants), tmp_path / "out")
+    cost = Cost(2.0, 3.0, 0.5, 0.25, 1000, 30, 5, 1, "a quiet one")
+    monkeypatch.setattr(module, "measure", lambda model, decode, threads: cost)
+    again, _ = evaluate(tmp_path / "dots.tflite", request(infants), tmp_path / "out", retime=True)
+    assert again.speed.latency_ms.median == 2.0 and again == read_results(path)
+    assert (again.metrics, again.created) == (first.metrics, first.created)
 
 
 def test_a_damaged_part_is_made_again(infants, tmp_path, monkeypatch):

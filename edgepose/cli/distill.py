@@ -1,0 +1,173 @@
+"""`edgepose distill`: train a student towards a teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgepose.cli.progress import bar
+
+
+def command(
+    teacher: Annotated[str, typer.Option(help="The teacher's network; `edgepose models` lists them.")],
+    student: Annotated[str, typer.Option(help="The student's network.")],
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    data: Annotated[
+        str | None, typer.Option(help="FORMAT:PATH, or a path; default: the built-in infants.")
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="Folder of images that only the teacher speaks of.")
+    ] = None,
+    teacher_weights: Annotated[
+        Path | None,
+        typer.Option(help="A checkpoint, or a .tflite with its sidecar; default: train it first."),
+    ] = None,
+    teacher_resolution: Annotated[
+        int | None, typer.Option(help="Of a teacher that is trained first, px; default: the network's.")
+    ] = None,
+    teacher_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of a teacher that is trained first; default: --epochs.")
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="A checkpoint for the student to start from; from nothing FPD lost.")
+    ] = None,
+    loss: Annotated[
+        str, typer.Option(help="fpd (teacher and labels), teacher-only or ground-truth.")
+    ] = "fpd",
+    teacher_share: Annotated[float, typer.Option(help="The teacher's part in fpd, between 0 and 1.")] = 0.5,
+    teacher_targets: Annotated[
+        str, typer.Option(help="rendered (decoded, drawn anew) or resized (averaged maps).")
+    ] = "rendered",
+    cache_gib: Annotated[
+        float, typer.Option(help="GiB of disk for the teacher's answers; it is asked again for the rest.")
+    ] = 4.0,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Everything in miniature: a test.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
+    validation_split: Annotated[str, typer.Option(help="Split to validate on, or none.")] = "val",
+    keypoints: Annotated[
+        str | None, typer.Option(help="The student's keypoint set; default: the data set's.")
+    ] = None,
+    near: Annotated[
+        bool, typer.Option("--near", help="Also take keypoints of slightly different definitions.")
+    ] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Train although some keypoints are taught by nobody.")
+    ] = False,
+    crop: Annotated[
+        str, typer.Option(help="none: the whole image; person: the labelled keypoints plus --margin.")
+    ] = "none",
+    margin: Annotated[
+        float, typer.Option(min=0.0, max=2.0, help="Share of the person box added on each side.")
+    ] = 0.2,
+    limit: Annotated[int | None, typer.Option(min=1, help="Train on the first so many frames.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="The student's, px; default: the network's.")] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 100,
+    steps_per_epoch: Annotated[
+        int | None, typer.Option(min=1, help="Default: one pass over the data.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Frames a step; small ones hurt precision.")] = 16,
+    accumulate: Annotated[int, typer.Option(min=1, help="Parts of a batch, where memory is short.")] = 1,
+    learning_rate: Annotated[float, typer.Option(help="The highest.")] = 1e-3,
+    schedule: Annotated[
+        str, typer.Option(help="Of the learning rate: constant, cosine or step.")
+    ] = "constant",
+    sigma: Annotated[
+        str | None, typer.Option(help="Schedule of the student's sigma; default: the network's.")
+    ] = None,
+    centre: Annotated[
+        str, typer.Option(help="Of the targets: continuous, or integer as in the authors' framework.")
+    ] = "continuous",
+    augmentation: Annotated[str, typer.Option(help="paper, paper-colour or none.")] = "paper",
+    precision: Annotated[
+        str, typer.Option(help="auto (mixed on a GPU), float32, mixed_float16 or mixed_bfloat16.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps that a kill can cost.")] = 500,
+    memory: Annotated[
+        float, typer.Option(min=0.0, help="GiB for decoded frames; more are decoded in every pass.")
+    ] = 4.0,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a student network towards a teacher's output, beside the labels or without any.
+
+    Writes what `edgepose train` writes, and OUT/teacher-cache; a teacher without --teacher-weights is
+    trained first, into OUT/teacher. Ctrl-C saves the last step; the same command with --resume goes on.
+    """
+    from edgepose.training.builtin import FULL, SMOKE, built_in_infants
+    from edgepose.training.distill import DistillRequest, distill
+    from edgepose.training.distill import smoke as in_miniature
+    from edgepose.training.loop import Listener
+    from edgepose.training.material import DataRequest
+    from edgepose.training.request import FitRequest
+
+    def request(found: str) -> DistillRequest:
+        fit = FitRequest(
+            model=student,
+            data=DataRequest(found, split, validation_split, keypoints, near, partial, crop, margin, limit),
+            out=out,
+            init=init,
+            resolution=resolution,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            batch=batch,
+            accumulate=accumulate,
+            learning_rate=learning_rate,
+            learning_rate_schedule=schedule,
+            sigma_schedule=sigma,
+            centre=centre,
+            augmentation=augmentation,
+            precision=precision,
+            seed=seed,
+            checkpoint_every=checkpoint_every,
+            memory_gib=memory,
+            workers=workers,
+            tensorboard=tensorboard,
+            resume=resume,
+        )
+        made = DistillRequest(
+            student=fit,
+            teacher=teacher,
+            weights=teacher_weights,
+            unlabelled=unlabelled,
+            loss=loss,
+            share=teacher_share,
+            targets=teacher_targets,
+            cache_gib=cache_gib,
+            teacher_resolution=teacher_resolution,
+            teacher_epochs=teacher_epochs,
+        )
+        return in_miniature(made) if smoke else made
+
+    rows: list[dict[str, Any]] = []
+    listener = Listener(epoch=lambda row: _tell(row, rows), say=lambda text: typer.echo(text, err=True))
+    request(data or "").check()  # before infants are drawn for a request that cannot work
+    if data is None:
+        with bar("drawing infants", "frames") as progress:
+            data = built_in_infants(SMOKE if smoke else FULL, listener.say, progress)
+    try:
+        with bar(f"distilling {teacher} into {student}", "frames, then steps") as progress:
+            kept = distill(request(data), Listener(progress, listener.epoch, listener.say))
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)
+        raise typer.Exit(130) from None
+    _print(kept, rows, as_json)
+
+
+def _tell(row: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    rows.append(row)
+    texts = (f"{value:.5g}" if isinstance(value, float) else str(value) for value in row.values())
+    typer.echo(", ".join(f"{name} {text}" for name, text in zip(row, texts, strict=True)), err=True)
+
+
+def _print(kept: Path, rows: list[dict[str, Any]], as_json: bool) -> None:
+    import json
+
+    if as_json:
+        typer.echo(json.dumps({"checkpoint": str(kept), "epochs": rows}, indent=1))
+    else:
+        typer.echo(str(kept))
