@@ -319,15 +319,15 @@ def test_a_full_disk_leaves_the_state_before(
 ) -> None:
     from safetensors import numpy as safetensors_numpy
 
-    out, saves, real = tmp_path / "run", [], safetensors_numpy.save_file
+    out, saves, real = tmp_path / "run", [], safetensors_numpy.save
 
-    def save(arrays: Any, path: Any, metadata: Any = None) -> None:
-        saves.append(path)
-        real(arrays, path, metadata)
+    def save(arrays: Any, metadata: Any = None) -> bytes:
+        saves.append(metadata)
         if len(saves) == 4:
             raise OSError(28, "No space left on device")
+        return real(arrays, metadata)
 
-    monkeypatch.setattr(safetensors_numpy, "save_file", save)
+    monkeypatch.setattr(safetensors_numpy, "save", save)
     with pytest.raises(OSError, match="No space"):
         fit(request(data, out))
     monkeypatch.undo()
