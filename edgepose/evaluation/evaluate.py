@@ -128,8 +128,8 @@ def evaluate(
     finished = _finished(folder, job, overwrite)
     if finished is not None:
         if retime:
-            cost = measure(model, decoder.name, request.threads)
-            finished = replace(finished, speed=_speed(cost))
+            again = measure(model, decoder.name, request.threads)
+            finished = replace(finished, speed=_speed(again))
             write_results(folder / RESULTS_NAME, finished)
         return finished, folder / RESULTS_NAME
     framing = Framing(request.crop, request.margin)

@@ -19,6 +19,7 @@ from edgepose.keypoints import Mapping, mapping
 from edgepose.models.checkpoint import read_checkpoint
 from edgepose.models.variants import checked_resolution, variant
 from edgepose.training.assembly import Assembly, assembled
+from edgepose.training.checkpoints import Row
 from edgepose.training.fit import fit
 from edgepose.training.loop import Listener
 from edgepose.training.losses import GroundTruth, Term
@@ -86,6 +87,7 @@ class DistillRequest:
         self.student.check()
         checked_resolution(variant(self.student.model), self.student.resolution)
         checked_resolution(variant(self.teacher), self.teacher_resolution)
+        lookup(LOSSES, "loss", self.loss)
         lookup(TEACHER_TARGETS, "kind of teacher targets", self.targets)
         if not 0 < self.share < 1:
             raise UsageError(
@@ -256,11 +258,16 @@ def _trained_teacher(request: DistillRequest, listener: Listener) -> Path:
     )
     started = time.monotonic()
     run = replace(run, resume=run.resume and RunFolder(run.out).description.exists())
-    path = fit(run, replace(listener, epoch=lambda row: listener.say(f"teacher: {row}")))
+    path = fit(run, replace(listener, epoch=lambda row: listener.say(_told(row))))
     seconds = round(time.monotonic() - started, 1)
     write_json(done, {"checkpoint": path.name, "sha256": sha256_file(path), "seconds": seconds})
     listener.say(f"the teacher took {seconds / 60:.1f} minutes: {path}")
     return path
+
+
+def _told(row: Row) -> str:
+    texts = (f"{k} {v:.5g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
+    return f"teacher: {', '.join(texts)}"
 
 
 def _binding(request: DistillRequest, teacher: Teacher | None) -> dict[str, Any]:

@@ -156,7 +156,8 @@ class Rendered:
 class Resized:
     """The teacher's maps, averaged over each of the student's cells, then resampled with the frame.
 
-    Their sigma is the teacher's, whatever the epoch, and scaling a frame scales it too. Fields have no
+    Their sigma is the teacher's, whatever the epoch, and scaling a frame scales it too. Averaging and
+    resampling flatten them: a bump one cell wide comes out half as high. Fields have no
     teacher. Meant for a teacher whose cells are finer than the student's: coarser ones become blocks.
     """
 

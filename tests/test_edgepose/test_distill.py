@@ -1,0 +1,657 @@
+"""Distillation: the teacher's word on the student's grid, runs that listen to it, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from edgeio import UnknownName, UserError
+from edgepose.codec import Codec
+from edgepose.data.inputs import Framing, Input
+from edgepose.data.records import PoseRecord
+from edgepose.errors import BadCheckpoint, BadDataset, BadModel, UsageError
+from edgepose.frameworks import keras
+from edgepose.geometry import letterbox
+from edgepose.keypoints import COCO_17, IN_MOTION_19, LSP_14, MPII_16, keypoint_set, mapping
+from edgepose.models import checkpoint as checkpoint_module
+from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
+from edgepose.training import assembly as assembly_module
+from edgepose.training import builtin
+from edgepose.training.augmentation import AUGMENTATIONS, DRAWS, augmented
+from edgepose.training.distill import DistillRequest, distill
+from edgepose.training.fit import fit
+from edgepose.training.loop import Listener
+from edgepose.training.losses import GroundTruth, Targets
+from edgepose.training.material import DataRequest
+from edgepose.training.request import FitRequest
+from edgepose.training.teacher import Teacher, open_teacher
+from edgepose.training.teacher_cache import Asking, answers
+from edgepose.training.teacher_maps import Lesson, Rendered, Resized, between, shared_targets
+
+POINTS = IN_MOTION_19
+K, SEGMENTS = len(POINTS), POINTS.segment_indices
+STUDENT, CELLS = (64, 64), (16, 16)  # finer than any network's, so that a bump is well resolved
+TEACHER, FINE = (96, 96), (48, 48)
+REAL_BUILD = checkpoint_module.build
+ALL = tuple((i, i) for i in range(K))
+
+
+def tiny(info: CheckpointInfo, *_: Any) -> Any:
+    """A network of a few hundred weights, with fields and maps, batch statistics and dropout."""
+    kr, points = keras(), keypoint_set(info.keypoints)
+    images = kr.Input((info.resolution, info.resolution, 3), name="images")
+    x = kr.layers.Conv2D(8, 8, strides=8, padding="same", use_bias=False, name="stem_conv")(images)
+    x = kr.layers.BatchNormalization(name="stem_bn")(x)
+    x = kr.layers.Dropout(0.2, noise_shape=(None, 1, 1, 1), name="drop")(kr.layers.Activation("relu")(x))
+    pafs = kr.layers.Conv2D(2 * len(points.segments), 1, name="pass1_skeleton_pafs")(x)
+    x = kr.layers.Concatenate(name="pass3_input")([x, pafs])
+    maps = kr.layers.Conv2D(len(points), 3, padding="same", name="pass3_detection2_confs")(x)
+    return kr.Model(images, [pafs, maps], name="tiny")
+
+
+@pytest.fixture(autouse=True)
+def _tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, tiny)
+
+
+def use(patch: pytest.MonkeyPatch, build: Any) -> None:
+    for module in (assembly_module, checkpoint_module):
+        patch.setattr(module, "build", build)
+
+
+def make_data(root: Path, labels: int = 0, train: int = 10, val: int = 3) -> Path:
+    """In-Motion's processed layout with noise for pictures; other `labels`, other keypoints."""
+    pictures, points_of = np.random.default_rng(0), np.random.default_rng(labels)
+    for split, count in (("train", train), ("val", val), ("test", 1)):
+        images, points = (root / "processed" / split / name for name in ("images_64x64", "points"))
+        for folder in (images, points):
+            folder.mkdir(parents=True)
+        for i in range(count):
+            noise = pictures.integers(0, 255, (60, 80, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(images / f"{split}{i}_0.png")
+            np.savetxt(points / f"{split}{i}_0.txt", points_of.uniform(0.1, 0.9, (K, 2)), fmt="%.6f")
+    return root
+
+
+def make_teacher(path: Path, keypoints: str = POINTS.key, model: str = "rt", resolution: int = 96) -> Path:
+    info = CheckpointInfo(model, keypoints, None, resolution, "a test")
+    keras().utils.set_random_seed(7)
+    save_checkpoint(path, weights_of(tiny(info)), info)
+    return path
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("distill-data"))
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_teacher(tmp_path_factory.mktemp("distill-teacher") / "teacher.safetensors")
+
+
+def asked(data: Path, out: Path, weights: Path | None, student: dict[str, Any] | None = None, **changes: Any):
+    """Two epochs of three steps of four frames; no validation."""
+    made = FitRequest(
+        "rt-lite",
+        DataRequest(str(data), validation_split="none"),
+        out,
+        resolution=64,
+        epochs=2,
+        steps_per_epoch=3,
+        batch=4,
+        checkpoint_every=2,
+    )
+    return replace(DistillRequest(replace(made, **(student or {})), "rt", weights), **changes)
+
+
+def same_state(a: Path, b: Path) -> bool:
+    first, second = (load_file(out / "state.safetensors") for out in (a, b))
+    return first.keys() == second.keys() and all(np.array_equal(first[k], second[k]) for k in first)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "log.csv").open(encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+class Crash(Exception):
+    """Stands for whatever ends a process."""
+
+
+def crash_at(step: int, total: int = 6) -> Listener:
+    def watch(done: int, of: int) -> None:
+        if (done, of) == (step, total):
+            raise Crash
+
+    return Listener(step=watch)
+
+
+# --- the teacher's word on the student's grid -----------------------------------------------------
+
+
+def items(count: int, size: tuple[int, int], edge: float = 0.15) -> list[Input]:
+    """Frames of odd sizes, whose two canvases round differently; `edge` is free of keypoints."""
+    rng = np.random.default_rng(1)
+    found = []
+    for i in range(count):
+        height, width = int(rng.integers(50, 400)), int(rng.integers(50, 400))
+        points = rng.uniform(edge, 1 - edge, (K, 2)) * [width, height]
+        record = PoseRecord(f"{i}", Path(f"{i}.png"), points, f"{i}", "train")
+        placed = letterbox((height, width), size)
+        found.append(Input(record, np.zeros((*size, 3), np.uint8), placed))
+    return found
+
+
+def on_canvas(frames: list[Input], size: tuple[int, int]) -> np.ndarray:
+    """The labels on canvases that are drawn directly from the image."""
+    return np.stack(
+        [
+            letterbox((int(f.placed.box[3]), int(f.placed.box[2])), size).to_canvas.apply(
+                f.record.keypoints_px
+            )
+            for f in frames
+        ]
+    )
+
+
+def knowing_teacher(frames: list[Input], confidence: float = 1.0) -> tuple[Teacher, np.ndarray]:
+    """A teacher that knows the labels, and its ideal maps."""
+    codec = Codec(TEACHER, FINE, sigma=3.0)
+    maps, _ = codec.encode(on_canvas(frames, TEACHER))
+    teacher = Teacher(
+        Path("t"), "0", "rt", POINTS, TEACHER, FINE, lambda canvases: maps[: len(canvases)], codec.decode
+    )
+    return teacher, maps * np.float32(confidence)
+
+
+def lesson(share: float = 0.5, pairs: tuple[tuple[int, int], ...] = ALL, kinds=("pafs", "maps")) -> Lesson:
+    return Lesson(Targets(STUDENT, CELLS, SEGMENTS), kinds, POINTS.swaps, pairs, share)
+
+
+def sample_of(frames: list[Input], taught: Any, teacher: Teacher, output: np.ndarray) -> dict[str, Any]:
+    """Augmented frames; the first is mirrored, the second is not."""
+    draws = np.random.default_rng(3).random((len(frames), DRAWS))
+    draws[:2, 0] = 0.0, 0.9
+    arrays = {
+        "images": np.stack([np.zeros((*STUDENT, 3), np.uint8) for _ in frames]),
+        "keypoints_px": on_canvas(frames, STUDENT).astype(np.float32),
+        "annotated": np.ones((len(frames), K), bool),
+        **AUGMENTATIONS["paper"].arrays(draws, STUDENT),
+        **taught.arrays(teacher, frames, output),
+    }
+    from edgepose.models.variants import NORMALISATIONS
+
+    return augmented(arrays, POINTS.swaps, NORMALISATIONS["imagenet"])
+
+
+def test_one_canvas_to_another_is_exact_for_every_rounding() -> None:
+    frames = items(20, TEACHER)
+    for frame, wanted in zip(frames, on_canvas(frames, STUDENT), strict=True):
+        theirs = frame.placed.to_canvas.apply(frame.record.keypoints_px)
+        np.testing.assert_allclose(between(frame.placed, STUDENT).apply(theirs), wanted, atol=1e-9)
+
+
+def test_rendered_keeps_the_teachers_keypoints_and_its_confidence() -> None:
+    frames = items(5, TEACHER)
+    teacher, maps = knowing_teacher(frames, confidence=0.5)
+    found = Rendered(lesson()).arrays(teacher, frames, maps)
+    np.testing.assert_allclose(found["teacher_px"], on_canvas(frames, STUDENT), atol=1e-3)
+    peaks = maps.max((1, 2))
+    np.testing.assert_allclose(found["teacher_confidence"], peaks, atol=1e-6)
+    assert peaks.max() <= 0.5
+
+
+def test_a_teacher_that_knows_the_labels_asks_for_the_labels_targets() -> None:
+    """Augmentation moves both alike: sides, fields, and points that leave the input included."""
+    frames = items(8, TEACHER, edge=0.01)
+    teacher, maps = knowing_teacher(frames)
+    taught = Rendered(lesson(share=1.0))
+    sample = sample_of(frames, taught, teacher, maps)
+    sample["teacher_confidence"] = np.ones((8, K), np.float32)
+    assert not np.asarray(sample["present"]).all(), "a point should be outside"
+    sigma, targets = np.float32(1.3), taught.lesson.targets
+    ideal = [np.asarray(make(sample, sigma)[0]) for make in (targets.pafs, targets.maps)]
+    nothing = float(taught([np.zeros_like(output) for output in ideal], sample, sigma))
+    assert float(taught(ideal, sample, sigma)) < 0.01 * nothing
+    mirrored = sample | {"flipped": ~np.asarray(sample["flipped"])}
+    assert float(taught(ideal, mirrored, sigma)) > 0.5 * nothing
+
+
+def test_half_and_half_sum_to_one_and_frames_without_labels_listen_to_the_teacher_alone() -> None:
+    frames = items(4, TEACHER)
+    teacher, maps = knowing_teacher(frames)
+    taught = Rendered(lesson(share=0.25))
+    sample = sample_of(frames, taught, teacher, maps)
+    sample["teacher_confidence"] = np.ones((4, K), np.float32)
+    outputs = [np.zeros((4, *CELLS, c), np.float32) for c in (2 * len(SEGMENTS), K)]
+    plain = Targets(STUDENT, CELLS, SEGMENTS)
+    labels = GroundTruth(shared_targets(plain, taught, 0.75), ("pafs", "maps"))
+    whole = float(GroundTruth(plain, ("pafs", "maps"))(outputs, sample, np.float32(1.3)))
+    said = float(taught(outputs, sample, np.float32(1.3)))
+    assert said == pytest.approx(0.25 * whole, rel=2e-3)
+    assert said + float(labels(outputs, sample, np.float32(1.3))) == pytest.approx(whole, rel=1e-3)
+    nothing = np.zeros((4, K), bool)
+    alone = sample | {"annotated": nothing, "present": nothing}
+    assert float(labels(outputs, alone, np.float32(1.3))) == 0
+    assert float(taught(outputs, alone, np.float32(1.3))) == pytest.approx(4 * said, rel=1e-4)
+
+
+def test_the_teachers_doubt_weighs() -> None:
+    frames = items(2, TEACHER)
+    losses = []
+    for confidence in (0.8, 0.4):
+        teacher, maps = knowing_teacher(frames, confidence)
+        taught = Rendered(lesson(kinds=("maps",)))
+        sample = sample_of(frames, taught, teacher, maps)
+        losses.append(float(taught([np.zeros((2, *CELLS, K), np.float32)], sample, np.float32(1.3))))
+    assert losses[0] == pytest.approx(2 * losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", [Rendered, Resized])
+def test_keypoints_that_the_teacher_lacks_are_the_labels_alone(kind: Any) -> None:
+    pairs = mapping(LSP_14, POINTS).pairs
+    frames = items(2, TEACHER)
+    codec = Codec(TEACHER, FINE, sigma=3.0)
+    maps, _ = codec.encode(on_canvas(frames, TEACHER)[:, : len(LSP_14)])
+    teacher = Teacher(Path("t"), "0", "rt", LSP_14, TEACHER, FINE, lambda c: maps, codec.decode)
+    taught = kind(lesson(pairs=pairs))
+    known = np.isin(POINTS.names, LSP_14.names)
+    np.testing.assert_array_equal(taught.taught("maps"), known)
+    shares = shared_targets(taught.lesson.targets, taught, 0.25)
+    np.testing.assert_array_equal(shares.map_shares, np.where(known, 0.25, 1.0))
+    sample = sample_of(frames, taught, teacher, maps)
+    for channel in range(K):  # moving a channel that it lacks changes nothing
+        outputs = [np.zeros((2, *CELLS, K), np.float32) for _ in range(2)]
+        outputs[1][..., channel] = 1.0
+        taught_maps = replace(taught, lesson=replace(taught.lesson, kinds=("maps",)))
+        losses = [float(taught_maps([o], sample, np.float32(1.3))) for o in outputs]
+        assert (losses[0] == pytest.approx(losses[1])) == (not known[channel]), POINTS.names[channel]
+
+
+def test_every_mapping_is_the_same_in_the_mirror() -> None:
+    """The terms take it for granted: what a teacher has on the left it has on the right."""
+    for source in (IN_MOTION_19, MPII_16, LSP_14, COCO_17):
+        for target in (IN_MOTION_19, MPII_16, LSP_14, COCO_17):
+            known = np.zeros(len(target), bool)
+            known[[t for _, t in mapping(source, target).pairs]] = True
+            np.testing.assert_array_equal(known, known[list(target.swaps)])
+
+
+def test_resized_maps_are_averages_at_the_labels_places() -> None:
+    frames = items(6, TEACHER)
+    teacher, maps = knowing_teacher(frames)
+    small = Resized(lesson()).arrays(teacher, frames, maps)["teacher_maps"]
+    assert small.shape == (6, *CELLS, K) and small.dtype == np.float16
+    found, _ = Codec(STUDENT, CELLS, decoder="soft-argmax").decode(small.astype(np.float32))
+    np.testing.assert_allclose(found, on_canvas(frames, STUDENT), atol=0.25)  # a cell is 4 px
+    constant = np.ones_like(maps)
+    inner = Resized(lesson()).arrays(teacher, frames, constant)["teacher_maps"][:, 1:-1, 1:-1]
+    np.testing.assert_allclose(inner, 1.0, atol=1e-3)
+
+
+def test_resized_maps_move_with_the_frame() -> None:
+    frames = items(6, TEACHER)
+    teacher, maps = knowing_teacher(frames)
+    taught = Resized(lesson())
+    sample = sample_of(frames, taught, teacher, maps)
+    moved = np.asarray(taught._maps(sample))
+    found, height = Codec(STUDENT, CELLS, decoder="soft-argmax").decode(moved)
+    wanted = np.asarray(sample["keypoints_px"])
+    inner = ((wanted > 8) & (wanted < 56)).all(-1)
+    assert inner.sum() > 60 and height[inner].min() > 0.4  # averaged twice
+    np.testing.assert_allclose(found[inner], wanted[inner], atol=0.6)
+
+
+# --- the cache ------------------------------------------------------------------------------------
+
+
+class FakeReader:
+    def __init__(self, frames: list[Input]) -> None:
+        self.frames, self.drawn = frames, 0
+
+    def inputs(self, records: list[PoseRecord]) -> Iterator[Input]:
+        self.drawn += len(records)
+        yield from (self.frames[int(r.id)] for r in records)
+
+
+@pytest.fixture
+def asking() -> Asking:
+    frames = items(70, TEACHER)
+    teacher, _ = knowing_teacher(frames)
+    whole, _ = Codec(TEACHER, FINE, sigma=3.0).encode(on_canvas(frames, TEACHER))
+    for i, frame in enumerate(frames):
+        frame.canvas[0, 0, 0] = i  # the fake teacher knows a frame by its first pixel
+    seeing = replace(teacher, run=lambda canvases: whole[canvases[:, 0, 0, 0]])
+    return Asking(seeing, FakeReader(frames), [f.record for f in frames], Rendered(lesson()))  # type: ignore[arg-type]
+
+
+def test_what_was_asked_is_not_asked_again(asking: Asking, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    first = answers(asking, tmp_path / "c", {"a": [1]}, 1e9, lambda *done: told.append(done))
+    assert told == [(64, 70), (70, 70)] and asking.reader.drawn == 70  # type: ignore[attr-defined]
+    again = answers(asking, tmp_path / "c", {"a": [1]}, 1e9, lambda *done: None)
+    assert asking.reader.drawn == 70  # type: ignore[attr-defined]
+    indices = np.array([69, 3, 3, 64])
+    for name, array in first(indices).items():
+        np.testing.assert_array_equal(array, again(indices)[name])
+        np.testing.assert_array_equal(array, asking([69, 3, 3, 64])[name])
+
+
+def test_a_damaged_part_and_another_job_are_asked_again(asking: Asking, tmp_path: Path) -> None:
+    answers(asking, tmp_path, {"a": 1}, 1e9, lambda *done: None)
+    (tmp_path / "part-0000064-teacher_px.npy").write_bytes(b"\x93NUMPY")
+    found = answers(asking, tmp_path, {"a": 1}, 1e9, lambda *done: None)
+    assert asking.reader.drawn == 76  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(found(np.array([65]))["teacher_px"], asking([65])["teacher_px"])
+    before = asking.reader.drawn  # type: ignore[attr-defined]
+    answers(asking, tmp_path, {"a": 2}, 1e9, lambda *done: None)
+    assert asking.reader.drawn == before + 70  # type: ignore[attr-defined]
+
+
+def test_the_cache_is_bounded_and_the_rest_is_asked_each_time(asking: Asking, tmp_path: Path) -> None:
+    bound = 10.5 * K * 12  # bytes: a frame has K points of two numbers and a confidence
+    found = answers(asking, tmp_path, {}, bound, lambda *done: None)
+    assert found.cached == 10
+    assert sum(p.stat().st_size for p in tmp_path.glob("*.npy")) < bound + 2 * 128  # the headers
+    indices = np.array([3, 50, 9, 10, 50])
+    for name, array in found(indices).items():
+        np.testing.assert_array_equal(array, asking([3, 50, 9, 10, 50])[name])
+
+
+def test_a_teacher_that_gives_nan_is_refused(asking: Asking) -> None:
+    broken = replace(asking.teacher, run=lambda canvases: np.full((len(canvases), *FINE, K), np.nan))
+    with pytest.raises(BadModel, match=r"NaN or infinity on 0\.png"):
+        replace(asking, teacher=broken)([0])
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, data: Path, weights: Path) -> Path:
+    """A run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("distilled") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch, tiny)
+        distill(asked(data, out, weights))
+    return out
+
+
+def test_a_run_leaves_its_files_and_both_terms(whole: Path, weights: Path) -> None:
+    log = rows(whole)
+    for row in log:
+        assert float(row["loss"]) == pytest.approx(float(row["ground_truth"]) + float(row["teacher"]))
+        assert float(row["teacher"]) > 0 and float(row["ground_truth"]) > 0
+    told = json.loads((whole / "run.json").read_text())["distillation"]
+    assert (told["loss"], told["share"], told["targets"]) == ("fpd", 0.5, "rendered")
+    assert len(list((whole / "teacher-cache").glob("*.npy"))) == 2
+
+
+@pytest.mark.parametrize("targets", ["rendered", "resized"])
+def test_a_killed_run_goes_on_to_the_same_weights(
+    targets: str, whole: Path, data: Path, weights: Path, tmp_path: Path
+) -> None:
+    request = asked(data, tmp_path / "run", weights, targets=targets)
+    if targets == "resized":
+        whole = tmp_path / "whole"
+        distill(asked(data, whole, weights, targets=targets))
+    with pytest.raises(Crash):
+        distill(request, crash_at(5))
+    distill(replace(request, student=replace(request.student, resume=True)))
+    assert same_state(whole, tmp_path / "run")
+
+
+def test_a_full_cache_changes_nothing(whole: Path, data: Path, weights: Path, tmp_path: Path) -> None:
+    distill(asked(data, tmp_path / "run", weights, cache_gib=0))
+    assert same_state(whole, tmp_path / "run")
+
+
+def test_the_teacher_alone_hears_no_labels(data: Path, weights: Path, tmp_path: Path) -> None:
+    other = make_data(tmp_path / "other", labels=1)
+    for name, frames in (("a", data), ("b", other)):
+        distill(asked(frames, tmp_path / name, weights, loss="teacher-only"))
+    assert same_state(tmp_path / "a", tmp_path / "b")
+    assert "ground_truth" not in rows(tmp_path / "a")[0]
+
+
+def test_the_labels_alone_are_plain_training(data: Path, tmp_path: Path) -> None:
+    request = asked(data, tmp_path / "distilled", None, loss="ground-truth")
+    distill(request)
+    fit(replace(request.student, out=tmp_path / "plain"))
+    assert same_state(tmp_path / "distilled", tmp_path / "plain")
+
+
+def test_pictures_without_labels_are_learned_from(data: Path, weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    for i in range(3):
+        noise = np.random.default_rng(i).integers(0, 255, (70, 50, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"v_{i}.png")
+    distill(asked(data, tmp_path / "run", weights, unlabelled=folder))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["facts"]["frames"] == 13
+    kept = np.load(tmp_path / "run" / "teacher-cache" / "part-0000000-teacher_px.npy")
+    assert len(kept) == 13 and kept[10:].any()
+    # and with no label anywhere:
+    bare = asked(Path(f"images:{folder}"), tmp_path / "bare", weights, loss="teacher-only")
+    assert distill(bare).name == "last.safetensors"
+
+
+def test_without_weights_the_teacher_is_trained_first_and_once(data: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    request = asked(data, tmp_path / "run", None, teacher_resolution=96, teacher_epochs=1)
+    distill(request, Listener(say=said.append))
+    assert "first the teacher, EfficientPose RT at 96 px for 1 epochs" in said[0]
+    assert any("the teacher took" in text for text in said)
+    facts = json.loads((tmp_path / "run" / "teacher" / "done.json").read_text())
+    bound = json.loads((tmp_path / "run" / "run.json").read_text())["distillation"]
+    assert bound["teacher_sha256"] == facts["sha256"]
+    # Stopped while the teacher was trained, then while the student was:
+    other = replace(request, student=replace(request.student, out=tmp_path / "again"))
+    with pytest.raises(Crash):
+        distill(other, crash_at(2, total=3))
+    onwards = replace(other, student=replace(other.student, resume=True))
+    with pytest.raises(Crash):
+        distill(onwards, crash_at(4))
+    distill(onwards)
+    assert same_state(tmp_path / "run", tmp_path / "again")
+    with pytest.raises(UsageError, match=r"settings.epochs was 1 and is 2"):
+        distill(replace(onwards, teacher_epochs=2))
+
+
+def test_the_student_starts_from_a_checkpoint(data: Path, weights: Path, tmp_path: Path) -> None:
+    start = make_teacher(tmp_path / "start.safetensors", model="rt-lite", resolution=64)
+    said: list[str] = []
+    slow = {"init": start, "learning_rate": 1e-12, "epochs": 1, "steps_per_epoch": 1}
+    distill(asked(data, tmp_path / "run", weights, slow), Listener(say=said.append))
+    assert any("new: nothing" in text for text in said)
+    first, last = load_file(start), load_file(tmp_path / "run" / "last.safetensors")
+    np.testing.assert_allclose(last["stem_conv/kernel"], first["stem_conv/kernel"], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_tflite_is_a_teacher_like_its_checkpoint(data: Path, weights: Path, tmp_path: Path) -> None:
+    from edgepose.exporting import export_checkpoint
+
+    black = {
+        output: export_checkpoint(weights, "fp32", output, tmp_path).path for output in ("maps", "keypoints")
+    }
+    white, box = open_teacher(weights, "rt"), open_teacher(black["maps"], "rt")
+    canvases = np.random.default_rng(0).integers(0, 255, (3, 96, 96, 3), dtype=np.uint8)
+    np.testing.assert_allclose(white.run(canvases), box.run(canvases), atol=1e-4)
+    assert (box.input_size, box.map_size) == (white.input_size, white.map_size)
+    distill(asked(data, tmp_path / "run", black["keypoints"]))
+    assert float(rows(tmp_path / "run")[0]["teacher"]) > 0
+    with pytest.raises(UsageError, match="no maps to resize"):
+        distill(asked(data, tmp_path / "other", black["keypoints"], targets="resized"))
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_a_real_student_learns(
+    monkeypatch: pytest.MonkeyPatch, data: Path, weights: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(assembly_module, "build", REAL_BUILD)
+    distill(asked(data, tmp_path / "run", weights, {"epochs": 1, "steps_per_epoch": 2, "batch": 2}))
+    row = rows(tmp_path / "run")[0]
+    assert 0 < float(row["teacher"]) < float(row["loss"])
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "told"),
+    [
+        ({"loss": "fdp"}, UnknownName, "unknown loss 'fdp'.*fpd, teacher-only, ground-truth"),
+        ({"targets": "drawn"}, UnknownName, "known: rendered, resized"),
+        ({"teacher": "b5"}, UnknownName, "unknown model 'b5'"),
+        ({"teacher": "i"}, UsageError, "is of network rt, not i"),
+        ({"share": 1.0}, UsageError, "share is 1.0"),
+        ({"share": float("nan")}, UsageError, "share is nan"),
+        ({"cache_gib": -1.0}, UsageError, "bound is -1.0"),
+        ({"teacher_epochs": 3}, UsageError, "trained first"),
+        ({"student": {"model": "rt-light"}}, UnknownName, "unknown model"),
+        ({"student": {"resolution": 65}}, UsageError, "resolution of 65"),
+        ({"weights": "missing.safetensors"}, BadCheckpoint, "missing.safetensors"),
+        ({"weights": "missing.tflite"}, BadModel, "missing.tflite"),
+        ({"weights": "weights.h5"}, BadModel, "weights.h5"),
+        ({"student": {"init": Path("none.safetensors")}}, BadCheckpoint, "none.safetensors"),
+    ],
+)
+def test_what_can_never_work_is_refused_before_a_run_begins(
+    changes: dict[str, Any], error: type[UserError], told: str, data: Path, weights: Path, tmp_path: Path
+) -> None:
+    student = changes.pop("student", {}) if isinstance(changes.get("student"), dict) else {}
+    path = tmp_path / changes["weights"] if "weights" in changes else weights
+    changed = {k: v for k, v in changes.items() if k != "weights"}
+    with pytest.raises(error, match=told):
+        distill(asked(data, tmp_path / "run", path, student, **changed))
+    assert not (tmp_path / "run").exists()
+
+
+def test_unlabelled_pictures_need_a_teacher_no_crop_and_to_be_others(
+    data: Path, weights: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="without a teacher"):
+        asked(data, tmp_path, weights, unlabelled=data, loss="ground-truth").check()
+    cropped = {"data": DataRequest(str(data), validation_split="none", crop="person")}
+    with pytest.raises(UsageError, match="no person box"):
+        asked(data, tmp_path, weights, cropped, unlabelled=data).check()
+    with pytest.raises(BadDataset, match="10 images that are among"):
+        asked(data, tmp_path, weights, unlabelled=data).material()
+
+
+def test_damaged_teachers_are_refused(data: Path, weights: Path, tmp_path: Path) -> None:
+    for name in ("cut.safetensors", "alone.tflite"):
+        (tmp_path / name).write_bytes(weights.read_bytes()[:100])
+        with pytest.raises(UserError, match=name):
+            distill(asked(data, tmp_path / "run", tmp_path / name))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_with_other_keypoints_is_mapped_or_refused_with_the_list(
+    data: Path, tmp_path: Path
+) -> None:
+    other = make_teacher(tmp_path / "mpii.safetensors", MPII_16.key)
+    said: list[str] = []
+    distill(asked(data, tmp_path / "run", other), Listener(say=said.append))
+    assert any("lacks keypoints of in-motion-19: nose" in s and "labels alone" in s for s in said)
+    with pytest.raises(UsageError, match="lacks keypoints of in-motion-19: nose, right_ear"):
+        distill(asked(data, tmp_path / "alone", other, loss="teacher-only"))
+    nearer = {"data": DataRequest(str(data), validation_split="none", partial=True, near=True)}
+    distill(asked(data, tmp_path / "partial", other, nearer, loss="teacher-only"))
+
+
+def test_without_labelled_frames_only_the_teacher_can_teach(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    for i in range(2):
+        Image.fromarray(np.full((64, 64, 3), i, np.uint8)).save(folder / f"v_{i}.png")
+    with pytest.raises(BadDataset, match="has no frame in split 'train' with a keypoint"):
+        distill(asked(Path(f"images:{folder}"), tmp_path / "run", weights))
+
+
+def test_a_resumed_run_is_held_to_its_teacher_and_its_loss(
+    whole: Path, data: Path, weights: Path, tmp_path: Path
+) -> None:
+    request = asked(data, whole, weights, {"resume": True})
+    with pytest.raises(UsageError, match=r"distillation\.loss was 'fpd' and is 'teacher-only'"):
+        distill(replace(request, loss="teacher-only"))
+    with pytest.raises(UsageError, match=r"distillation\.share was 0.5 and is 0.7"):
+        distill(replace(request, share=0.7))
+    keras().utils.set_random_seed(8)
+    info = CheckpointInfo("rt", POINTS.key, None, 96, "another")
+    save_checkpoint(tmp_path / "other.safetensors", weights_of(tiny(info)), info)
+    with pytest.raises(UsageError, match=r"distillation\.teacher_sha256 was"):
+        distill(replace(request, weights=tmp_path / "other.safetensors"))
+    with pytest.raises(UsageError, match="holds a run"):
+        distill(asked(data, whole, weights))
+
+
+# --- the command and the built-in infants ----------------------------------------------------------
+
+
+def test_the_built_in_infants_are_made_in_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made: list[Any] = []
+    monkeypatch.setattr(builtin, "synthesise", lambda *args, **named: made.append((args, named)))
+    said: list[str] = []
+    name = builtin.built_in_infants(builtin.SMOKE, said.append, lambda *done: None)
+    folder = builtin.SMOKE.folder
+    assert name == f"in-motion:{folder}" and folder.is_relative_to(tmp_path / "edgepose")
+    assert made[0][0] == (folder, 12, 2) and made[0][1]["size"] == (120, 160)
+    assert str(folder) in said[0] and "24 frames" in said[0]
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert builtin.FULL.folder.is_relative_to(tmp_path / "home" / ".cache" / "edgepose")
+
+
+def test_the_command_in_miniature(
+    monkeypatch: pytest.MonkeyPatch, data: Path, weights: Path, tmp_path: Path
+) -> None:
+    from edgepose.cli.distill import command
+
+    app = typer.Typer()
+    app.command()(command)
+    monkeypatch.setattr(builtin, "built_in_infants", lambda *_: str(data))
+    options = ["--teacher", "rt", "--student", "rt-lite", "--out", str(tmp_path / "run"), "--smoke", "--json"]
+    done = CliRunner().invoke(app, [*options, "--teacher-weights", str(weights)])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["checkpoint"] == str(tmp_path / "run" / "best.safetensors")
+    assert told["epochs"][0]["step"] == 3 and "pckh@0.1" in told["epochs"][0]
+
+
+def test_a_request_that_cannot_work_draws_no_infants(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from edgepose.cli.distill import command
+
+    app = typer.Typer()
+    app.command()(command)
+    drawn: list[Any] = []
+    monkeypatch.setattr(builtin, "built_in_infants", lambda *_: drawn.append(1))
+    options = ["--teacher", "rt", "--student", "rt-lite", "--out", str(tmp_path / "run"), "--loss", "none"]
+    done = CliRunner().invoke(app, options)
+    assert isinstance(done.exception, UnknownName) and not drawn
+
+
+def test_framing_is_shared_with_the_student() -> None:
+    """A person crop is drawn on both canvases from the same box."""
+    record = PoseRecord("0", Path("0.png"), np.array([[10.0, 20.0], [90.0, 70.0]]), "0", "train")
+    framing = Framing("person", 0.2)
+    theirs, ours = (framing.letterbox(record, (100, 120), size) for size in (TEACHER, STUDENT))
+    moved = between(theirs, STUDENT).apply(theirs.to_canvas.apply(record.keypoints_px))
+    np.testing.assert_allclose(moved, ours.to_canvas.apply(record.keypoints_px), atol=1e-9)
