@@ -19,6 +19,7 @@ from edgepose.reporting.results import Results
 from edgepose.reporting.sections import build_document
 from edgepose.reporting.style import figure_style, save_figure
 
+DRAWN_MODELS = 6  # whose worst frames are drawn
 _OURS = ("accuracy-*.png", "pckh-curves.png", "keypoint-errors.png", "worst-*.png")
 
 
@@ -82,12 +83,24 @@ def _worst_figures(comparison: Comparison, entries: Sequence[Entry]) -> list[tup
     if comparison.overlays == "none":
         return []
     drawn = []
-    for i, entry in enumerate(entries, start=1):
+    for i, entry in enumerate(_drawn_rows(comparison.baseline, entries), start=1):
         name = entry.results.name
         slug = re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.")
         picture = Picture(f"worst-{i:02d}-{slug}.png", f"Worst frames of {name}.")
         drawn.append((picture, draw_worst(entry, comparison.worst[name], comparison.overlays)))
     return drawn
+
+
+def _drawn_rows(baseline: str, entries: Sequence[Entry]) -> list[Entry]:
+    """The baseline and the models with the largest mean error, in the order of the table.
+
+    Models that hardly differ have the same worst frames, and a figure of each would bury the others;
+    compare.json lists the frames of all.
+    """
+    errors = {e.results.name: e.results.metrics.overall.scores["me"] for e in entries}
+    others = sorted((n for n in errors if n != baseline), key=lambda n: -(errors[n] or float("inf")))
+    chosen = {baseline, *others[: DRAWN_MODELS - 1]}
+    return [e for e in entries if e.results.name in chosen]
 
 
 def _by_conditions(results: Sequence[Results]) -> Mapping[str, list[Results]]:

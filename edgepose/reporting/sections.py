@@ -272,7 +272,8 @@ def _worst(comparison: Comparison, pictures: Sequence[Picture]) -> tuple[Block, 
     }
     return (
         Paragraph(
-            "The frames with the largest mean error over their annotated keypoints, in head lengths (hl). "
+            "The frames with the largest mean error over their annotated keypoints, in head lengths (hl), of "
+            "the baseline and of the models with the largest ME; compare.json lists those of every model. "
             f"Solid: predicted. Dashed: annotated. {how[comparison.overlays]}"
         ),
         *pictures,

@@ -428,3 +428,15 @@ def test_command_refuses_in_one_line(
     assert "data.split" in captured.err
     assert not (tmp_path / "out").exists()
     assert run(monkeypatch, *words, "--overlays", "photo") == 2
+
+
+def test_only_the_baseline_and_the_worst_models_have_their_worst_frames_drawn(
+    scored: Scored, tmp_path: Path
+) -> None:
+    noise = {f"m{i}": 0.05 * (i + 1) for i in range(9)}
+    entries = read_entries([scored(name, noise=value) for name, value in noise.items()])
+    comparison = compare(entries, "Many", "0", "skeleton", "m0")
+    write_report(comparison, entries, tmp_path / "out")
+    drawn = sorted(p.name.split("-")[2] for p in (tmp_path / "out/figures").glob("worst-*.png"))
+    assert drawn == ["m0.png", "m4.png", "m5.png", "m6.png", "m7.png", "m8.png"]
+    assert set(comparison.worst) == set(noise)
