@@ -183,7 +183,7 @@ def sample_inputs(
         if len(chosen) == calibrate.count:
             break
     chosen = sample(chosen, calibrate.count, calibrate.seed)  # refuses where there are fewer
-    source = f"{dataset.name}, split {calibrate.split}, crop {calibrate.crop}"
+    source = f"{dataset.label}, split {calibrate.split}, crop {calibrate.crop}"
     record = Calibration.of(source, calibrate.seed, [item.canvas for item in chosen])
     return [normalisation.apply(item.canvas[None]) for item in chosen], record
 

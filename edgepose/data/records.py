@@ -65,6 +65,11 @@ class Dataset:
     records: tuple[PoseRecord, ...]
     left_out: tuple[LeftOut, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """`FORMAT:FOLDER` without the way to it: what goes into files that travel."""
+        return f"{self.format}:{self.root.resolve().name}"
+
     def split(self, split: str) -> tuple[PoseRecord, ...]:
         """The records of one split, or of all where `split` is "all"."""
         return tuple(r for r in self.records if split in (r.split, "all"))

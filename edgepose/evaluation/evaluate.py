@@ -317,7 +317,7 @@ def _data_facts(
     if any(record.head_length_px is not None for record in subject.records):
         rule = "the data set's own"
     return DataFacts(
-        name=f"{dataset.format}:{dataset.root.resolve().name}",
+        name=dataset.label,
         format=dataset.format,
         sha256=subject.sha256,
         split=request.split if request.limit is None else f"{request.split}, first {request.limit}",
