@@ -80,6 +80,8 @@ SIGMA_SCHEDULES = {
         ),
         # The last sigma of the tables from the start: for short fine-tuning of a network that has
         # already learned to localise.
+        # Wide to the end: for minutes of training, in which narrow targets teach a network to say nothing.
+        SigmaSchedule("efficientpose-wide", 28, ((0, 3.1), (50, 2.2))),
         SigmaSchedule("efficientpose-final", 28, ((0, 1.1),)),
         SigmaSchedule("hourglass-final", 32, ((0, 1.0),)),
     )
