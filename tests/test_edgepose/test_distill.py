@@ -25,6 +25,7 @@ from edgepose.frameworks import keras
 from edgepose.geometry import letterbox
 from edgepose.keypoints import COCO_17, IN_MOTION_19, LSP_14, MPII_16, keypoint_set, mapping
 from edgepose.models import checkpoint as checkpoint_module
+from edgepose.models import profile as _profile  # noqa: F401 - binds the real `build` before a test replaces it
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.training import assembly as assembly_module
 from edgepose.training import builtin
