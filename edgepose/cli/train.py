@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgepose.cli import options
 from edgepose.cli.progress import bar
 
 
@@ -15,54 +16,38 @@ def command(
     data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
     out: Annotated[Path, typer.Option(help="The run's folder.")],
     init: Annotated[Path | None, typer.Option(help="A checkpoint to start from.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
-    validation_split: Annotated[str, typer.Option(help="Split to validate on, or none.")] = "val",
+    resume: options.Resume = False,
+    split: options.Split = "train",
+    validation_split: options.ValidationSplit = "val",
     keypoints: Annotated[
         str | None, typer.Option(help="The network's keypoint set; default: the data set's.")
     ] = None,
-    near: Annotated[
-        bool, typer.Option("--near", help="Also take keypoints of slightly different definitions.")
-    ] = False,
+    near: options.Near = False,
     partial: Annotated[
         bool, typer.Option("--partial", help="Train although the data lacks some of the keypoints.")
     ] = False,
-    crop: Annotated[
-        str, typer.Option(help="none: the whole image; person: the labelled keypoints plus --margin.")
-    ] = "none",
-    margin: Annotated[
-        float, typer.Option(min=0.0, max=2.0, help="Share of the person box added on each side.")
-    ] = 0.2,
-    limit: Annotated[int | None, typer.Option(min=1, help="Train on the first so many frames.")] = None,
+    crop: options.Crop = "none",
+    margin: options.Margin = 0.2,
+    limit: options.Limit = None,
     resolution: Annotated[int | None, typer.Option(help="Input in pixels; default: the network's.")] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 100,
-    steps_per_epoch: Annotated[
-        int | None, typer.Option(min=1, help="Default: one pass over the data.")
-    ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Frames a step; small ones hurt precision.")] = 16,
-    accumulate: Annotated[int, typer.Option(min=1, help="Parts of a batch, where memory is short.")] = 1,
-    learning_rate: Annotated[float, typer.Option(help="The highest.")] = 1e-3,
-    schedule: Annotated[
-        str, typer.Option(help="Of the learning rate: constant, cosine or step.")
-    ] = "constant",
+    epochs: options.Epochs = 100,
+    steps_per_epoch: options.StepsPerEpoch = None,
+    batch: options.Batch = 16,
+    accumulate: options.Accumulate = 1,
+    learning_rate: options.LearningRate = 1e-3,
+    schedule: options.Schedule = "constant",
     sigma: Annotated[
         str | None, typer.Option(help="Schedule of the targets' sigma; default: the network's.")
     ] = None,
-    centre: Annotated[
-        str, typer.Option(help="Of the targets: continuous, or integer as in the authors' framework.")
-    ] = "continuous",
-    augmentation: Annotated[str, typer.Option(help="paper, paper-colour or none.")] = "paper",
-    precision: Annotated[
-        str, typer.Option(help="auto (mixed on a GPU), float32, mixed_float16 or mixed_bfloat16.")
-    ] = "auto",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps that a kill can cost.")] = 500,
-    memory: Annotated[
-        float, typer.Option(min=0.0, help="GiB for decoded frames; more are decoded in every pass.")
-    ] = 4.0,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    centre: options.Centre = "continuous",
+    augmentation: options.Augmentation = "paper",
+    precision: options.Precision = "auto",
+    seed: options.Seed = 0,
+    checkpoint_every: options.CheckpointEvery = 500,
+    memory: options.Memory = 4.0,
+    workers: options.Workers = 2,
+    tensorboard: options.Tensorboard = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train a network, by the paper's protocol unless told otherwise.
 
