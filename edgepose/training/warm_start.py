@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgepose.errors import BadCheckpoint
+import numpy as np
+
+from edgepose.errors import BadCheckpoint, UsageError
+from edgepose.keypoints import KeypointSet, keypoint_set, mapping
 from edgepose.models.checkpoint import CheckpointInfo, load_weights, read_checkpoint, weights_of
+
+Weights = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -16,22 +21,26 @@ class Start:
 
     Attributes:
         new: layers that keep their random weights.
+        translated: output layers of another keypoint set, whose channels were taken by keypoint.
         unused: layers of the checkpoint that the network does not have, or not in this shape.
     """
 
     new: tuple[str, ...]
+    translated: tuple[str, ...]
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
         parts = [f"new: {', '.join(self.new) or 'nothing'}"]
+        if self.translated:
+            parts.append(f"by keypoint: {', '.join(self.translated)}")
         return "; ".join(parts + ([f"not used: {', '.join(self.unused)}"] if self.unused else []))
 
 
 def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
     """Give a network the checkpoint's weights, layer by layer where all of a layer's shapes agree.
 
-    The output layers of another keypoint set are new even where the shapes agree: their channels mean
-    other keypoints.
+    Channels of output layers mean keypoints. Those of another keypoint set are taken where the sets have
+    the keypoint in common, or nearly (`mapping`); the others are new.
 
     Args:
         info: of the network.
@@ -55,14 +64,75 @@ def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
         and all(name in weights and weights[name].shape == ours[name].shape for name in names)
     }
     taken = {name: weights[name] for layer in fits for name in wanted[layer]}
+    for layer in sorted(other_outputs):
+        taken |= _translated(layer, weights, ours, theirs, info)
     load_weights(model, ours | taken, str(path))
+    layers = {name.split("/")[0] for name in taken}
     return Start(
-        new=tuple(layer for layer in wanted if layer not in fits),
-        unused=tuple(layer for layer in offered if layer not in fits and not layer.startswith("upscaled_")),
+        new=tuple(layer for layer in wanted if layer not in layers),
+        translated=tuple(layer for layer in wanted if layer in layers - fits),
+        unused=tuple(layer for layer in offered if layer not in layers and not layer.startswith("upscaled_")),
     )
 
 
-def _layers(weights: dict[str, Any]) -> dict[str, list[str]]:
+def _translated(
+    layer: str, weights: Weights, ours: Weights, theirs: CheckpointInfo, info: CheckpointInfo
+) -> Weights:
+    """Weights of an output layer, and of its hidden one, by which channels in common start as they were.
+
+    A checkpoint without hidden channels is written through them: the first ones compute the channels in
+    common, and the output layer passes them on. Nothing lies between the two, so the maps are the same.
+    """
+    names = f"{layer}/kernel", f"{layer}/bias"
+    channels = _channels(layer, keypoint_set(theirs.keypoints), keypoint_set(info.keypoints))
+    if not channels or any(name not in weights for name in names):
+        return {}
+    sources, places = (np.array(side) for side in zip(*channels, strict=True))
+    kernel, bias = ours[names[0]].copy(), ours[names[1]].copy()
+    offered = weights[names[0]][..., sources]
+    bias[places] = weights[names[1]][sources]
+    if kernel.shape[:-1] == offered.shape[:-1]:
+        kernel[..., places] = offered
+        return {names[0]: kernel, names[1]: bias}
+    hidden = f"{layer}_hidden/kernel"
+    if (
+        hidden not in ours
+        or ours[hidden].shape[:-1] != offered.shape[:-1]
+        or len(channels) > kernel.shape[-2]
+    ):
+        return {}
+    first = np.arange(len(channels))
+    through = ours[hidden].copy()
+    through[..., first] = offered
+    kernel[..., places] = 0.0
+    kernel[..., first, places] = 1.0
+    hidden_bias = f"{layer}_hidden/bias"
+    return {hidden: through, hidden_bias: np.zeros_like(ours[hidden_bias]), names[0]: kernel, names[1]: bias}
+
+
+def _channels(layer: str, source: KeypointSet, target: KeypointSet) -> list[tuple[int, int]]:
+    """(channel of the source's output, channel of the target's) that mean the same."""
+    try:
+        pairs = mapping(source, target, near=True).pairs
+    except UsageError:  # nothing in common
+        return []
+    if "pafs" not in layer:  # as in `losses.output_kinds`
+        return list(pairs)
+    there = dict(pairs)
+    known = {
+        (there[first], there[second]): index
+        for index, (first, second) in enumerate(source.segment_indices)
+        if first in there and second in there
+    }
+    return [
+        (2 * known[segment] + axis, 2 * index + axis)
+        for index, segment in enumerate(target.segment_indices)
+        if segment in known
+        for axis in (0, 1)
+    ]
+
+
+def _layers(weights: Weights) -> dict[str, list[str]]:
     """Names of weights by their layer."""
     found: dict[str, list[str]] = {}
     for name in weights:

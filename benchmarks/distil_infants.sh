@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# reports/distil-infants: RT and RT Lite on the built-in infants, on labels alone and beside a teacher.
+# The authors' MPII weights are where RT, RT Lite and I start; B4 has none to start from, and learns at 128 px
+# what two cores can teach it. Some two hours on two cores; resumes.
+#
+#   benchmarks/distil_infants.sh [CHECKPOINTS]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+checkpoints=${1:-../shared/reference/efficientpose}
+epochs=${EPOCHS:-3}         # of 90 steps at batch 16
+teacher_epochs=${TEACHER_EPOCHS:-2}
+b4_epochs=${B4_EPOCHS:-4}
+runs=runs/distil-infants
+models=$runs/models
+mkdir -p "$models"
+infants=$runs/infants
+steps=(--data "$infants" --schedule cosine --learning-rate 0.001 --batch 16)
+
+weights() { # FILE MODEL
+  [ -f "$runs/$2-mpii.safetensors" ] || edgepose import-weights "$checkpoints/$1.h5" --model "$2" --out "$runs/$2-mpii.safetensors"
+}
+run() { # NAME COMMAND...: a run's checkpoint under its name; goes on where it stopped
+  local name=$1 kept
+  shift
+  [ ! -f "$models/$name.safetensors" ] || return 0
+  local resume=()
+  [ ! -f "$runs/$name/run.json" ] || resume=(--resume)
+  kept=$(edgepose "$@" "${steps[@]}" --out "$runs/$name" "${resume[@]}" | tail -1)
+  cp "$kept" "$models/$name.safetensors"
+}
+from() { echo --init "$runs/$1-mpii.safetensors" --sigma efficientpose-final; }
+
+weights EfficientPoseRT rt
+weights EfficientPoseRT_LITE rt-lite
+weights EfficientPoseI i
+[ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 20 --seed 0 --size 640x480
+
+run i train --model i $(from i) --epochs "$teacher_epochs"
+for student in rt rt-lite; do
+  run "$student-plain" train --model "$student" $(from "$student") --epochs "$epochs"
+  run "$student-from-i" distill --teacher i --teacher-weights "$models/i.safetensors" --student "$student" \
+    $(from "$student") --epochs "$epochs"
+done
+run b4 train --model b4 --resolution 128 --epochs "$b4_epochs"
+run rt-from-b4 distill --teacher b4 --teacher-weights "$models/b4.safetensors" --student rt $(from rt) --epochs "$epochs"
+edgepose evaluate "$models"/*.safetensors --data "$infants" --out "$runs/scored"
+edgepose compare "$runs/scored" --baseline rt-plain --out reports/distil-infants \
+  --title "RT and RT Lite on made-up infants: labels alone, and beside a teacher"
