@@ -64,6 +64,8 @@ def _print(summary: dict[str, Any]) -> None:
     console.print(f"[bold]{escape(summary['name'])}[/] ({summary['keypoint_set']})", soft_wrap=True)
     console.print(_splits(summary))
     console.print(_keypoints(summary))
+    if summary["columns"]:
+        console.print(_columns(summary))
     for line in _lines(summary):
         console.print(escape(line), soft_wrap=True, highlight=False)
 
@@ -87,6 +89,22 @@ def _keypoints(summary: dict[str, Any]) -> Any:
     table.add_column("of images", justify="right")
     for name, count in summary["labelled"].items():
         table.add_row(name, f"{count:,}", f"{100 * count / summary['images']:.1f} %")
+    return table
+
+
+def _columns(summary: dict[str, Any]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("column", "images per value")
+    for name, column in summary["columns"].items():
+        cells = [f"{value}: {count:,}" for value, count in column["images"].items()]
+        more = column["values"] - len(cells)
+        if more:
+            cells.append(f"{more:,} more: {column['others']:,}")
+        if column["without"]:
+            cells.append(f"none: {column['without']:,}")
+        table.add_row(escape(name), escape(", ".join(cells)))
     return table
 
 

@@ -12,7 +12,11 @@ from edgepose.cli.progress import bar
 
 def command(
     models: Annotated[
-        list[Path], typer.Argument(help="Checkpoints (.safetensors) or .tflite files.", metavar="MODEL...")
+        list[Path],
+        typer.Argument(
+            help="Checkpoints (.safetensors, or default:MODEL, which come with edgepose) or .tflite files.",
+            metavar="MODEL...",
+        ),
     ],
     data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
     out: Annotated[Path, typer.Option(help="Where each model gets a folder of its own.")] = Path(
@@ -61,9 +65,11 @@ def command(
     """
     from edgepose.errors import UsageError
     from edgepose.evaluation.evaluate import Request, evaluate
+    from edgepose.models.defaults import checkpoint_path
 
     if target != "desktop":
         raise UsageError(f"unknown target '{target}'", "known: desktop")
+    models = [checkpoint_path(model) for model in models]
     if len({model.stem for model in models}) < len(models):
         raise UsageError("two models have the same name, so their results would share a folder", "rename one")
     request = Request(

@@ -9,7 +9,9 @@ import typer
 
 
 def command(
-    checkpoint: Annotated[Path, typer.Argument(help="A .safetensors checkpoint.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A .safetensors checkpoint, or default:MODEL, which come with edgepose.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the .tflite files and their sidecars.")],
     recipe: Annotated[
         list[str], typer.Option(help="fp32, fp16, dynamic, int8 or int16x8; may be given several times.")
@@ -31,7 +33,9 @@ def command(
     """Export a checkpoint as TFLite: every recipe with every output, each checked against Keras."""
     from edgepose.cli.progress import bar
     from edgepose.exporting import Calibrate, export_checkpoint
+    from edgepose.models.defaults import checkpoint_path
 
+    checkpoint = checkpoint_path(checkpoint)
     source = Calibrate(calibrate, split, count, seed, crop, margin) if calibrate else None
     jobs = [(r, o) for r in recipe for o in output]
     made = []

@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from edgepose.models.variants import Variant
 
+_MARK = " *"  # of a network that comes with weights
+
 
 def command(
     model: Annotated[
@@ -46,6 +48,11 @@ def _profiled(variants: list[Variant]) -> list[dict[str, Any]]:
 
 
 def _row(v: Variant, parameters: int, flops: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from edgepose.models.defaults import DEFAULT_WEIGHTS
+
+    weights = DEFAULT_WEIGHTS.get(v.key)
     return {
         "key": v.key,
         "name": v.name,
@@ -56,6 +63,7 @@ def _row(v: Variant, parameters: int, flops: int) -> dict[str, Any]:
         "paper_parameters": v.paper_parameters,
         "paper_flops": v.paper_flops,
         "released_parameters": v.released_parameters,
+        "default_weights": None if weights is None else {"name": weights.name, **asdict(weights)},
     }
 
 
@@ -71,7 +79,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         paper = row["paper_flops"]
         table.add_row(
-            row["key"],
+            row["key"] + (_MARK if row["default_weights"] else ""),
             row["name"],
             str(row["resolution"]),
             str(row["map_size"]),
@@ -82,6 +90,11 @@ def _print(rows: list[dict[str, Any]]) -> None:
             f"{100 * (row['flops'] / paper - 1):+.4f} %" if paper else "",
         )
     Console(width=None if Console().is_terminal else 140).print(table)
+    for weights in filter(None, (row["default_weights"] for row in rows)):
+        facts = (
+            f"{weights['keypoints']}, {weights['resolution']} px; {weights['trained']}; {weights['scores']}"
+        )
+        typer.echo(f"{_MARK.strip()} {weights['name']} comes with edgepose: {facts}")
 
 
 def _count(value: int | None) -> str:

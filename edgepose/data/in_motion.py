@@ -4,6 +4,10 @@ Points are fractions of the image's width and height: x_px = x * W with no shift
 project's own convention. A point (0, 0) was not annotated. Points further than half an image outside
 are a corrupt annotation, and leave their image out. Frames are named VIDEO_FRAME.
 
+Beside either layout a `videos.csv` may lie, in the top folder, which says more of the videos: one column
+is called `video`, and every other one is text about that video (setup, site, age, ...), kept as it stands
+in its images' `columns`. An empty cell says nothing. Videos without a row, and rows without images, are fine.
+
 The authors split their frames, not their videos, at random; in the processed layout that split is kept
 as it stands, and `edgepose data info` tells how many videos it cuts through.
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +30,7 @@ from edgepose.keypoints import IN_MOTION_19
 
 PROCESSED, RAW = "in-motion", "in-motion-raw"
 _CSV = Path("raw", "annotations", "annotations.csv")
+_VIDEOS, _VIDEO = "videos.csv", "video"
 _FIRST_POINT = 2  # column of the first keypoint
 _COLUMNS = _FIRST_POINT + len(IN_MOTION_19)
 _OUTSIDE = 0.5
@@ -36,6 +42,7 @@ _ALIASES = {
     "right_hip": "right_pelvis",
     "left_hip": "left_pelvis",
 }
+Columns = Mapping[str, Mapping[str, str]]  # what is said of each video
 
 
 def detect_processed(root: Path) -> bool:
@@ -52,18 +59,19 @@ def read_processed(root: Path) -> Dataset:
     Of several `images_NxN` folders the largest is read. Splits are the folders.
 
     Raises:
-        BadDataset: not this layout, or nothing usable in it.
+        BadDataset: not this layout, a `videos.csv` that cannot be used, or nothing usable in it.
     """
     require(root / "processed", PROCESSED)
+    columns = read_columns(root)
     collector = Collector(PROCESSED, root, IN_MOTION_19)
     for split in SPLITS:
         folder = root / "processed" / split
         if folder.is_dir():
-            _read_split(collector, folder, split)
+            _read_split(collector, folder, split, columns)
     return collector.dataset()
 
 
-def _read_split(collector: Collector, folder: Path, split: str) -> None:
+def _read_split(collector: Collector, folder: Path, split: str, columns: Columns) -> None:
     images = {p.stem: p for p in _images(_largest(folder))}
     points = {p.stem: p for p in sorted((folder / "points").glob("*.txt"))}
     for stem in sorted(images.keys() | points.keys()):
@@ -75,7 +83,7 @@ def _read_split(collector: Collector, folder: Path, split: str) -> None:
             text = points[stem].read_text(encoding="utf-8", errors="replace")
             rows = [line.split() for line in text.splitlines() if line.strip()]
             image = images[stem]
-            collector.add(_record(f"{split}/{image.name}", image, _points(rows), split))
+            collector.add(_record(f"{split}/{image.name}", image, _points(rows), split, columns))
 
 
 def _largest(folder: Path) -> Path:
@@ -95,13 +103,17 @@ def read_raw(root: Path) -> Dataset:
     file name in `raw/images` and its folders. Splits are by hash of the video.
 
     Raises:
-        BadDataset: not this layout, wrong columns, or nothing usable in it.
+        BadDataset: not this layout, wrong columns, a `videos.csv` that cannot be used, or nothing usable
+            in it.
     """
     path = require(root / _CSV, RAW)
     folder = require(root / "raw" / "images", RAW)
     images = {p.name: p for sub in ("test", "val", "train", "") for p in _images(folder / sub)}
+    columns = read_columns(root)
     collector = Collector(RAW, root, IN_MOTION_19)
-    for number, row in _rows(path):
+    header, *rows = _rows(path)
+    _check_header(path, header[1])
+    for number, row in rows:
         name = re.split(r"[\\/]", row[1])[-1] if len(row) > 1 else ""
         with collector.listing(name or f"line {number}"):
             if len(row) != _COLUMNS:
@@ -111,12 +123,52 @@ def read_raw(root: Path) -> Dataset:
             points = _points([_cell(text) for text in row[_FIRST_POINT:]])
             if name not in images:
                 raise Skip("the image file is missing")
-            collector.add(_record(name, images[name], points, split_by_hash(video_of(Path(name).stem))))
+            split = split_by_hash(video_of(Path(name).stem))
+            collector.add(_record(name, images[name], points, split, columns))
     return collector.dataset()
 
 
+def read_columns(root: Path) -> Columns:
+    """What `videos.csv` in the top folder says of each video, by column; empty where there is no such file.
+
+    Raises:
+        BadDataset: no `video` column, a column without a name or with another's, and the line of a row
+            with too few or too many cells, without a video, with control characters, or of a video that
+            came before.
+    """
+    path = root / _VIDEOS
+    if not path.is_file():
+        return {}
+    (_, header), *rows = _rows(path)
+    names = [name.strip() for name in header]
+    if _VIDEO not in names or "" in names or len(set(names)) < len(names):
+        raise BadDataset(
+            f"{path} has the columns {', '.join(names)}",
+            f"name each column once, one of them '{_VIDEO}'; or remove the file",
+        )
+    found: dict[str, dict[str, str]] = {}
+    for number, row in rows:
+        said = dict(zip(names, (cell.strip() for cell in row), strict=False))
+        video = said.pop(_VIDEO, "")
+        wrong = _wrong_row(row, names, video, found)
+        if wrong:
+            raise BadDataset(f"{path}, line {number}: {wrong}", "give each video one row; or remove the file")
+        found[video] = {name: text for name, text in said.items() if text}
+    return found
+
+
+def _wrong_row(row: list[str], names: list[str], video: str, before: Columns) -> str | None:
+    if len(row) != len(names):
+        return f"{len(row)} cells where the header has {len(names)}"
+    if not all(cell.strip().isprintable() for cell in row):
+        return "control characters"
+    if not video:
+        return "no video"
+    return f"video {video} comes a second time" if video in before else None
+
+
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of the data rows; the header is checked."""
+    """(line number, cells) of the header and the data rows; one at least."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.reader(handle)
@@ -125,8 +177,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
         raise BadDataset(f"{path} is not a CSV file ({error})", "save it as CSV in UTF-8") from None
     if not rows:
         raise BadDataset(f"{path} is empty", "copy it again")
-    _check_header(path, rows[0][1])
-    return rows[1:]
+    return rows
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -169,9 +220,10 @@ def _points(rows: list[list[str]]) -> np.ndarray:
     return points
 
 
-def _record(name: str, image: Path, points: np.ndarray, split: str) -> PoseRecord:
+def _record(name: str, image: Path, points: np.ndarray, split: str, columns: Columns) -> PoseRecord:
     try:
         height, width = image_size(image)
     except BadImage as error:
         raise Skip(f"the image cannot be read: {error}") from None
-    return PoseRecord(name, image, points * (width, height), video_of(image.stem), split)
+    video = video_of(image.stem)
+    return PoseRecord(name, image, points * (width, height), video, split, columns=columns.get(video, {}))

@@ -17,6 +17,7 @@ from edgepose.evaluation.metrics import head_lengths
 MAX_HEADERS = 200
 _QUANTILES = {"min": 0.0, "p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 _NAMES_SHOWN = 5
+_VALUES_SHOWN = 6
 
 
 def summarise(dataset: Dataset) -> dict[str, Any]:
@@ -26,8 +27,9 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         name, format, keypoint_set; images, videos and keypoints of the whole and of each split; videos
         that lie in more than one split; labelled images per keypoint; head_length_px quantiles over n
         images, with how many have none, or None where the set has no head segment; image_size_px,
-        smallest and largest, over the `read` of `of` image files; left_out counted by reason with the
-        first names.
+        smallest and largest, over the `read` of `of` image files; columns, each with how many `values` it
+        has, the `images` of the most frequent ones, of the `others`, and those `without` any;
+        left_out counted by reason with the first names.
     """
     points = _points(dataset)
     labelled = np.isfinite(points).all(axis=-1)
@@ -42,6 +44,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         "labelled": dict(zip(dataset.keypoints.names, per_name, strict=True)),
         "head_length_px": _head_lengths(dataset, points),
         "image_size_px": _image_sizes(dataset.records),
+        "columns": _columns(dataset.records),
         "left_out": {"count": len(dataset.left_out), "reasons": _reasons(dataset.left_out)},
     }
 
@@ -88,6 +91,22 @@ def _image_sizes(records: Sequence[PoseRecord]) -> dict[str, Any]:
     found: dict[str, Any] = {"read": len(picked), "of": len(files), "unreadable": unreadable}
     for axis, name in enumerate(("height", "width")):
         found[name] = [min(s[axis] for s in sizes), max(s[axis] for s in sizes)] if sizes else None
+    return found
+
+
+def _columns(records: Sequence[PoseRecord]) -> dict[str, dict[str, Any]]:
+    """Images per value of each column: the most frequent values, and of the rest how many there are."""
+    names = dict.fromkeys(name for record in records for name in record.columns)
+    found = {}
+    for name in names:
+        counts = Counter(record.columns[name] for record in records if name in record.columns)
+        shown = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_VALUES_SHOWN])
+        found[name] = {
+            "values": len(counts),
+            "images": shown,
+            "others": counts.total() - sum(shown.values()),
+            "without": len(records) - counts.total(),
+        }
     return found
 
 

@@ -83,16 +83,19 @@ def weights_of(model: Any) -> dict[str, np.ndarray]:
     return {name: np.asarray(variable) for name, variable in _variables(model).items()}
 
 
-def save_checkpoint(path: Path, weights: Mapping[str, np.ndarray], info: CheckpointInfo) -> None:
+def save_checkpoint(
+    path: Path, weights: Mapping[str, np.ndarray], info: CheckpointInfo, half: bool = False
+) -> None:
     """Write a checkpoint, whole or not at all.
 
     Args:
         weights: `weights_of` a training graph (`build_model(..., output="training")`).
+        half: as float16, in half the space, but for tensors that float16 has no numbers for.
     """
     from safetensors.numpy import save
 
     tensors = {
-        name: np.ascontiguousarray(array)
+        name: np.ascontiguousarray(_halved(name, array) if half else array)
         for name, array in weights.items()
         if not name.startswith(UPSCALING_PREFIX)
     }
@@ -185,6 +188,16 @@ def _variables(model: Any) -> dict[str, Any]:
             name = variable.name.split("/")[-1].split(":")[0]
             found[f"{layer.name}/{_CANONICAL.get(name, name)}"] = variable
     return found
+
+
+def _halved(name: str, array: np.ndarray) -> np.ndarray:
+    """float16, unless numbers are too large for it, or are variances too small for its full precision:
+    those are divided by, so that their relative error counts."""
+    limits = np.finfo(np.float16)
+    least = array.min() if name.endswith("/moving_variance") else limits.tiny
+    if np.abs(array).max() > limits.max or least < limits.tiny:
+        return array
+    return array.astype(np.float16)
 
 
 def _first(names: list[str]) -> str:

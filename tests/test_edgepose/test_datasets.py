@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -568,6 +570,51 @@ def test_csv_that_is_none(build: Callable[[str], Path], content: bytes) -> None:
         open_dataset(str(root))
 
 
+@pytest.mark.parametrize("key", ["in-motion", "in-motion-raw"])
+def test_columns_come_from_the_list_of_videos(build: Callable[[str], Path], key: str) -> None:
+    root = build(key)
+    assert all(record.columns == {} for record in open_dataset(str(root)).records)
+    lines = ["setup,video,Site", "home phone,a,Oslo", '"a, b", d_e ,', "phone,vid1,Bergen", "none,elsewhere,"]
+    (root / "videos.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+    said = {record.video: record.columns for record in open_dataset(str(root)).records}
+    expected: dict[str, Any] = {video: {} for video in said}  # a video without a row has no columns
+    known = {"a": {"setup": "home phone", "Site": "Oslo"}, "d_e": {"setup": "a, b"}}
+    known |= {"vid1": {"setup": "phone", "Site": "Bergen"}}
+    assert said == expected | {video: columns for video, columns in known.items() if video in said}
+    assert sum(bool(columns) for columns in said.values()) == {"in-motion": 2, "in-motion-raw": 1}[key]
+
+
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        ("", "is empty"),
+        ("name,setup\na,phone\n", "has the columns name, setup; name each column once, one of them 'video'"),
+        ("a,phone\nb,phone\n", "one of them 'video'"),
+        ("video,setup,setup\na,x,y\n", "name each column once"),
+        ("video,,setup\na,x,y\n", "name each column once"),
+        ("video,setup\na,x\nb,y\na,x\n", "line 4: video a comes a second time; give each video one row"),
+        ("video,setup\na\n", "line 2: 1 cells where the header has 2"),
+        ("video,setup\na,x,y\n", "line 2: 3 cells where the header has 2"),
+        ("video,setup\n\n ,x\n", "line 3: no video"),
+        ("video,setup\na,\x1b[31mred\n", "line 2: control characters"),
+        ('video,setup\na,"' + "x" * 200_000 + '"\n', "is not a CSV file"),
+    ],
+)
+def test_a_bad_list_of_videos_is_refused(build: Callable[[str], Path], content: str, text: str) -> None:
+    root = build("in-motion")
+    (root / "videos.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(BadDataset, match=re.escape(text)) as caught:
+        open_dataset(str(root))
+    assert "videos.csv" in str(caught.value)
+
+
+def test_a_list_of_videos_in_another_encoding_is_refused(build: Callable[[str], Path]) -> None:
+    root = build("in-motion")
+    (root / "videos.csv").write_bytes("video,site\na,Tromsø\n".encode("latin-1"))
+    with pytest.raises(BadDataset, match=r"videos\.csv is not a CSV file .* save it as CSV in UTF-8"):
+        open_dataset(str(root))
+
+
 def test_processed_points_without_image_and_image_without_points(build: Callable[[str], Path]) -> None:
     root = build("in-motion")
     folder = root / "processed" / "train"
@@ -853,6 +900,42 @@ def test_summary(build: Callable[[str], Path]) -> None:
         "the image file is missing",
         "not in joints.mat",
     ]
+
+
+def test_summary_counts_images_per_value(build: Callable[[str], Path]) -> None:
+    root = build("in-motion-raw")
+    assert summarise(open_dataset(str(root)))["columns"] == {}
+    rows = [f"vid{i},{'phone' if i else ''},{i}" for i in range(4)]
+    (root / "videos.csv").write_text("\n".join(["video,setup,age", *rows]) + "\n")
+    columns = summarise(open_dataset(str(root)))["columns"]
+    assert columns == {
+        "setup": {"values": 1, "images": {"phone": 6}, "others": 0, "without": 4},
+        "age": {"values": 4, "images": {"0": 2, "1": 2, "2": 2, "3": 2}, "others": 0, "without": 2},
+    }
+
+
+def test_summary_lists_the_most_frequent_values_only(build: Callable[[str], Path]) -> None:
+    dataset = open_dataset(str(build("in-motion-raw")))
+    ages = ["7", "7", "7", "1", "2", "3", "4", "5", "6", "8"]
+    records = tuple(replace(r, columns={"age": a}) for r, a in zip(dataset.records, ages, strict=True))
+    column = summarise(replace(dataset, records=records))["columns"]["age"]
+    assert list(column["images"].items()) == [("7", 3), *((str(i), 1) for i in range(1, 6))]
+    assert (column["values"], column["others"], column["without"]) == (8, 2, 0)
+
+
+def test_info_shows_the_columns(build: Callable[[str], Path]) -> None:
+    from typer.testing import CliRunner
+
+    from edgepose.cli.data import app
+
+    root = build("in-motion")
+    assert "images per value" not in CliRunner().invoke(app, ["info", str(root)]).stdout
+    (root / "videos.csv").write_text("video,setup\na,[red]phone\nc,phone\n")
+    done = CliRunner().invoke(app, ["info", str(root)])
+    assert done.exit_code == 0
+    assert "[red]phone: 2, phone: 1, none: 3" in done.stdout
+    as_json = json.loads(CliRunner().invoke(app, ["info", str(root), "--json"]).stdout)
+    assert as_json["columns"]["setup"]["images"] == {"[red]phone": 2, "phone": 1}
 
 
 def test_summary_tells_of_videos_cut_by_the_splits(build: Callable[[str], Path]) -> None:

@@ -1,0 +1,86 @@
+"""The weights that come with the project, so that a network works before anything is trained.
+
+They lie in `edgepose/weights/MODEL.safetensors`, and a command that reads a checkpoint takes
+`default:MODEL` for them. `benchmarks/ship_weights.py` writes such a file and prints its hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from edgeio import lookup, sha256_file
+from edgepose.errors import BadCheckpoint
+
+PREFIX = "default:"
+FOLDER = Path(str(resources.files("edgepose"))) / "weights"
+
+
+@dataclass(frozen=True)
+class DefaultWeights:
+    """Weights of one network.
+
+    Attributes:
+        model: key of the variant; also the file's stem, so that results bear it.
+        keypoints: key of the keypoint set.
+        sha256: of the file, hexadecimal.
+        resolution: height and width of the input it was trained at, px.
+        trained: on what, and how.
+        scores: what it scores, and on what.
+    """
+
+    model: str
+    keypoints: str
+    sha256: str
+    resolution: int
+    trained: str
+    scores: str
+
+    @property
+    def name(self) -> str:
+        """What a user types for it."""
+        return f"{PREFIX}{self.model}"
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint.
+
+        Raises:
+            BadCheckpoint: the file is missing or is not the one that was shipped.
+        """
+        path = FOLDER / f"{self.model}.safetensors"
+        mend = "install edgepose again"
+        if not path.is_file():
+            raise BadCheckpoint(f"{path}, the weights {self.name}, is missing", mend)
+        if sha256_file(path) != self.sha256:
+            raise BadCheckpoint(f"{path} is damaged or is not what came with this edgepose", mend)
+        return path
+
+
+DEFAULT_WEIGHTS: dict[str, DefaultWeights] = {}
+
+
+def default_weights(model: str, keypoints: str) -> DefaultWeights | None:
+    """The weights that come for a network with a keypoint set; None where there are none."""
+    row = DEFAULT_WEIGHTS.get(model)
+    return row if row is not None and row.keypoints == keypoints else None
+
+
+def checkpoint_path(name: str | Path) -> Path:
+    """The file that a user names: a path as it stands, or the weights that come with the project.
+
+    Args:
+        name: a path, which need not exist, or `default:MODEL`.
+
+    Raises:
+        UnknownName: no weights come for this network; lists those for which they do.
+        BadCheckpoint: they are missing or altered, or this edgepose comes without any.
+    """
+    text = str(name)
+    if not text.startswith(PREFIX):
+        return Path(name)
+    if not DEFAULT_WEIGHTS:
+        raise BadCheckpoint(f"this edgepose comes without weights, so there is no {text}", "give a file")
+    known = {row.name: row for row in DEFAULT_WEIGHTS.values()}
+    return lookup(known, "default weights", text).path

@@ -1,0 +1,242 @@
+"""The weights that come with the project: the table, its files, and how commands take them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from edgeio import UnknownName, sha256_file
+from edgepose.errors import BadCheckpoint, UsageError
+from edgepose.models import defaults
+from edgepose.models.defaults import (
+    DEFAULT_WEIGHTS,
+    FOLDER,
+    DefaultWeights,
+    checkpoint_path,
+    default_weights,
+)
+
+ROOT = Path(__file__).parents[2]
+NO_ROW = pytest.mark.skip(reason="this edgepose comes without weights: no rows to test")
+ROWS: list[Any] = [pytest.param(row, id=key) for key, row in DEFAULT_WEIGHTS.items()]
+each_row = pytest.mark.parametrize("row", ROWS or [pytest.param(None, marks=NO_ROW)])
+
+Ship = Callable[..., DefaultWeights]
+
+
+@pytest.fixture
+def ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ship:
+    """ship(MODEL, BYTES) puts a file and its row in the place of what comes with the project."""
+    table: dict[str, DefaultWeights] = {}
+    monkeypatch.setattr(defaults, "DEFAULT_WEIGHTS", table)
+    monkeypatch.setattr(defaults, "FOLDER", tmp_path / "weights")
+
+    def put(model: str, content: bytes = b"weights") -> DefaultWeights:
+        path = tmp_path / "weights" / f"{model}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        row = DefaultWeights(
+            model, "in-motion-19", sha256_file(path), 224, "trained on noise", "scores nothing"
+        )
+        table[model] = row
+        return row
+
+    return put
+
+
+# The table as it is
+
+
+@each_row
+def test_a_row_has_its_file_and_fits_its_network(row: DefaultWeights) -> None:
+    from edgepose.models.checkpoint import load_model, read_checkpoint
+
+    info, _ = read_checkpoint(row.path)
+    assert (info.model, info.keypoints, info.resolution) == (row.model, row.keypoints, row.resolution)
+    assert row.trained and row.scores and info.source
+    assert DEFAULT_WEIGHTS[row.model] is row and row.path.stem == row.model
+    assert row.path.stat().st_size < 40e6
+    maps = load_model(row.path)(np.zeros((1, row.resolution, row.resolution, 3), np.float32), training=False)
+    assert np.isfinite(np.asarray(maps)).all()
+
+
+@each_row
+def test_a_row_is_packed_into_a_wheel(row: DefaultWeights) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    patterns = settings["package-data"]["edgepose"]
+    packed = {path for pattern in patterns for path in (ROOT / "edgepose").glob(pattern)}
+    assert "edgepose" in settings["packages"] and row.path in packed
+
+
+def test_no_weights_without_a_row() -> None:
+    assert {path.stem for path in FOLDER.glob("*.safetensors")} == DEFAULT_WEIGHTS.keys()
+
+
+# Names
+
+
+def test_a_path_stays_as_it_is(ship: Ship) -> None:
+    ship("rt")
+    for text in ("rt", "runs/a.safetensors", "models/default:rt"):
+        assert checkpoint_path(text) == Path(text) == checkpoint_path(Path(text))
+
+
+def test_a_default_name_is_its_file(ship: Ship) -> None:
+    row = ship("rt-lite")
+    assert row.name == "default:rt-lite"
+    for name in (row.name, Path(row.name)):
+        assert checkpoint_path(name) == row.path == defaults.FOLDER / "rt-lite.safetensors"
+
+
+@pytest.mark.parametrize("text", ["default:rt-light", "default:", "default:../rt-lite", "default:b4"])
+def test_an_unknown_name_lists_the_known(ship: Ship, text: str) -> None:
+    ship("rt"), ship("rt-lite")
+    with pytest.raises(UnknownName) as caught:
+        checkpoint_path(text)
+    assert caught.value.known == ["default:rt", "default:rt-lite"]
+
+
+def test_an_edgepose_without_weights_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defaults, "DEFAULT_WEIGHTS", {})
+    with pytest.raises(BadCheckpoint, match="comes without weights, so there is no default:rt; give a file"):
+        checkpoint_path("default:rt")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (Path.unlink, "is missing; install edgepose again"),
+        (lambda path: path.write_bytes(b"weighty"), "is damaged or is not what came"),
+        (lambda path: path.write_bytes(b""), "is damaged"),
+    ],
+)
+def test_missing_and_altered_files(ship: Ship, spoil: Callable[[Path], object], text: str) -> None:
+    row = ship("rt")
+    spoil(row.path)
+    with pytest.raises(BadCheckpoint, match=text) as caught:
+        checkpoint_path("default:rt")
+    assert str(defaults.FOLDER / "rt.safetensors") in str(caught.value)
+
+
+def test_weights_are_found_by_network_and_keypoints(ship: Ship) -> None:
+    row = ship("rt")
+    assert default_weights("rt", "in-motion-19") == row
+    assert default_weights("rt", "mpii-16") is None
+    assert default_weights("i", "in-motion-19") is None
+
+
+# Commands
+
+
+def test_evaluate_scores_it_under_the_networks_name(
+    ship: Ship, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgepose.cli import app
+    from edgepose.evaluation import evaluate
+
+    class Stop(Exception):
+        pass
+
+    def noted(model: Path, *_: object) -> None:
+        asked.append(model)
+        raise Stop
+
+    row, asked = ship("rt"), []  # type: ignore[var-annotated]
+    monkeypatch.setattr(evaluate, "evaluate", noted)
+    assert isinstance(
+        CliRunner().invoke(app, ["evaluate", "default:rt", "--data", "x", "--out", str(tmp_path)]).exception,
+        Stop,
+    )
+    assert asked == [row.path]
+    both = CliRunner().invoke(app, ["evaluate", "default:rt", "mine/rt.safetensors", "--data", "x"]).exception
+    assert isinstance(both, UsageError) and "the same name" in str(both)
+
+
+def test_export_names_files_after_the_network(
+    ship: Ship, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgepose import exporting
+    from edgepose.cli import app
+
+    row = ship("rt")
+    (tmp_path / f"{row.model}-fp16-maps.tflite").touch()
+    done = CliRunner().invoke(app, ["export", "default:rt", "--out", str(tmp_path)])
+    assert isinstance(done.exception, UsageError) and "rt-fp16-maps.tflite exists" in str(done.exception)
+    assert exporting.model_name(row.path, "fp16", "maps") == "rt-fp16-maps"
+
+
+def test_models_marks_what_comes_with_weights(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgepose.cli import app
+    from edgepose.models import profile
+
+    monkeypatch.setattr(profile, "paper_cost", lambda key: profile.Cost(1, 2))  # building them takes long
+    row = ship("rt-lite")
+    plain = CliRunner().invoke(app, ["models", "--model", "rt", "--model", "rt-lite"]).stdout
+    assert "rt-lite *" in plain and "rt *" not in plain
+    assert (
+        "* default:rt-lite comes with edgepose: in-motion-19, 224 px; trained on noise; scores nothing"
+        in plain
+    )
+    listed = CliRunner().invoke(app, ["models", "--model", "rt", "--model", "rt-lite", "--json"]).stdout
+    rt, lite = json.loads(listed)
+    assert rt["default_weights"] is None
+    assert lite["default_weights"]["name"] == row.name and lite["default_weights"]["sha256"] == row.sha256
+
+
+# float16
+
+
+def test_halves_but_for_what_float16_cannot_hold(tmp_path: Path) -> None:
+    from edgepose.models.checkpoint import CheckpointInfo, read_checkpoint, save_checkpoint
+
+    rng = np.random.default_rng(0)
+    tensors = {
+        "conv/kernel": rng.normal(0, 1e-4, (3, 3, 4, 8)),
+        "bn/moving_variance": rng.uniform(1e-3, 9, 8),
+        "small_bn/moving_variance": np.array([1.0, 6e-5]),
+        "zero_bn/moving_variance": np.array([1.0, 0.0]),
+        "large/kernel": np.array([-65_600.0, 1.0]),
+        "largest/kernel": np.array([-65_504.0, 1e-9]),
+    }
+    tensors = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+    before = {name: tensor.copy() for name, tensor in tensors.items()}
+    info = CheckpointInfo("rt", "in-motion-19", 128, 224, "a test")
+    save_checkpoint(tmp_path / "half.safetensors", tensors, info, half=True)
+    found, read = read_checkpoint(tmp_path / "half.safetensors")
+    assert found == info
+    halved = {"conv/kernel", "bn/moving_variance", "largest/kernel"}
+    for name, tensor in before.items():
+        assert read[name].dtype == np.float32 and np.array_equal(tensors[name], tensor)
+        expected = tensor.astype(np.float16).astype(np.float32) if name in halved else tensor
+        np.testing.assert_array_equal(read[name], expected, err_msg=name)
+
+
+@pytest.mark.slow
+def test_shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgepose.frameworks import keras
+    from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint, save_checkpoint, weights_of
+
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import ship_weights
+
+    keras().utils.set_random_seed(0)
+    info = CheckpointInfo("rt-lite", "in-motion-19", 7, 32, "a test")
+    weights = weights_of(build(info))
+    save_checkpoint(tmp_path / "best.safetensors", weights, info)
+    row = ship_weights.ship(tmp_path / "best.safetensors", tmp_path / "weights")
+    shipped = tmp_path / "weights" / "rt-lite.safetensors"
+    assert row == DefaultWeights("rt-lite", "in-motion-19", sha256_file(shipped), 32, "", "")
+    assert shipped.stat().st_size < 0.6 * (tmp_path / "best.safetensors").stat().st_size
+    assert read_checkpoint(shipped)[0] == info
+
+    monkeypatch.setattr(ship_weights, "TOLERANCE", 0)
+    with pytest.raises(BadCheckpoint, match="in float16 has maps that differ by"):
+        ship_weights.ship(tmp_path / "best.safetensors", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
