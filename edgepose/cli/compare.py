@@ -21,6 +21,17 @@ def command(
         str | None,
         typer.Option(help="Name of the model to hold the others against; default: the first unquantised."),
     ] = None,
+    margin: Annotated[
+        str | None,
+        typer.Option(
+            help="How much worse a model may be than the baseline: head lengths (0.02), or a share of each "
+            "keypoint's human spread H^0.95 (human:0.1, the default)."
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the data set to make subgroups of; may be given several times."),
+    ] = None,
     overlays: Annotated[
         str,
         typer.Option(
@@ -31,7 +42,10 @@ def command(
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Models compared",
     as_json: Annotated[bool, typer.Option("--json", help="Print compare.json instead of a table.")] = False,
 ) -> None:
-    """Compare scored models: tables, figures, and differences to a baseline with intervals.
+    """Compare scored models: tables, figures, and a verdict on each against a baseline.
+
+    The baseline is the full model, the others are compressed ones. The report opens with one page in plain
+    words: whether each is less precise than the baseline by more than a margin, and how sure that is.
 
     Writes report.md, report.html (one file, loads nothing), compare.json and figures/*.png. Results of
     different data, split, crop or keypoints are refused.
@@ -42,7 +56,7 @@ def command(
 
     check_overlays(overlays)
     entries = read_entries(results)
-    comparison = compare(entries, title, edgepose.__version__, overlays, baseline)
+    comparison = compare(entries, title, edgepose.__version__, overlays, baseline, margin, by or ())
     report = write_report(comparison, entries, out)
     if as_json:
         typer.echo((out / "compare.json").read_text(encoding="utf-8"), nl=False)
@@ -76,3 +90,5 @@ def _print_table(comparison: Comparison) -> None:
         latency = number(r.speed.latency_ms.median if r.speed else None, 2)
         table.add_row(escape(r.name), *scores, megabytes(r.model.size_bytes), latency)
     Console().print(table)
+    for found in comparison.verdicts:
+        Console().print(f"{found.light.upper()} {escape(found.name)}: {found.outcome}", highlight=False)

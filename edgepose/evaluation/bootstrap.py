@@ -21,6 +21,8 @@ from edgepose.evaluation.metrics import RatioMetric, overall_mean, ratio_metrics
 
 REPLICATES = 2000
 CONFIDENCE = 0.95
+ONE_VIDEO = "one video: nothing to resample"
+CONTRASTS = ("difference", "ratio")
 _BLOCK = 256  # replicates at a time: bounds the memory at _BLOCK x videos
 
 
@@ -40,10 +42,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, or a difference of two, with its interval; NaN where it is undefined or unbounded."""
+    """A figure, or a difference or ratio of two, with its interval; NaN where it is undefined or unbounded.
+
+    Attributes:
+        n_videos: videos that it rests on.
+    """
 
     value: float
     interval: Interval
+    n_videos: int
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,38 @@ def paired_difference(
     return _estimates(tables, n_videos, replicates, seed)
 
 
+def mean_contrast(
+    values: np.ndarray,
+    baseline: np.ndarray | None,
+    videos: Sequence[str],
+    contrast: str = "difference",
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> tuple[Estimate, tuple[Estimate, ...]]:
+    """The mean of any values, or how it compares with a baseline's; all keypoints = the mean over keypoints.
+
+    Args:
+        values, baseline: (N, K) NaN where not counted, in both alike; without a baseline, the mean itself.
+        videos: N names; samples of one video are drawn together.
+        contrast: one of `CONTRASTS`.
+
+    Returns:
+        for all keypoints, and for each.
+
+    Raises:
+        ValueError: the two do not count the same samples.
+    """
+    own = np.asarray(values, dtype=np.float64)
+    tables = [own] if baseline is None else [own, np.asarray(baseline, dtype=np.float64)]
+    if any(not np.array_equal(np.isnan(own), np.isnan(table)) for table in tables):
+        raise ValueError("values and baseline do not count the same samples")
+    group, n_videos = _groups(own, videos)
+    metric = RatioMetric("mean", lambda table: table, pooled=False)
+    sums = tuple(_sums(metric, table, group, n_videos) for table in tables)
+    found = _estimates([sums], n_videos, replicates, seed, contrast)
+    return found.overall["mean"], found.per_keypoint["mean"]
+
+
 def draws(n_videos: int, replicates: int, seed: int) -> Iterator[np.ndarray]:
     """Blocks (b, V) of how often each video is drawn: rows sum to V, `replicates` rows in all."""
     rng = np.random.default_rng(seed)
@@ -169,36 +208,51 @@ def _sums(metric: RatioMetric, distances: np.ndarray, group: np.ndarray, n_video
     return _Sums(metric, np.where(np.isinf(sums), np.nan, sums), counts)
 
 
-def _estimates(tables: Sequence[tuple[_Sums, ...]], n_videos: int, replicates: int, seed: int) -> Estimates:
-    """Figures of each table, or the first minus the second where it holds two."""
+def _estimates(
+    tables: Sequence[tuple[_Sums, ...]],
+    n_videos: int,
+    replicates: int,
+    seed: int,
+    contrast: str = "difference",
+) -> Estimates:
+    """Figures of each table, or the first minus (or over) the second where it holds two."""
     blocks: list[list[np.ndarray]] = [[] for _ in tables]
     for weights in draws(n_videos, replicates, seed) if n_videos > 1 else ():
         for table, block in zip(tables, blocks, strict=True):
-            block.append(_contrast(table, weights))
+            block.append(_contrast(table, weights, contrast))
     overall, per_keypoint = {}, {}
     for table, block in zip(tables, blocks, strict=True):
-        values = _contrast(table, np.ones((1, n_videos)))[0]
+        values = _contrast(table, np.ones((1, n_videos)), contrast)[0]
         replicated = np.concatenate(block) if block else np.full((1, len(values)), np.nan)
-        row = [_estimate(*cell) for cell in zip(values, replicated.T, table[0].videos(), strict=True)]
+        row = [
+            _estimate(*cell, contrast) for cell in zip(values, replicated.T, table[0].videos(), strict=True)
+        ]
         key = table[0].metric.key
         overall[key], per_keypoint[key] = row[0], tuple(row[1:])
     return Estimates(overall, per_keypoint, n_videos, replicates, seed)
 
 
-def _contrast(table: tuple[_Sums, ...], weights: np.ndarray) -> np.ndarray:
+def _contrast(table: tuple[_Sums, ...], weights: np.ndarray, contrast: str) -> np.ndarray:
     figures = [sums.figures(weights) for sums in table]
-    return figures[0] if len(figures) == 1 else figures[0] - figures[1]
+    if len(figures) == 1:
+        return figures[0]
+    if contrast == "difference":
+        return figures[0] - figures[1]
+    positive = figures[1] > 0  # nothing is a multiple of zero
+    return np.where(positive, figures[0] / np.where(positive, figures[1], 1.0), np.nan)
 
 
-def _estimate(value: float, replicated: np.ndarray, n_videos: int) -> Estimate:
+def _estimate(value: float, replicated: np.ndarray, n_videos: int, contrast: str) -> Estimate:
     if n_videos == 0:
         interval = Interval(None, None, "nothing is scored")
+    elif np.isnan(value) and contrast == "ratio":
+        interval = Interval(None, None, "the baseline's is zero, or a prediction is missing")
     elif np.isnan(value):
         interval = Interval(None, None, "unbounded: a prediction is missing")
     elif n_videos == 1:
-        interval = Interval(None, None, "one video: nothing to resample")
+        interval = Interval(None, None, ONE_VIDEO)
     else:
         tail = (1 - CONFIDENCE) / 2
         low, high = np.nanquantile(replicated, [tail, 1 - tail])
         interval = Interval(float(low), float(high))
-    return Estimate(float(value), interval)
+    return Estimate(float(value), interval, int(n_videos))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -180,6 +182,7 @@ def _human(dataset: Dataset, raters: Path | None) -> HumanSpread | None:
 
 def _job(spec: ModelSpec, decoder: PoseDecoder, subject: Subject, request: Request) -> dict[str, Any]:
     """Everything that the results depend on, as JSON."""
+    said = [dict(record.columns) for record in subject.records]
     settings = {k: v for k, v in asdict(request).items() if k not in ("data", "workers", "human", "strict")}
     return {
         "edgepose": edgepose.__version__,
@@ -191,6 +194,7 @@ def _job(spec: ModelSpec, decoder: PoseDecoder, subject: Subject, request: Reque
         **settings,
         "decode": decoder.name,
         "human": _plain_human(subject.human),
+        **({"columns": hashlib.sha256(json.dumps(said).encode()).hexdigest()} if any(said) else {}),
     }
 
 
@@ -249,6 +253,7 @@ def _write(
         head_length_px=heads.px[kept],
         confidence=predicted.confidence[kept][:, sources].astype(np.float64),
         image_paths=np.array([str(subject.records[i].image) for i in rows]),
+        columns=_columns([subject.records[i] for i in rows]),
     )
     metrics = score_predictions(predictions, subject.dataset.keypoints, subject.human, request.seed)
     root = f"{subject.dataset.root}/"  # results travel; this machine's paths stay here
@@ -272,6 +277,12 @@ def _write(
     )
     write_results(folder / RESULTS_NAME, results)
     return results
+
+
+def _columns(records: list[PoseRecord]) -> dict[str, np.ndarray]:
+    """What the data set says of each image, by column; empty where it says nothing."""
+    names = dict.fromkeys(name for record in records for name in record.columns)
+    return {name: np.array([record.columns.get(name, "") for record in records], dtype=str) for name in names}
 
 
 def _reasons(predicted: Predicted, heads: HeadLengths, annotated: np.ndarray) -> list[str]:

@@ -28,6 +28,14 @@ def score(metric: Metric, value: float | None, interval: tuple[float, float] | N
     return f"{text} [{number(interval[0], metric.digits)}, {number(interval[1], metric.digits)}]"
 
 
+def triple(value: tuple[float, float, float] | None) -> str:
+    """A coefficient and, in brackets, its interval."""
+    if value is None:
+        return NONE
+    v, low, high = (number(x, 2) for x in value)
+    return f"{v} [{low}, {high}]"
+
+
 def overall(result: Results, key: str) -> str:
     """A row's overall score with its interval."""
     facts = result.metrics.overall

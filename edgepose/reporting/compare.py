@@ -1,6 +1,8 @@
 """Results beside each other: refused where they cannot be compared, and differences where they can.
 
-`Comparison` holds every number that a report shows, and is written as compare.json.
+`Comparison` holds every number that a report shows, and is written as compare.json; `compare.schema.json`
+beside this file says what each field is. Version 2 added margin, noninferiority, verdicts, movement,
+subgroups, and the differences by keypoint.
 """
 
 from __future__ import annotations
@@ -13,13 +15,20 @@ from typing import Any
 import numpy as np
 
 from edgepose.errors import BadResults
+from edgepose.evaluation.bootstrap import Estimates
+from edgepose.evaluation.human import human_for
 from edgepose.evaluation.metrics import finite_or_none, normalised_distances
-from edgepose.reporting.differences import Difference, differences
+from edgepose.evaluation.noninferiority import DEFAULT_MARGIN, Margin, NonInferiority, judge, margin
+from edgepose.evaluation.subgroups import Subgroups
+from edgepose.reporting.columns import column, grouped
+from edgepose.reporting.differences import Difference, difference, human_spread, paired_estimates
+from edgepose.reporting.movement import FPS, Movement, movement
 from edgepose.reporting.paper import TABLE_1, PaperRow
 from edgepose.reporting.predictions import Predictions, load_predictions
 from edgepose.reporting.results import RESULTS_NAME, Results, read_results
+from edgepose.reporting.verdict import Verdict, verdict_on
 
-COMPARISON_VERSION = 1
+COMPARISON_VERSION = 2
 WORST = 6  # frames a model
 
 # What must agree before two rows may stand in one table, as the user would look it up in results.json.
@@ -85,7 +94,12 @@ class Comparison:
         baseline: name of the row that the others are held against.
         baseline_reason: why that one.
         results: the rows, in the order of the tables.
+        margin: how much worse a row may be than the baseline; None where there is one row, or no yardstick.
+        verdicts: each other row's, in words.
+        noninferiority: each other row against the margin.
         differences: each other row minus the baseline.
+        movement: over consecutive frames; None where there is one row.
+        subgroups: by each column asked for.
         worst: frames by row name, the worst first.
         paper: rows of ours that the paper has too.
         overlays: how the worst frames are drawn.
@@ -98,7 +112,12 @@ class Comparison:
     baseline_reason: str
     overlays: str
     results: tuple[Results, ...]
+    margin: Margin | None
+    verdicts: tuple[Verdict, ...]
+    noninferiority: tuple[NonInferiority, ...]
     differences: tuple[Difference, ...]
+    movement: Movement | None
+    subgroups: tuple[Subgroups, ...]
     worst: Mapping[str, tuple[WorstFrame, ...]]
     paper: tuple[PaperPair, ...]
 
@@ -142,7 +161,13 @@ def read_entries(paths: Sequence[Path]) -> tuple[Entry, ...]:
 
 
 def compare(
-    entries: Sequence[Entry], title: str, edgepose: str, overlays: str, baseline: str | None = None
+    entries: Sequence[Entry],
+    title: str,
+    edgepose: str,
+    overlays: str,
+    baseline: str | None = None,
+    margin_rule: str | None = None,
+    by: Sequence[str] = (),
 ) -> Comparison:
     """Everything that the report shows, computed once.
 
@@ -152,13 +177,24 @@ def compare(
         edgepose: version that compares.
         overlays: key of `frames.OVERLAYS`.
         baseline: name of a row; by default the first unquantised one.
+        margin_rule: see `edgepose.evaluation.noninferiority.margin`; by default `DEFAULT_MARGIN`, and no
+            verdict where no human spread is known for the keypoints.
+        by: columns of the data set to make subgroups of.
 
     Raises:
-        BadResults: no row is called `baseline`.
+        BadResults: no row is called `baseline`, or a column cannot make subgroups.
+        UnknownName: the data set has no such column.
+        UsageError: the margin is none.
     """
     name, reason = choose_baseline([e.results for e in entries], baseline)
     distances = {e.results.name: e.distances() for e in entries}
+    predictions = {e.results.name: e.predictions for e in entries}
     base = next(e for e in entries if e.results.name == name)
+    names, facts = base.results.data.scored_keypoints, base.results.metrics.bootstrap
+    allowed = _margin(base.results, margin_rule) if len(entries) > 1 else None
+    subgroups = tuple(grouped(predictions, distances, name, wanted, facts) for wanted in dict.fromkeys(by))
+    estimates = paired_estimates(base.results, base.predictions.videos.tolist(), distances)
+    judged = _judged(estimates, distances, names, allowed)
     return Comparison(
         schema_version=COMPARISON_VERSION,
         title=title,
@@ -167,7 +203,12 @@ def compare(
         baseline_reason=reason,
         overlays=overlays,
         results=tuple(e.results for e in entries),
-        differences=differences(base.results, base.predictions.videos.tolist(), distances),
+        margin=allowed,
+        verdicts=tuple(verdict_on(found, name) for found in judged),
+        noninferiority=judged,
+        differences=tuple(difference(row, found, names) for row, found in estimates.items()),
+        movement=movement(predictions, name, column(predictions, FPS), facts) if len(entries) > 1 else None,
+        subgroups=subgroups,
         worst={e.results.name: worst_frames(e.predictions, distances[e.results.name]) for e in entries},
         paper=tuple(
             PaperPair(e.results.name, TABLE_1[e.results.model.network])
@@ -175,6 +216,24 @@ def compare(
             if e.results.model.network in TABLE_1
         ),
     )
+
+
+def _margin(baseline: Results, rule: str | None) -> Margin | None:
+    names, human = baseline.data.scored_keypoints, human_spread(baseline.metrics.human)
+    if rule is None and human is None and human_for(names) is None:
+        return None
+    return margin(rule or DEFAULT_MARGIN, names, human)
+
+
+def _judged(
+    estimates: Mapping[str, Estimates],
+    distances: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    allowed: Margin | None,
+) -> tuple[NonInferiority, ...]:
+    if allowed is None:
+        return ()
+    return tuple(judge(row, found, distances[row], names, allowed) for row, found in estimates.items())
 
 
 def choose_baseline(results: Sequence[Results], wanted: str | None) -> tuple[str, str]:

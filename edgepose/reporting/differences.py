@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose.evaluation import human as evaluation_human
-from edgepose.evaluation.bootstrap import paired_difference
+from edgepose.evaluation.bootstrap import Estimate, Estimates, paired_difference
 from edgepose.evaluation.metrics import finite_or_none
 from edgepose.reporting.results import METRICS, HumanSpread, Metric, Results
 
@@ -37,6 +37,8 @@ class Difference:
 
     Attributes:
         n_videos: videos that were drawn; few videos make an interval too narrow.
+        metrics: over all keypoints.
+        per_keypoint: the same metrics by keypoint.
     """
 
     name: str
@@ -44,11 +46,12 @@ class Difference:
     replicates: int
     seed: int
     metrics: Mapping[str, MetricDifference]
+    per_keypoint: Mapping[str, Mapping[str, MetricDifference]]
 
 
-def differences(
+def paired_estimates(
     baseline: Results, videos: Sequence[str], distances: Mapping[str, np.ndarray]
-) -> tuple[Difference, ...]:
+) -> dict[str, Estimates]:
     """Every row but the baseline, minus the baseline, on the same images.
 
     Args:
@@ -56,10 +59,30 @@ def differences(
         videos: (N,) what each image belongs to.
         distances: by row name, (N, K) head lengths, the images in one order.
     """
-    return tuple(
-        _difference(name, baseline, videos, own, distances[baseline.name])
+    facts = baseline.metrics.bootstrap
+    names, human = baseline.data.scored_keypoints, human_spread(baseline.metrics.human)
+    return {
+        name: paired_difference(
+            own, distances[baseline.name], videos, names, human, facts.replicates, facts.seed
+        )
         for name, own in distances.items()
         if name != baseline.name
+    }
+
+
+def difference(name: str, estimates: Estimates, names: Sequence[str]) -> Difference:
+    """What is shown of one row's paired differences over keypoints `names`."""
+    computed = {key: METRICS[key] for key in DIFFERED if METRICS[key].computed in estimates.overall}
+    return Difference(
+        name=name,
+        n_videos=estimates.n_videos,
+        replicates=estimates.replicates,
+        seed=estimates.seed,
+        metrics={key: _scaled(m, estimates.overall[m.computed]) for key, m in computed.items()},
+        per_keypoint={
+            keypoint: {key: _scaled(m, estimates.per_keypoint[m.computed][k]) for key, m in computed.items()}
+            for k, keypoint in enumerate(names)
+        },
     )
 
 
@@ -76,35 +99,8 @@ def verdict(metric: Metric, interval: tuple[float, float] | None) -> str:
     return f"{'better' if better else 'worse'}: the interval excludes 0"
 
 
-def _difference(
-    name: str, baseline: Results, videos: Sequence[str], own: np.ndarray, base: np.ndarray
-) -> Difference:
-    facts = baseline.metrics.bootstrap
-    estimates = paired_difference(
-        own,
-        base,
-        videos,
-        baseline.data.scored_keypoints,
-        _spread(baseline.metrics.human),
-        facts.replicates,
-        facts.seed,
-    )
-    metrics = {}
-    for key in DIFFERED:
-        estimate = estimates.overall.get(METRICS[key].computed)
-        if estimate is not None:
-            value, bounds = finite_or_none(estimate.value), estimate.interval.bounds
-            metrics[key] = _scaled(METRICS[key], value, bounds)
-    return Difference(name, estimates.n_videos, estimates.replicates, estimates.seed, metrics)
-
-
-def _scaled(metric: Metric, value: float | None, bounds: tuple[float, float] | None) -> MetricDifference:
-    interval = None if bounds is None else (metric.scale * bounds[0], metric.scale * bounds[1])
-    shown = None if value is None else metric.scale * value
-    return MetricDifference(shown, interval, verdict(metric, interval))
-
-
-def _spread(human: HumanSpread | None) -> evaluation_human.HumanSpread | None:
+def human_spread(human: HumanSpread | None) -> evaluation_human.HumanSpread | None:
+    """The spread in a results file, as `edgepose.evaluation` takes it."""
     if human is None:
         return None
     names = tuple(name for name in human.spread if name in human.spread_p95)
@@ -114,3 +110,10 @@ def _spread(human: HumanSpread | None) -> evaluation_human.HumanSpread | None:
         tuple(human.spread_p95[name] for name in names),
         human.source,
     )
+
+
+def _scaled(metric: Metric, estimate: Estimate) -> MetricDifference:
+    value, bounds = finite_or_none(estimate.value), estimate.interval.bounds
+    interval = None if bounds is None else (metric.scale * bounds[0], metric.scale * bounds[1])
+    shown = None if value is None else metric.scale * value
+    return MetricDifference(shown, interval, verdict(metric, interval))

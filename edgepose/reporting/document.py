@@ -63,7 +63,17 @@ class Commands:
     kind: str = "commands"
 
 
-Block = Paragraph | Table | Picture | Terms | Commands
+@dataclass(frozen=True)
+class Light:
+    """A verdict: its colour, "green", "amber" or "red", is written out as well as shown."""
+
+    colour: str
+    heading: str
+    text: str
+    kind: str = "light"
+
+
+Block = Paragraph | Table | Picture | Terms | Commands | Light
 
 
 @dataclass(frozen=True)
@@ -76,10 +86,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report; `notice` stands under the title."""
+    """A whole report; `notice` stands under the title, and `front` is its first page."""
 
     title: str
     notice: str
+    front: tuple[Block, ...]
     sections: tuple[Section, ...]
 
 

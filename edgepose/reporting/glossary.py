@@ -55,6 +55,18 @@ GLOSSARY = Terms(
             "says nothing of other cameras, clinics or children.",
         ),
         (
+            "Margin; non-inferior, inferior, undecided",
+            "How much worse than the baseline is still taken as no worse. A body point is non-inferior where "
+            "its interval of the difference lies below the margin, inferior where it lies above, undecided "
+            "where it holds the margin. Non-inferior is not the same as equal.",
+        ),
+        (
+            "Jitter and errors of velocity and acceleration (movement over time)",
+            "How much a point trembles from frame to frame, and how far its speed and change of speed, with "
+            "their directions, are from the baseline's and from the annotation's. Jitter as a kind of error, "
+            "below, is something else.",
+        ),
+        (
             "Good, jitter, inversion, miss",
             "Every mark is one of four: good, within 0.2 head lengths; jitter, within 0.5; inversion, "
             "farther than that but within 0.5 of another marked body part (left right: of the same part on "

@@ -1,10 +1,16 @@
-"""predictions.npz: every predicted and annotated point of one scored model, for paired comparison."""
+"""predictions.npz: every predicted and annotated point of one scored model, for paired comparison.
+
+Version 2 added `columns`, what the data set says of each image; files of version 1, which carry no version,
+are read as having none.
+"""
 
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +18,7 @@ from edgeio import replacing, sha256_file
 from edgepose.errors import BadResults
 from edgepose.reporting.results import PREDICTIONS_NAME, Results
 
+PREDICTIONS_VERSION = 2
 _RESCORE = "score the model again with `edgepose evaluate`"
 
 
@@ -28,6 +35,8 @@ class Predictions:
         head_length_px: (N,) float64.
         confidence: (N, K) float64: the decoder's own.
         image_paths: (N,) str.
+        columns: by name (N,) str, what the data set says of each image (setup, site, ...); empty where it
+            says nothing.
     """
 
     ids: np.ndarray
@@ -38,17 +47,19 @@ class Predictions:
     head_length_px: np.ndarray
     confidence: np.ndarray
     image_paths: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, rows: np.ndarray) -> Predictions:
         """The same keypoints for the images at `rows` (M,), in that order."""
-        kept = {
-            f.name: getattr(self, f.name) if f.name == "keypoints" else getattr(self, f.name)[rows]
-            for f in fields(self)
-        }
-        return Predictions(**kept)
+        kept = {name: getattr(self, name) for name in _ARRAYS}
+        by_image = {name: array if name == "keypoints" else array[rows] for name, array in kept.items()}
+        return Predictions(**by_image, columns={name: text[rows] for name, text in self.columns.items()})
+
+
+_ARRAYS = tuple(f.name for f in fields(Predictions) if f.name != "columns")
 
 
 def save_predictions(path: Path, predictions: Predictions) -> str:
@@ -63,8 +74,15 @@ def save_predictions(path: Path, predictions: Predictions) -> str:
     problem = _problem(predictions)
     if problem is not None:
         raise ValueError(problem)
+    names = list(predictions.columns)
+    arrays: dict[str, Any] = {name: getattr(predictions, name) for name in _ARRAYS}
+    arrays["schema_version"] = np.array(PREDICTIONS_VERSION)
+    arrays["column_names"] = np.array(names, dtype=str)
+    arrays["columns"] = np.array([predictions.columns[name] for name in names], dtype=str).reshape(
+        len(names), len(predictions)
+    )
     with replacing(path) as temporary:
-        np.savez_compressed(temporary, **{f.name: getattr(predictions, f.name) for f in fields(predictions)})
+        np.savez_compressed(temporary, **arrays)
     return sha256_file(path)
 
 
@@ -93,8 +111,18 @@ def load_predictions(results_path: Path, results: Results) -> Predictions:
 def _load(path: Path) -> Predictions:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return Predictions(**{f.name: archive[f.name] for f in fields(Predictions)})
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            version = int(archive["schema_version"]) if "schema_version" in archive else 1
+            if version > PREDICTIONS_VERSION:
+                raise BadResults(
+                    f"{path} has schema version {version} and this edgepose reads {PREDICTIONS_VERSION}",
+                    "upgrade edgepose",
+                )
+            columns = zip(archive["column_names"], archive["columns"], strict=True) if version > 1 else ()
+            return Predictions(
+                **{name: archive[name] for name in _ARRAYS},
+                columns={str(name): text for name, text in columns},
+            )
+    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise BadResults(f"{path} cannot be read as predictions ({error})", _RESCORE) from None
 
 
@@ -115,6 +143,9 @@ def _problem(predictions: Predictions) -> str | None:
         array = getattr(predictions, name)
         if array.dtype.kind != kind or array.shape != shape:
             return f"{name} is {array.dtype} {array.shape}, not {kind} {shape}"
+    for name, text in predictions.columns.items():
+        if text.dtype.kind != "U" or text.shape != (n,):
+            return f"column {name} is {text.dtype} {text.shape}, not U {(n,)}"
     if np.unique(predictions.ids).size != n:
         return "an image id stands twice"
     return None

@@ -13,14 +13,22 @@ from edgepose.reporting.cells import conditions
 from edgepose.reporting.compare import Comparison, Entry
 from edgepose.reporting.document import Picture, render_html, render_markdown
 from edgepose.reporting.figures import LATENCY, SIZE, draw_curves, draw_keypoint_errors, draw_tradeoff
+from edgepose.reporting.figures_against import draw_forest, draw_spectra
 from edgepose.reporting.frames import OVERLAYS, draw_worst
 from edgepose.reporting.records import to_plain
 from edgepose.reporting.results import Results
 from edgepose.reporting.sections import build_document
 from edgepose.reporting.style import figure_style, save_figure
 
-DRAWN_MODELS = 6  # whose worst frames are drawn
-_OURS = ("accuracy-*.png", "pckh-curves.png", "keypoint-errors.png", "worst-*.png")
+DRAWN_MODELS = 6  # whose forests and worst frames are drawn
+_OURS = (
+    "accuracy-*.png",
+    "pckh-curves.png",
+    "keypoint-errors.png",
+    "forest-*.png",
+    "spectra.png",
+    "worst-*.png",
+)
 
 
 def check_overlays(overlays: str) -> None:
@@ -73,7 +81,27 @@ def _figures(comparison: Comparison, entries: Sequence[Entry]) -> list[tuple[Pic
             draw_keypoint_errors(results, human),
         )
     )
-    return drawn + _worst_figures(comparison, entries)
+    return drawn + _against_figures(comparison) + _worst_figures(comparison, entries)
+
+
+def _against_figures(comparison: Comparison) -> list[tuple[Picture, Figure]]:
+    """The forests of the models with the largest mean difference, and the spectra of all."""
+    judged = sorted(comparison.noninferiority, key=lambda n: -abs(n.mean.difference or float("inf")))
+    chosen = {n.name for n in judged[:DRAWN_MODELS]}
+    drawn = []
+    for i, found in enumerate((n for n in comparison.noninferiority if n.name in chosen), start=1):
+        text = f"Mean error, {found.name} minus {comparison.baseline}: 95 % intervals and margins."
+        picture = Picture(f"forest-{i:02d}-{_slug(found.name)}.png", text)
+        drawn.append((picture, draw_forest(found, comparison.baseline)))
+    models = comparison.movement.models if comparison.movement else ()
+    if any(model.spectra for model in models):
+        figure = draw_spectra(models, comparison.results, comparison.baseline)
+        drawn.append((Picture("spectra.png", "Power of movement by frequency, all body points."), figure))
+    return drawn
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.")
 
 
 _KEY = "One colour a network, one marker a recipe."
@@ -85,8 +113,7 @@ def _worst_figures(comparison: Comparison, entries: Sequence[Entry]) -> list[tup
     drawn = []
     for i, entry in enumerate(_drawn_rows(comparison.baseline, entries), start=1):
         name = entry.results.name
-        slug = re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.")
-        picture = Picture(f"worst-{i:02d}-{slug}.png", f"Worst frames of {name}.")
+        picture = Picture(f"worst-{i:02d}-{_slug(name)}.png", f"Worst frames of {name}.")
         drawn.append((picture, draw_worst(entry, comparison.worst[name], comparison.overlays)))
     return drawn
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.reporting import cells
+from edgepose.reporting import sections_against as against
 from edgepose.reporting.compare import Comparison
 from edgepose.reporting.differences import DIFFERED
 from edgepose.reporting.document import Block, Commands, Document, Paragraph, Picture, Section, Table
@@ -56,7 +57,11 @@ def build_document(comparison: Comparison, pictures: Sequence[Picture]) -> Docum
         Section("Size and speed", _cost(comparison.results)),
         Section("Accuracy against size and speed", drawn("accuracy-")),
         Section("PCKh at every threshold", drawn("pckh-curves")),
+        Section("Against the margin", against.noninferiority(comparison, drawn("forest-"))),
         Section("Differences to the baseline", _differences(comparison)),
+        Section("Human level, side by side", against.human_level(comparison)),
+        Section("Movement over time", against.movement(comparison, drawn("spectra"))),
+        Section("Subgroups", against.subgroups(comparison)),
         Section("Keypoint by keypoint", (*drawn("keypoint-errors"), *_keypoints(comparison.results))),
         Section("Kinds of error", _taxonomy(comparison.results)),
         Section("Worst frames", _worst(comparison, drawn("worst-"))),
@@ -65,7 +70,8 @@ def build_document(comparison: Comparison, pictures: Sequence[Picture]) -> Docum
         Section("How to read this", (GLOSSARY,)),
         Section("How it was made", _made(comparison)),
     )
-    return Document(comparison.title, NOTICE, tuple(s for s in sections if s.blocks))
+    kept = tuple(s for s in sections if s.blocks)
+    return Document(comparison.title, NOTICE, against.front_page(comparison), kept)
 
 
 def _compared(comparison: Comparison) -> tuple[Block, ...]:
@@ -131,16 +137,9 @@ def _agreement(results: Sequence[Results]) -> tuple[Block, ...]:
     for r in results:
         icc = r.metrics.icc
         found = (icc.A1, icc.C1) if icc else (None, None)
-        rows.append((r.name, *(_value_and_interval(v) for v in found)))
+        rows.append((r.name, *map(cells.triple, found)))
     columns = ("Agreement with human spread", "ICC(A,1) [95 % interval]", "ICC(C,1) [95 % interval]")
     return (Table(columns, tuple(rows)),)
-
-
-def _value_and_interval(value: tuple[float, float, float] | None) -> str:
-    if value is None:
-        return cells.NONE
-    v, low, high = (cells.number(x, 2) for x in value)
-    return f"{v} [{low}, {high}]"
 
 
 def _cost(results: Sequence[Results]) -> tuple[Block, ...]:
@@ -361,6 +360,8 @@ def _evaluate_command(result: Results) -> str:
 def _compare_command(comparison: Comparison) -> str:
     folders = [f"RESULTS/{r.name}" for r in comparison.results]
     words = ["edgepose", "compare", *folders, "--baseline", comparison.baseline]
+    words += ["--margin", comparison.margin.rule] if comparison.margin else []
+    words += [word for found in comparison.subgroups for word in ("--by", found.column)]
     return _shell([*words, "--overlays", comparison.overlays, "--title", comparison.title, "--out", "REPORT"])
 
 

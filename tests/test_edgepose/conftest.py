@@ -38,9 +38,17 @@ def score_into() -> Scored:
     """score_into(FOLDER, NAME, noise, ...) writes FOLDER/NAME/results.json and predictions.npz, and returns
     the path of the first."""
 
-    def build(folder: Path, name: str, noise: float = 0.1, images: int = 8, **changes: Any) -> Path:
+    def build(
+        folder: Path,
+        name: str,
+        noise: float = 0.1,
+        images: int = 8,
+        frames: int = 2,
+        columns: dict[str, list[str]] | None = None,
+        **changes: Any,
+    ) -> Path:
         path = folder / name.replace("/", "-") / "results.json"
-        predictions = synthetic_predictions(noise, images)
+        predictions = synthetic_predictions(noise, images, frames, columns)
         results = synthetic_results(name, predictions, **changes)
         digest = save_predictions(path.with_name("predictions.npz"), predictions)
         write_results(path, Results(**{**vars(results), "predictions_sha256": digest}))
@@ -55,22 +63,25 @@ def scored(score_into: Scored, tmp_path: Path) -> Scored:
     return partial(score_into, tmp_path / "scored")
 
 
-def synthetic_predictions(noise: float, images: int = 8) -> Predictions:
-    """`images` frames of 19 keypoints, two frames a video; noise in head lengths. One point is unlabelled."""
+def synthetic_predictions(
+    noise: float, images: int = 8, frames: int = 2, columns: dict[str, list[str]] | None = None
+) -> Predictions:
+    """`images` frames of 19 keypoints, `frames` a video; noise in head lengths. One point is unlabelled."""
     rng = np.random.default_rng(1)
     annotated = _POSE + rng.normal(0, 4, (images, 19, 2)) + rng.uniform(50, 150, (images, 1, 2))
     annotated[0, 7] = np.nan
     heads = head_lengths(annotated, keypoint_set("in-motion-19")).px
     offset = np.random.default_rng(2).normal(0, noise, (images, 19, 2)) * heads[:, None, None]
     return Predictions(
-        ids=np.array([f"v{i // 2}_{i:03d}.jpg" for i in range(images)]),
-        videos=np.array([f"v{i // 2}" for i in range(images)]),
+        ids=np.array([f"v{i // frames}_{i:03d}.jpg" for i in range(images)]),
+        videos=np.array([f"v{i // frames}" for i in range(images)]),
         keypoints=np.array(keypoint_set("in-motion-19").names),
         predicted_px=np.where(np.isnan(annotated), 100.0, annotated) + offset,
         annotated_px=annotated,
         head_length_px=heads,
         confidence=np.full((images, 19), 0.5),
-        image_paths=np.array([f"images/v{i // 2}_{i:03d}.jpg" for i in range(images)]),
+        image_paths=np.array([f"images/v{i // frames}_{i:03d}.jpg" for i in range(images)]),
+        columns={name: np.array(texts, dtype=str) for name, texts in (columns or {}).items()},
     )
 
 

@@ -265,7 +265,7 @@ def written(score_into: Scored, tmp_path_factory: pytest.TempPathFactory) -> Wri
     ]
     out = folder / "out"
     (out / "figures").mkdir(parents=True)
-    for name in ("worst-09-photo.png", "mine.png"):
+    for name in ("worst-09-photo.png", "forest-09-old.png", "mine.png"):
         (out / "figures" / name).write_bytes(b"")
     numbers = report(paths, out, title=HOSTILE)
     html, markdown = ((out / f"report.{kind}").read_text(encoding="utf-8") for kind in ("html", "md"))
@@ -301,7 +301,7 @@ def test_times_of_different_machines_share_no_figure(written: Written) -> None:
 
 def test_figures_of_an_older_report_go_and_others_stay(written: Written) -> None:
     left = {path.name for path in (written.out / "figures").iterdir()}
-    assert "worst-09-photo.png" not in left
+    assert not left & {"worst-09-photo.png", "forest-09-old.png"}
     assert "mine.png" in left
 
 
@@ -327,7 +327,7 @@ def test_html_loads_nothing_and_runs_nothing(written: Written) -> None:
     assert not re.search(r"https?://|url\(|@import", written.html)
     assert HOSTILE in [r[0] for r in page.rows]
     pictures = {path.name for path in (written.out / "figures").iterdir()} - {"mine.png"}
-    assert sum(tag == "img" for tag, _ in page.tags) == len(pictures) == 2 + 2 + 1 + 3
+    assert sum(tag == "img" for tag, _ in page.tags) == len(pictures) == 2 + 2 + 1 + 2 + 3
     assert all(re.fullmatch(r"[A-Za-z0-9.-]+", name) for name in pictures)
 
 
@@ -340,7 +340,7 @@ def test_markdown_holds_no_markup_of_a_name(written: Written) -> None:
 def test_the_same_results_give_the_same_bytes(written: Written, tmp_path: Path) -> None:
     report(written.paths, tmp_path, title=HOSTILE)
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(files) == 3 + 8
+    assert len(files) == 3 + 10
     for file in files:
         assert (written.out / file).read_bytes() == (tmp_path / file).read_bytes(), file
 

@@ -200,3 +200,15 @@ def test_wrong_usage(infants, tmp_path):
         assert caught.value.exit_code == 2
     with pytest.raises(BadDataset, match="no image in split 'val'"):
         evaluate(tmp_path / "dots.tflite", request(infants, split="val"), tmp_path / "out")
+
+
+def test_columns_of_the_data_set_reach_the_predictions_and_the_job(infants, tmp_path):
+    (infants / "videos.csv").write_text("video,setup,fps\nvideo0,home,25\nvideo2,clinic,\n")
+    out = tmp_path / "out"
+    results, path = evaluate(tmp_path / "dots.tflite", request(infants), out)
+    columns = load_predictions(path, results).columns
+    assert columns["setup"].tolist() == ["home", "home", "", "", "clinic", "clinic"]
+    assert columns["fps"].tolist() == ["25", "25", "", "", "", ""]
+    (infants / "videos.csv").write_text("video,setup\nvideo0,ward\n")
+    with pytest.raises(UsageError, match="another run"):  # and not the old columns in silence
+        evaluate(tmp_path / "dots.tflite", request(infants), out)
