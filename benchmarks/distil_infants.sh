@@ -7,8 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 checkpoints=${1:-../shared/reference/efficientpose}
-epochs=${EPOCHS:-3}         # of 90 steps at batch 16
-teacher_epochs=${TEACHER_EPOCHS:-2}
+epochs=${EPOCHS:-2} # of 90 steps at batch 16
 b4_epochs=${B4_EPOCHS:-4}
 runs=runs/distil-infants
 models=$runs/models
@@ -35,11 +34,13 @@ weights EfficientPoseRT_LITE rt-lite
 weights EfficientPoseI i
 [ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 20 --seed 0 --size 640x480
 
-run i train --model i $(from i) --epochs "$teacher_epochs"
+run i train --model i $(from i) --epochs "$epochs"
 for student in rt rt-lite; do
-  run "$student-plain" train --model "$student" $(from "$student") --epochs "$epochs"
   run "$student-from-i" distill --teacher i --teacher-weights "$models/i.safetensors" --student "$student" \
     $(from "$student") --epochs "$epochs"
+done
+for student in rt rt-lite; do
+  run "$student-plain" train --model "$student" $(from "$student") --epochs "$epochs"
 done
 run b4 train --model b4 --resolution 128 --epochs "$b4_epochs"
 run rt-from-b4 distill --teacher b4 --teacher-weights "$models/b4.safetensors" --student rt $(from rt) --epochs "$epochs"

@@ -9,7 +9,8 @@ edgeio.UserError                 one line: what was found; what to do. Exit code
     ├── BadDataset               a data set that cannot be read as its format
     ├── BadCheckpoint            weights that are missing, misshapen or of another network
     ├── BadModel                 a .tflite or its sidecar that cannot be scored
-    └── BadResults               a results file that cannot be read or compared
+    ├── BadResults               a results file that cannot be read or compared
+    └── Diverged                 training that is no longer numbers (training.loop)
 """
 
 from __future__ import annotations

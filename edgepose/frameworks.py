@@ -10,12 +10,17 @@ import os
 import sys
 from types import ModuleType
 
+from edgeio import lookup
 from edgepose.errors import UsageError
 from export.quiet import captured_stderr
 
 # Read at import: errors only on stderr, the one Keras backend that exports to TFLite, and oneDNN's kernels,
-# which TensorFlow leaves off on CPUs without AVX-512: RT's training step took 2.8 s without and 1.6 s with them.
+# which TensorFlow leaves off on CPUs without AVX-512: RT's training step took 2.8 s without them and 1.6 s
+# with them.
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "1"}
+
+# By Keras backend: the optional dependencies that it comes with.
+_EXTRAS = {"tensorflow": "train", "jax": "jax"}
 
 
 def tensorflow() -> ModuleType:
@@ -24,8 +29,15 @@ def tensorflow() -> ModuleType:
 
 
 def keras() -> ModuleType:
-    """Keras 3, the default namespace; raises UsageError where it is not installed."""
-    tensorflow()
+    """Keras 3, the default namespace, on TensorFlow or on KERAS_BACKEND, which then does without TensorFlow.
+
+    Raises:
+        UsageError: it or its backend is not installed.
+        UnknownName: no such backend.
+    """
+    lookup(_EXTRAS, "KERAS_BACKEND", _backend())
+    if _backend() == "tensorflow":
+        tensorflow()
     return _import("keras")
 
 
@@ -33,6 +45,16 @@ def tf_keras() -> ModuleType:
     """Keras 2, which tensorflow-model-optimization needs; raises UsageError where it is not installed."""
     tensorflow()
     return _import("tf_keras")
+
+
+def _backend() -> str:
+    return os.environ.get("KERAS_BACKEND") or _ENVIRONMENT["KERAS_BACKEND"]
+
+
+def tfmot() -> ModuleType:
+    """tensorflow-model-optimization, on Keras 2; raises UsageError where it is not installed."""
+    tf_keras()
+    return _import("tensorflow_model_optimization")
 
 
 def _import(name: str) -> ModuleType:
@@ -49,8 +71,9 @@ def _import(name: str) -> ModuleType:
                 log.seek(0)
                 said = log.read()
     except ModuleNotFoundError as error:
+        extra = _EXTRAS[_backend() if name == "keras" else "tensorflow"]
         raise UsageError(
-            f"this needs {error.name}, which is not installed", "run: pip install 'edgepose[train]'"
+            f"this needs {error.name}, which is not installed", f"run: pip install 'edgepose[{extra}]'"
         ) from None
     except BaseException:
         sys.stderr.write(said)

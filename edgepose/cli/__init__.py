@@ -14,7 +14,7 @@ import typer
 
 import edgepose
 from edgeio import UserError
-from edgepose.cli import compare, data, distill, evaluate, import_weights, models, synth, train
+from edgepose.cli import compare, data, distill, evaluate, import_weights, models, recipes, synth, train
 from edgepose.cli import export as export_command
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("models")(models.command)
 app.command("import-weights")(import_weights.command)
 app.command("train")(train.command)
 app.command("distill")(distill.command)
+app.command("recipes")(recipes.command)
 app.command("export")(export_command.command)
 app.command("import-tflite")(export_command.import_tflite)
 app.command("evaluate")(evaluate.command)

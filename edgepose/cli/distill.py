@@ -23,24 +23,42 @@ def command(
     ] = None,
     teacher_weights: Annotated[
         Path | None,
-        typer.Option(help="A checkpoint, or a .tflite with its sidecar; default: train it first."),
+        typer.Option(
+            help="A checkpoint, or a .tflite with its sidecar; default: the project's, or train it first."
+        ),
     ] = None,
     teacher_resolution: Annotated[
-        int | None, typer.Option(help="Of a teacher that is trained first, px; default: the network's.")
+        int | None, typer.Option(help="Train the teacher first, at so many px; default: the network's.")
     ] = None,
     teacher_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of a teacher that is trained first; default: --epochs.")
+        int | None, typer.Option(min=1, help="Train the teacher first, for so many; default: --epochs.")
     ] = None,
     init: Annotated[
-        Path | None, typer.Option(help="A checkpoint for the student to start from; from nothing FPD lost.")
+        str | None,
+        typer.Option(
+            help="A checkpoint for the student to start from, or none; default: the project's, where it has "
+            "one. From nothing FPD lost."
+        ),
     ] = None,
     loss: Annotated[
-        str, typer.Option(help="fpd (teacher and labels), teacher-only or ground-truth.")
+        str,
+        typer.Option(
+            help="fpd (teacher and labels), features (its features too), teacher-only or ground-truth."
+        ),
     ] = "fpd",
-    teacher_share: Annotated[float, typer.Option(help="The teacher's part in fpd, between 0 and 1.")] = 0.5,
+    teacher_share: Annotated[
+        float, typer.Option(help="The teacher's part beside labels, between 0 and 1.")
+    ] = 0.5,
+    feature_weight: Annotated[
+        float, typer.Option(help="Of the features at first; it falls linearly to 0 at the end of the run.")
+    ] = 0.01,
     teacher_targets: Annotated[
         str, typer.Option(help="rendered (decoded, drawn anew) or resized (averaged maps).")
     ] = "rendered",
+    teacher_cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the teacher's answers; runs may share one. Default: OUT/teacher-cache."),
+    ] = None,
     cache_gib: Annotated[
         float, typer.Option(help="GiB of disk for the teacher's answers; it is asked again for the rest.")
     ] = 4.0,
@@ -80,22 +98,26 @@ def command(
 ) -> None:
     """Train a student network towards a teacher's output, beside the labels or without any.
 
-    Writes what `edgepose train` writes, and OUT/teacher-cache; a teacher without --teacher-weights is
-    trained first, into OUT/teacher. Ctrl-C saves the last step; the same command with --resume goes on.
+    Writes what `edgepose train` writes, and OUT/teacher-cache. Without --teacher-weights the teacher is the
+    project's own, or is trained first, into OUT/teacher. Ctrl-C saves the last step; the same command with
+    --resume goes on.
     """
+    from edgepose.models.defaults import checkpoint_path
     from edgepose.training.builtin import FULL, SMOKE, built_in_infants
-    from edgepose.training.distill import DistillRequest, distill
-    from edgepose.training.distill import smoke as in_miniature
+    from edgepose.training.distill import distill
+    from edgepose.training.distill_request import DistillRequest
+    from edgepose.training.distill_request import smoke as in_miniature
     from edgepose.training.loop import Listener
     from edgepose.training.material import DataRequest
     from edgepose.training.request import FitRequest
+    from edgepose.training.starting import start_path
 
     def request(found: str) -> DistillRequest:
         fit = FitRequest(
             model=student,
             data=DataRequest(found, split, validation_split, keypoints, near, partial, crop, margin, limit),
             out=out,
-            init=init,
+            init=start_path(init, student),
             resolution=resolution,
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
@@ -117,11 +139,14 @@ def command(
         made = DistillRequest(
             student=fit,
             teacher=teacher,
-            weights=teacher_weights,
+            weights=checkpoint_path(teacher_weights) if teacher_weights else None,
+            default_start=init is None,
             unlabelled=unlabelled,
             loss=loss,
             share=teacher_share,
+            feature_weight=feature_weight,
             targets=teacher_targets,
+            cache=teacher_cache,
             cache_gib=cache_gib,
             teacher_resolution=teacher_resolution,
             teacher_epochs=teacher_epochs,

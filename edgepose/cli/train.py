@@ -15,7 +15,10 @@ def command(
     model: Annotated[str, typer.Option(help="The network; `edgepose models` lists them.")],
     data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
     out: Annotated[Path, typer.Option(help="The run's folder.")],
-    init: Annotated[Path | None, typer.Option(help="A checkpoint to start from.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="A checkpoint to start from, or default: the project's. Else from nothing."),
+    ] = None,
     resume: options.Resume = False,
     split: options.Split = "train",
     validation_split: options.ValidationSplit = "val",
@@ -59,12 +62,13 @@ def command(
     from edgepose.training.loop import Listener
     from edgepose.training.material import DataRequest
     from edgepose.training.request import FitRequest
+    from edgepose.training.starting import start_path
 
     request = FitRequest(
         model=model,
         data=DataRequest(data, split, validation_split, keypoints, near, partial, crop, margin, limit),
         out=out,
-        init=init,
+        init=start_path(init, model),
         resolution=resolution,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,

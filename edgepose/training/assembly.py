@@ -25,7 +25,7 @@ from edgepose.training.losses import GroundTruth, Objective, Targets, Term, outp
 from edgepose.training.material import Material, open_material
 from edgepose.training.pipeline import Extras, Stream
 from edgepose.training.request import FitRequest
-from edgepose.training.runs import RunFolder, claim
+from edgepose.training.runs import RunFolder, check_tensorboard, claim
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
 from edgepose.training.steppers import Trainee
 from edgepose.training.warm_start import start_from
@@ -176,6 +176,8 @@ def assembled(
     info = _info(request, material)
     precision = resolve_precision(request.precision)
     check_shares(request.batch, request.accumulate)
+    if request.tensorboard:
+        check_tensorboard()
     bound = {**_binding(request, material, info, precision), **(binding or {})}
     claim(RunFolder(request.out), bound, _facts(request, material), request.resume)
     with computing(precision):

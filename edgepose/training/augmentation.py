@@ -135,6 +135,13 @@ def normalised(images: Tensor, normalisation: Normalisation) -> Tensor:
     return pixels * np.asarray(normalisation.scale, np.float32) + np.asarray(normalisation.offset, np.float32)
 
 
+def pixels_of(inputs: Tensor, normalisation: Normalisation) -> Tensor:
+    """The inverse of `normalised`: inputs (B, H, W, 3) to pixels 0..255, float32."""
+    return (inputs - np.asarray(normalisation.offset, np.float32)) / np.asarray(
+        normalisation.scale, np.float32
+    )
+
+
 def resample(images: Tensor, to_canvas: Tensor) -> Tensor:
     """Images (B, H, W, 3) through the inverse maps (B, 2, 3): bilinear, zeros outside; float32.
 

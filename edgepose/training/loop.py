@@ -22,10 +22,15 @@ from edgepose.errors import EdgeposeError
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.training.augmentation import Arrays
 from edgepose.training.checkpoints import Progress, Row, load_state, save_state, variables_by_name
+from edgepose.training.forecast import Forecast
 from edgepose.training.pipeline import Batch, Stream, ahead
 from edgepose.training.runs import RunFolder, TensorBoard, write_log
 from edgepose.training.steppers import Stepper, Trainee, make_stepper
 from edgepose.training.validation import Validator, is_better
+
+
+class Diverged(EdgeposeError):
+    """Training whose loss or weights are no longer numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Listener:
     Attributes:
         step: done, in all: of the frames that are read at first, then of the steps.
         epoch: the row of each epoch that ends.
-        say: remarks, such as which layers are new.
+        say: remarks, such as which layers are new, and how long the run will take.
     """
 
     step: Callable[[int, int], None] = lambda done, total: None
@@ -86,7 +91,7 @@ def run(plan: Plan, listener: Listener) -> Progress:
 
     Raises:
         KeyboardInterrupt: asked to stop (Ctrl-C, SIGTERM); the state is saved first.
-        EdgeposeError: the loss is no longer a number; the last good checkpoint is kept.
+        Diverged: the loss is no longer a number; the last good checkpoint is kept.
     """
     session = _Session(plan, listener)
     with _stop_requests() as asked_to_stop:
@@ -111,6 +116,7 @@ class _Session:
         self._variables = variables_by_name(plan.trainee.model, plan.trainee.optimizer)
         self._board = TensorBoard(plan.folder.tensorboard) if plan.tensorboard else None
         self.progress, self._latest = Progress(), None
+        self._forecast = Forecast(self.listener.say)
         if plan.folder.state.exists():
             self.progress = load_state(plan.folder.state, self._variables)
             self.stepper.push()
@@ -157,6 +163,7 @@ class _Session:
 
     def _record(self, losses: Mapping[str, float], seconds: float) -> None:
         self.progress = self.progress.after(losses, seconds)
+        self._forecast.step(seconds, self.plan.steps - self.progress.step)
         self.listener.step(self.progress.step, self.plan.steps)
 
     def _save(self) -> None:
@@ -186,7 +193,7 @@ class _Session:
         write_json(plan.folder.diverged, {"step": batch.step, "epoch": epoch, "what": what, "files": files})
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         kept = _kept(plan.folder.last)
-        raise EdgeposeError(
+        raise Diverged(
             f"step {batch.step} (epoch {epoch}) made {what} NaN or infinite on {', '.join(files[:3])}{more}, "
             f"listed in {plan.folder.diverged}",
             f"{kept}try a lower --learning-rate, or --precision float32",

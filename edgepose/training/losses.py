@@ -128,6 +128,11 @@ def always(done: float) -> float:
     return 1.0
 
 
+def fading(start: float) -> Callable[[float], float]:
+    """A weight that falls linearly from `start` to 0 at the end of the run."""
+    return lambda done: start * (1.0 - done)
+
+
 @dataclass(frozen=True)
 class Term:
     """A named loss and its weight over the run.

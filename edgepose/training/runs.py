@@ -19,6 +19,7 @@ from typing import Any
 
 from edgeio import read_json, replacing, write_json
 from edgepose.errors import UsageError
+from edgepose.frameworks import tensorflow
 from edgepose.training.checkpoints import Row
 
 SCHEMA_VERSION = 1
@@ -109,12 +110,18 @@ def write_log(path: Path, rows: tuple[Row, ...]) -> None:
         writer.writerows(rows)
 
 
+def check_tensorboard() -> None:
+    """Raise UsageError where events cannot be written: only TensorFlow does, whatever Keras's backend."""
+    try:
+        tensorflow()
+    except UsageError as error:
+        raise UsageError(f"--tensorboard: {error.what}", f"leave it out, or {error.mend}") from None
+
+
 class TensorBoard:
     """Event files for TensorBoard, by TensorFlow's old writer: the new one needs one more package."""
 
     def __init__(self, path: Path) -> None:
-        from edgepose.frameworks import tensorflow
-
         self._v1 = tensorflow().compat.v1
         with self._v1.Graph().as_default():  # that writer works only where eager execution is off
             self._writer = self._v1.summary.FileWriter(str(path))

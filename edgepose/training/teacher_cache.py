@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import UserError, read_json, replacing, write_json
+from edgeio import replacing, write_json
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadModel
 from edgepose.training.augmentation import Arrays
@@ -21,6 +22,7 @@ from edgepose.training.teacher import BATCH, Teacher
 from edgepose.training.teacher_maps import TeacherTargets
 
 PART = 64  # frames a part: what a kill can cost
+_NAME = 16  # hexadecimal digits of the job's hash that name its folder
 
 
 @dataclass(frozen=True)
@@ -91,18 +93,18 @@ def answers(
     """Ask about as many frames as may be kept, or read what an earlier run asked.
 
     Args:
-        folder: of the cache.
-        job: all that the answers depend on, as JSON; those of another job are thrown away.
-        budget_bytes: frames beyond it are not kept and the teacher is asked again in every pass.
+        folder: of the cache; each job has its own in it, so that runs can share one.
+        job: all that the answers depend on, as JSON.
+        budget_bytes: of this job: frames beyond it are not kept and the teacher is asked again in every pass.
     """
-    _claim(folder, job)
+    own = _claimed(folder, job)
     shapes = asking.targets.shapes()
     per_frame = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes.values())
     cached = min(len(asking.records), int(budget_bytes / per_frame))
     parts = []
     for start in range(0, cached, PART):
         indices = range(start, min(start + PART, cached))
-        parts.append(_part(folder / f"part-{start:07d}", shapes, len(indices), partial(asking, indices)))
+        parts.append(_part(own / f"part-{start:07d}", shapes, len(indices), partial(asking, indices)))
         progress(indices.stop, cached)
     return Answers(asking, tuple(parts), cached)
 
@@ -133,13 +135,11 @@ def _mapped(path: Path, shape: tuple[int, ...], kind: type) -> np.ndarray | None
     return array if array.shape == shape and array.dtype == kind else None
 
 
-def _claim(folder: Path, job: Mapping[str, Any]) -> None:
-    """Make `folder` this job's; what another job left is removed."""
-    stamp = folder / "job.json"
-    try:
-        if read_json(stamp, "") == dict(job):
-            return
-    except UserError:
-        pass
-    shutil.rmtree(folder, ignore_errors=True)
-    write_json(stamp, dict(job))
+def _claimed(folder: Path, job: Mapping[str, Any]) -> Path:
+    """The job's own folder in a cache that other jobs, and runs at the same time, may share."""
+    plain = json.dumps(dict(job), sort_keys=True)
+    own = folder / hashlib.sha256(plain.encode()).hexdigest()[:_NAME]
+    stamp = own / "job.json"
+    if not stamp.is_file():
+        write_json(stamp, dict(job))
+    return own

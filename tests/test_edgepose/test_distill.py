@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,33 +13,37 @@ import pytest
 import typer
 from PIL import Image
 from safetensors.numpy import load_file
+from tiny_runs import Crash, asked, crash_at, make_data, make_teacher, rows, same_state, tiny, use
 from typer.testing import CliRunner
 
-from edgeio import UnknownName, UserError
+from edgeio import UnknownName, UserError, sha256_file
 from edgepose.codec import Codec
 from edgepose.data.inputs import Framing, Input
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadCheckpoint, BadDataset, BadModel, UsageError
 from edgepose.frameworks import keras
 from edgepose.geometry import letterbox
-from edgepose.keypoints import COCO_17, IN_MOTION_19, LSP_14, MPII_16, keypoint_set, mapping
+from edgepose.keypoints import COCO_17, IN_MOTION_19, LSP_14, MPII_16, mapping
 from edgepose.models import checkpoint as checkpoint_module
-from edgepose.models import profile as _profile  # noqa: F401 - binds the real `build` before a test replaces it
+from edgepose.models import defaults
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
+from edgepose.models.defaults import DefaultWeights
 from edgepose.training import assembly as assembly_module
 from edgepose.training import builtin
 from edgepose.training.augmentation import AUGMENTATIONS, DRAWS, augmented
-from edgepose.training.distill import DistillRequest, distill
+from edgepose.training.distill import distill
+from edgepose.training.distill_request import smoke
 from edgepose.training.fit import fit
 from edgepose.training.loop import Listener
 from edgepose.training.losses import GroundTruth, Targets
 from edgepose.training.material import DataRequest
-from edgepose.training.request import FitRequest
+from edgepose.training.starting import start_path
 from edgepose.training.teacher import Teacher, open_teacher
 from edgepose.training.teacher_cache import Asking, answers
 from edgepose.training.teacher_maps import Lesson, Rendered, Resized, between, shared_targets
 
 POINTS = IN_MOTION_19
+STEPS = 6  # of `asked`
 K, SEGMENTS = len(POINTS), POINTS.segment_indices
 STUDENT, CELLS = (64, 64), (16, 16)  # finer than any network's, so that a bump is well resolved
 TEACHER, FINE = (96, 96), (48, 48)
@@ -48,48 +51,9 @@ REAL_BUILD = checkpoint_module.build
 ALL = tuple((i, i) for i in range(K))
 
 
-def tiny(info: CheckpointInfo, *_: Any) -> Any:
-    """A network of a few hundred weights, with fields and maps, batch statistics and dropout."""
-    kr, points = keras(), keypoint_set(info.keypoints)
-    images = kr.Input((info.resolution, info.resolution, 3), name="images")
-    x = kr.layers.Conv2D(8, 8, strides=8, padding="same", use_bias=False, name="stem_conv")(images)
-    x = kr.layers.BatchNormalization(name="stem_bn")(x)
-    x = kr.layers.Dropout(0.2, noise_shape=(None, 1, 1, 1), name="drop")(kr.layers.Activation("relu")(x))
-    pafs = kr.layers.Conv2D(2 * len(points.segments), 1, name="pass1_skeleton_pafs")(x)
-    x = kr.layers.Concatenate(name="pass3_input")([x, pafs])
-    maps = kr.layers.Conv2D(len(points), 3, padding="same", name="pass3_detection2_confs")(x)
-    return kr.Model(images, [pafs, maps], name="tiny")
-
-
 @pytest.fixture(autouse=True)
 def _tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, tiny)
-
-
-def use(patch: pytest.MonkeyPatch, build: Any) -> None:
-    for module in (assembly_module, checkpoint_module):
-        patch.setattr(module, "build", build)
-
-
-def make_data(root: Path, labels: int = 0, train: int = 10, val: int = 3) -> Path:
-    """In-Motion's processed layout with noise for pictures; other `labels`, other keypoints."""
-    pictures, points_of = np.random.default_rng(0), np.random.default_rng(labels)
-    for split, count in (("train", train), ("val", val), ("test", 1)):
-        images, points = (root / "processed" / split / name for name in ("images_64x64", "points"))
-        for folder in (images, points):
-            folder.mkdir(parents=True)
-        for i in range(count):
-            noise = pictures.integers(0, 255, (60, 80, 3), dtype=np.uint8)
-            Image.fromarray(noise).save(images / f"{split}{i}_0.png")
-            np.savetxt(points / f"{split}{i}_0.txt", points_of.uniform(0.1, 0.9, (K, 2)), fmt="%.6f")
-    return root
-
-
-def make_teacher(path: Path, keypoints: str = POINTS.key, model: str = "rt", resolution: int = 96) -> Path:
-    info = CheckpointInfo(model, keypoints, None, resolution, "a test")
-    keras().utils.set_random_seed(7)
-    save_checkpoint(path, weights_of(tiny(info)), info)
-    return path
+    use(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -100,43 +64,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_teacher(tmp_path_factory.mktemp("distill-teacher") / "teacher.safetensors")
-
-
-def asked(data: Path, out: Path, weights: Path | None, student: dict[str, Any] | None = None, **changes: Any):
-    """Two epochs of three steps of four frames; no validation."""
-    made = FitRequest(
-        "rt-lite",
-        DataRequest(str(data), validation_split="none"),
-        out,
-        resolution=64,
-        epochs=2,
-        steps_per_epoch=3,
-        batch=4,
-        checkpoint_every=2,
-    )
-    return replace(DistillRequest(replace(made, **(student or {})), "rt", weights), **changes)
-
-
-def same_state(a: Path, b: Path) -> bool:
-    first, second = (load_file(out / "state.safetensors") for out in (a, b))
-    return first.keys() == second.keys() and all(np.array_equal(first[k], second[k]) for k in first)
-
-
-def rows(out: Path) -> list[dict[str, str]]:
-    with (out / "log.csv").open(encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
-
-
-class Crash(Exception):
-    """Stands for whatever ends a process."""
-
-
-def crash_at(step: int, total: int = 6) -> Listener:
-    def watch(done: int, of: int) -> None:
-        if (done, of) == (step, total):
-            raise Crash
-
-    return Listener(step=watch)
 
 
 # --- the teacher's word on the student's grid -----------------------------------------------------
@@ -352,20 +279,23 @@ def test_what_was_asked_is_not_asked_again(asking: Asking, tmp_path: Path) -> No
 
 def test_a_damaged_part_and_another_job_are_asked_again(asking: Asking, tmp_path: Path) -> None:
     answers(asking, tmp_path, {"a": 1}, 1e9, lambda *done: None)
-    (tmp_path / "part-0000064-teacher_px.npy").write_bytes(b"\x93NUMPY")
+    (part,) = tmp_path.glob("*/part-0000064-teacher_px.npy")
+    part.write_bytes(b"\x93NUMPY")
     found = answers(asking, tmp_path, {"a": 1}, 1e9, lambda *done: None)
     assert asking.reader.drawn == 76  # type: ignore[attr-defined]
     np.testing.assert_array_equal(found(np.array([65]))["teacher_px"], asking([65])["teacher_px"])
     before = asking.reader.drawn  # type: ignore[attr-defined]
     answers(asking, tmp_path, {"a": 2}, 1e9, lambda *done: None)
     assert asking.reader.drawn == before + 70  # type: ignore[attr-defined]
+    answers(asking, tmp_path, {"a": 1}, 1e9, lambda *done: None)
+    assert asking.reader.drawn == before + 70, "the other job's answers are still there"  # type: ignore[attr-defined]
 
 
 def test_the_cache_is_bounded_and_the_rest_is_asked_each_time(asking: Asking, tmp_path: Path) -> None:
     bound = 10.5 * K * 12  # bytes: a frame has K points of two numbers and a confidence
     found = answers(asking, tmp_path, {}, bound, lambda *done: None)
     assert found.cached == 10
-    assert sum(p.stat().st_size for p in tmp_path.glob("*.npy")) < bound + 2 * 128  # the headers
+    assert sum(p.stat().st_size for p in tmp_path.glob("*/*.npy")) < bound + 2 * 128  # the headers
     indices = np.array([3, 50, 9, 10, 50])
     for name, array in found(indices).items():
         np.testing.assert_array_equal(array, asking([3, 50, 9, 10, 50])[name])
@@ -385,7 +315,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, data: Path, weights: Path) -
     """A run that nothing interrupted."""
     out = tmp_path_factory.mktemp("distilled") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        use(patch, tiny)
+        use(patch)
         distill(asked(data, out, weights))
     return out
 
@@ -397,7 +327,7 @@ def test_a_run_leaves_its_files_and_both_terms(whole: Path, weights: Path) -> No
         assert float(row["teacher"]) > 0 and float(row["ground_truth"]) > 0
     told = json.loads((whole / "run.json").read_text())["distillation"]
     assert (told["loss"], told["share"], told["targets"]) == ("fpd", 0.5, "rendered")
-    assert len(list((whole / "teacher-cache").glob("*.npy"))) == 2
+    assert len(list((whole / "teacher-cache").glob("*/*.npy"))) == 2
 
 
 @pytest.mark.parametrize("targets", ["rendered", "resized"])
@@ -409,7 +339,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         whole = tmp_path / "whole"
         distill(asked(data, whole, weights, targets=targets))
     with pytest.raises(Crash):
-        distill(request, crash_at(5))
+        distill(request, crash_at(5, STEPS))
     distill(replace(request, student=replace(request.student, resume=True)))
     assert same_state(whole, tmp_path / "run")
 
@@ -442,7 +372,8 @@ def test_pictures_without_labels_are_learned_from(data: Path, weights: Path, tmp
         Image.fromarray(noise).save(folder / f"v_{i}.png")
     distill(asked(data, tmp_path / "run", weights, unlabelled=folder))
     assert json.loads((tmp_path / "run" / "run.json").read_text())["facts"]["frames"] == 13
-    kept = np.load(tmp_path / "run" / "teacher-cache" / "part-0000000-teacher_px.npy")
+    (part,) = (tmp_path / "run" / "teacher-cache").glob("*/part-0000000-teacher_px.npy")
+    kept = np.load(part)
     assert len(kept) == 13 and kept[10:].any()
     # and with no label anywhere:
     bare = asked(Path(f"images:{folder}"), tmp_path / "bare", weights, loss="teacher-only")
@@ -454,7 +385,10 @@ def test_without_weights_the_teacher_is_trained_first_and_once(data: Path, tmp_p
     request = asked(data, tmp_path / "run", None, teacher_resolution=96, teacher_epochs=1)
     distill(request, Listener(say=said.append))
     assert "first the teacher, EfficientPose RT at 96 px for 1 epochs" in said[0]
+    assert "how long that takes is told after its first steps" in said[0]
     assert any("the teacher took" in text for text in said)
+    assert any(text.startswith("teacher: epoch 0, step 3") for text in said)
+    assert any("s a step: about" in text and "for the 2 to come" in text for text in said)
     facts = json.loads((tmp_path / "run" / "teacher" / "done.json").read_text())
     bound = json.loads((tmp_path / "run" / "run.json").read_text())["distillation"]
     assert bound["teacher_sha256"] == facts["sha256"]
@@ -464,7 +398,7 @@ def test_without_weights_the_teacher_is_trained_first_and_once(data: Path, tmp_p
         distill(other, crash_at(2, total=3))
     onwards = replace(other, student=replace(other.student, resume=True))
     with pytest.raises(Crash):
-        distill(onwards, crash_at(4))
+        distill(onwards, crash_at(4, STEPS))
     distill(onwards)
     assert same_state(tmp_path / "run", tmp_path / "again")
     with pytest.raises(UsageError, match=r"settings.epochs was 1 and is 2"):
@@ -479,6 +413,84 @@ def test_the_student_starts_from_a_checkpoint(data: Path, weights: Path, tmp_pat
     assert any("new: nothing" in text for text in said)
     first, last = load_file(start), load_file(tmp_path / "run" / "last.safetensors")
     np.testing.assert_allclose(last["stem_conv/kernel"], first["stem_conv/kernel"], atol=1e-6)
+
+
+def test_runs_share_a_cache_and_what_was_asked(data: Path, weights: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        student = {"seed": seed, "epochs": 1, "steps_per_epoch": 1}
+        distill(asked(data, tmp_path / str(seed), weights, student, cache=tmp_path / "shared"))
+        assert not (tmp_path / str(seed) / "teacher-cache").exists()
+        kept = sorted((tmp_path / "shared").glob("*/*.npy"))
+        times = [path.stat().st_mtime_ns for path in kept]
+        if seed == 0:
+            first = kept, times
+    assert (kept, times) == first and len(kept) == 2, "asked once"
+    distill(asked(data, tmp_path / "maps", weights, student, cache=tmp_path / "shared", targets="resized"))
+    assert len(list((tmp_path / "shared").iterdir())) == 2, "another job has its own folder"
+    assert [path.stat().st_mtime_ns for path in kept] == times
+
+
+def ship(patch: pytest.MonkeyPatch, folder: Path, *models: str, keypoints: str = POINTS.key) -> None:
+    """Weights that come with the project."""
+    table = {}
+    for model in models:
+        path = make_teacher(folder / f"{model}.safetensors", keypoints, model)
+        table[model] = DefaultWeights(model, keypoints, sha256_file(path), 96, "trained on noise", "nothing")
+    patch.setattr(defaults, "FOLDER", folder)
+    patch.setattr(defaults, "DEFAULT_WEIGHTS", table)
+
+
+def test_the_projects_own_weights_are_taken_where_there_are_any(
+    monkeypatch: pytest.MonkeyPatch, data: Path, weights: Path, tmp_path: Path
+) -> None:
+    ship(monkeypatch, tmp_path, "rt", "rt-lite")
+    said: list[str] = []
+    request = asked(data, tmp_path / "run", None, {"epochs": 1}, default_start=True)
+    distill(request, Listener(say=said.append))
+    assert "no --init: the student starts from the project's default:rt-lite, trained on noise" in said
+    assert "no --teacher-weights: the project's default:rt, trained on noise" in said
+    told = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert told["init_sha256"] == sha256_file(tmp_path / "rt-lite.safetensors")
+    assert told["distillation"]["teacher_sha256"] == sha256_file(tmp_path / "rt.safetensors")
+    assert not (tmp_path / "run" / "teacher").exists()
+
+
+def test_weights_of_other_keypoints_or_that_are_not_wanted_are_not_taken(
+    monkeypatch: pytest.MonkeyPatch, data: Path, weights: Path, tmp_path: Path
+) -> None:
+    ship(monkeypatch, tmp_path, "rt", "rt-lite", keypoints=MPII_16.key)
+    said: list[str] = []
+    fitted = {"epochs": 1, "steps_per_epoch": 1}
+    distill(asked(data, tmp_path / "a", weights, fitted, default_start=True), Listener(say=said.append))
+    assert any("no weights of rt-lite for in-motion-19 come" in text for text in said)
+    ship(monkeypatch, tmp_path, "rt", "rt-lite")
+    wanted = asked(data, tmp_path / "b", None, fitted, teacher_resolution=64)
+    distill(wanted, Listener(say=said.append))
+    assert any("first the teacher" in text for text in said)
+    assert json.loads((tmp_path / "b" / "run.json").read_text())["init_sha256"] is None
+
+
+def test_what_init_may_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert start_path(None, "rt") is None and start_path("none", "rt") is None
+    assert start_path("none.safetensors", "rt") == Path("none.safetensors")
+    with pytest.raises(BadCheckpoint, match="comes without weights"):
+        start_path("default", "rt")
+    ship(monkeypatch, tmp_path, "rt")
+    assert start_path("default", "rt") == start_path("default:rt", "b4") == tmp_path / "rt.safetensors"
+    with pytest.raises(UnknownName, match="known: default:rt"):
+        start_path("default", "b4")
+
+
+def test_a_smoke_run_is_small_in_everything(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    for i in range(18):
+        Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(folder / f"v_{i:02d}.png")
+    request = smoke(asked(data, tmp_path / "run", None, unlabelled=folder))
+    assert (request.student.steps_per_epoch, request.teacher_resolution) == (3, 64)
+    request.check()
+    names = [record.id for record in request.material().records]
+    assert len(names) == 10 + 16 and names[-1] == "unlabelled/v_15.png"
 
 
 @pytest.mark.slow
@@ -515,7 +527,7 @@ def test_a_real_student_learns(
 @pytest.mark.parametrize(
     ("changes", "error", "told"),
     [
-        ({"loss": "fdp"}, UnknownName, "unknown loss 'fdp'.*fpd, teacher-only, ground-truth"),
+        ({"loss": "fdp"}, UnknownName, "unknown loss 'fdp'.*fpd, features, teacher-only, ground-truth"),
         ({"targets": "drawn"}, UnknownName, "known: rendered, resized"),
         ({"teacher": "b5"}, UnknownName, "unknown model 'b5'"),
         ({"teacher": "i"}, UsageError, "is of network rt, not i"),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import importlib.util
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,54 +15,38 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from PIL import Image
 from safetensors.numpy import load_file
+from tiny_runs import (
+    HELPERS,
+    Crash,
+    crash_at,
+    make_data,
+    rows,
+    same_state,
+    tensors,
+    tiny,
+    use,
+)
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
+from edgepose import cli, frameworks
 from edgepose.cli import train
-from edgepose.errors import BadCheckpoint, BadDataset, EdgeposeError, UsageError
+from edgepose.errors import BadCheckpoint, BadDataset, UsageError
 from edgepose.frameworks import keras
 from edgepose.keypoints import IN_MOTION_19, keypoint_set
 from edgepose.models.checkpoint import CheckpointInfo, read_checkpoint, save_checkpoint, weights_of
+from edgepose.models.variants import VARIANTS
 from edgepose.training import assembly as assembly_module
 from edgepose.training.assembly import assembled
+from edgepose.training.distill_request import LOSSES
 from edgepose.training.fit import fit
-from edgepose.training.loop import Listener
+from edgepose.training.loop import Diverged, Listener
 from edgepose.training.losses import Term
 from edgepose.training.material import DataRequest
 from edgepose.training.recipes import RECIPES
 from edgepose.training.request import FitRequest
-
-PAPER_POINTS = len(IN_MOTION_19)
-
-
-def tiny(info: CheckpointInfo, *_: Any) -> Any:
-    """A network with what makes resuming hard: batch statistics, dropout, several outputs."""
-    kr, points = keras(), keypoint_set(info.keypoints)
-    images = kr.Input((info.resolution, info.resolution, 3), name="images")
-    x = kr.layers.Conv2D(8, 8, strides=8, padding="same", use_bias=False, name="stem_conv")(images)
-    x = kr.layers.BatchNormalization(name="stem_bn")(x)
-    x = kr.layers.Dropout(0.2, noise_shape=(None, 1, 1, 1), name="drop")(kr.layers.Activation("relu")(x))
-    pafs = kr.layers.Conv2D(2 * len(points.segments), 1, name="pass1_skeleton_pafs")(x)
-    x = kr.layers.Concatenate(name="pass3_input")([x, pafs])
-    maps = kr.layers.Conv2D(len(points), 3, padding="same", name="pass3_detection2_confs")(x)
-    return kr.Model(images, [pafs, maps], name="tiny")
-
-
-def make_data(root: Path, train: int = 10, val: int = 4) -> Path:
-    """In-Motion's processed layout with noise for pictures."""
-    rng = np.random.default_rng(0)
-    for split, count in (("train", train), ("val", val), ("test", 1)):
-        images, points = (root / "processed" / split / name for name in ("images_64x64", "points"))
-        for folder in (images, points):
-            folder.mkdir(parents=True)
-        for i in range(count):
-            Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(
-                images / f"{split}{i}_0.png"
-            )
-            np.savetxt(points / f"{split}{i}_0.txt", rng.uniform(0.1, 0.9, (PAPER_POINTS, 2)), fmt="%.6f")
-    return root
+from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +56,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly_module, "build", tiny)
+    use(monkeypatch)
+
+
+STEPS = 9
 
 
 def request(folder: Path, out: Path, **changes: Any) -> FitRequest:
@@ -93,42 +79,14 @@ def request(folder: Path, out: Path, **changes: Any) -> FitRequest:
     return replace(made, **changes)
 
 
-def tensors(out: Path) -> dict[str, np.ndarray]:
-    return load_file(out / "state.safetensors")
-
-
-def same_state(a: Path, b: Path) -> bool:
-    first, second = tensors(a), tensors(b)
-    return first.keys() == second.keys() and all(np.array_equal(first[k], second[k]) for k in first)
-
-
-def rows(out: Path) -> list[dict[str, str]]:
-    with (out / "log.csv").open(encoding="utf-8") as handle:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(handle)]
-
-
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     """A run that nothing interrupted."""
     out = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly_module, "build", tiny)
+        use(patch)
         fit(request(data, out))
     return out
-
-
-class Crash(Exception):
-    """Stands for whatever ends a process."""
-
-
-def crash_at(step: int, how: Any = None) -> Listener:
-    def watch(done: int, total: int) -> None:
-        if total == 9 and done == step:
-            if how is None:
-                raise Crash
-            how()
-
-    return Listener(step=watch)
 
 
 # --- a whole run ----------------------------------------------------------------------------------
@@ -224,7 +182,7 @@ def test_a_distilling_term_needs_no_other_loop(data: Path, tmp_path: Path) -> No
 def test_a_resumed_run_ends_with_the_same_weights(whole: Path, data: Path, tmp_path: Path, step: int) -> None:
     out = tmp_path / "run"
     with pytest.raises(Crash):
-        fit(request(data, out), crash_at(step))
+        fit(request(data, out), crash_at(step, STEPS))
     fit(request(data, out, resume=True))
     assert same_state(whole, out)
     assert rows(out) == rows(whole)
@@ -236,11 +194,11 @@ def test_a_resumed_run_ends_with_the_same_weights(whole: Path, data: Path, tmp_p
 def test_killed_without_warning_it_resumes_the_same(whole: Path, data: Path, tmp_path: Path) -> None:
     out, step = tmp_path / "run", int(np.random.default_rng().integers(3, 9))
     program = (
-        f"import os, signal, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"import os, signal, sys; sys.path[:0] = [{str(Path(__file__).parent)!r}, {HELPERS!r}]\n"
         "from pathlib import Path\nimport test_training as t\n"
         "t.assembly_module.build = t.tiny\n"
         f"t.fit(t.request(Path({str(data)!r}), Path({str(out)!r})),\n"
-        f"      t.crash_at({step}, lambda: os.kill(os.getpid(), signal.SIGKILL)))\n"
+        f"      t.crash_at({step}, t.STEPS, lambda: os.kill(os.getpid(), signal.SIGKILL)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -252,7 +210,7 @@ def test_killed_without_warning_it_resumes_the_same(whole: Path, data: Path, tmp
 @pytest.mark.parametrize("step", [3, 9])
 def test_ctrl_c_saves_the_last_step(whole: Path, data: Path, tmp_path: Path, step: int) -> None:
     out = tmp_path / "run"
-    interrupt = crash_at(step, lambda: os.kill(os.getpid(), signal.SIGINT))
+    interrupt = crash_at(step, STEPS, lambda: os.kill(os.getpid(), signal.SIGINT))
     before = signal.getsignal(signal.SIGINT)
     try:
         fit(request(data, out), interrupt)
@@ -331,7 +289,7 @@ def test_a_full_disk_leaves_the_state_before(
     with pytest.raises(OSError, match="No space"):
         fit(request(data, out))
     monkeypatch.undo()
-    monkeypatch.setattr(assembly_module, "build", tiny)
+    use(monkeypatch)
     assert not [p for p in out.iterdir() if "partial" in p.name]
     fit(request(data, out, resume=True))
     assert same_state(whole, out)
@@ -363,7 +321,7 @@ def test_accumulated_parts_make_the_whole_batchs_gradient(
 def test_an_accumulating_run_resumes_too(data: Path, tmp_path: Path) -> None:
     fit(request(data, tmp_path / "whole", accumulate=2))
     with pytest.raises(Crash):
-        fit(request(data, tmp_path / "run", accumulate=2), crash_at(5))
+        fit(request(data, tmp_path / "run", accumulate=2), crash_at(5, STEPS))
     fit(request(data, tmp_path / "run", accumulate=2, resume=True))
     assert same_state(tmp_path / "whole", tmp_path / "run")
 
@@ -378,13 +336,13 @@ def test_it_starts_from_a_checkpoint(whole: Path, data: Path, tmp_path: Path) ->
     np.testing.assert_allclose(weights["stem_conv/kernel"], start["stem_conv/kernel"], atol=1e-9)
 
 
-def test_another_keypoint_set_gets_a_new_head_and_says_so(data: Path, tmp_path: Path) -> None:
+def test_another_keypoint_set_gets_new_channels_and_says_so(data: Path, tmp_path: Path) -> None:
     info = CheckpointInfo("rt-lite", "mpii-16", 128, 64, "test")
     save_checkpoint(tmp_path / "mpii.safetensors", weights_of(tiny(info)), info)
     said: list[str] = []
     wanted = request(data, tmp_path / "run", init=tmp_path / "mpii.safetensors", epochs=1)
     fit(wanted, Listener(say=said.append))
-    assert "new: pass1_skeleton_pafs, pass3_detection2_confs" in said[0]
+    assert "new: pass3_detection2_confs; by keypoint: pass1_skeleton_pafs" in said[0]
 
 
 def test_a_start_from_another_network_is_refused(data: Path, tmp_path: Path) -> None:
@@ -411,22 +369,50 @@ def test_mixed_precision_keeps_weights_and_maps_in_float32(
 
 # --- the other backend ----------------------------------------------------------------------------
 
-JAX_RUN = """
-import sys; sys.path.insert(0, {tests!r})
+JAX_START = """
+import sys; sys.path[:0] = {paths!r}
+from dataclasses import replace
 from pathlib import Path
-import jax, numpy as np
+import jax, numpy as np, pytest, tiny_runs
+data, out = Path({data!r}), Path({out!r})
+assert len(jax.devices()) == {devices}
+"""
+# A machine without TensorFlow: the command, what needs TensorFlow, and a teacher's features.
+JAX_ALONE = """
+class NoTensorFlow:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name="tensorflow")
+sys.meta_path.insert(0, NoTensorFlow())
+import test_training as t
+from edgepose.training.distill import distill
+tiny_runs.use(pytest.MonkeyPatch())
+words = ["train", "--data", str(data), *t.WORDS, "--out"]
+done = t.CliRunner().invoke(t.cli.app, [*words, str(out)])
+assert done.exit_code == 0, done.output
+done = t.CliRunner().invoke(t.cli.app, [*words, str(out / "board"), "--tensorboard"])
+assert isinstance(done.exception, t.UsageError), done.output
+assert "--tensorboard: this needs tensorflow, which is not installed; leave it out" in str(done.exception)
+assert not (out / "board").exists()
+teacher = tiny_runs.make_teacher(out / "teacher.safetensors")
+request = tiny_runs.asked(data, out / "whole", teacher, loss="features")
+distill(request)
+request = replace(request, student=replace(request.student, out=out / "crashed"))
+try:
+    distill(request, t.crash_at(5, 6))
+except t.Crash:
+    distill(replace(request, student=replace(request.student, resume=True)))
+assert tiny_runs.same_state(out / "whole", out / "crashed")
+assert "tensorflow" not in sys.modules
+"""
+JAX_SHARED = """
 import test_training as t
 from edgepose.training.devices import computing, shard
-t.assembly_module.build = t.tiny
-data, out, devices = Path({data!r}), Path({out!r}), {devices}
-assert len(jax.devices()) == devices
-if devices == 1:
-    t.fit(t.request(data, out))
-    sys.exit()
+tiny_runs.use(pytest.MonkeyPatch())
 with computing("float32"):
-    assert len(shard({{"a": np.zeros((4, 3), np.float32)}})["a"].sharding.device_set) == devices
+    assert len(shard({{"a": np.zeros((4, 3), np.float32)}})["a"].sharding.device_set) == 2
 try:
-    t.fit(t.request(data, out), t.crash_at(5))
+    t.fit(t.request(data, out), t.crash_at(5, t.STEPS))
 except t.Crash:
     t.fit(t.request(data, out, resume=True))
 try:
@@ -436,26 +422,66 @@ except t.UsageError as error:
 else:
     raise AssertionError("shared one frame")
 """
+# `request`, as one types it.
+WORDS = shlex.split(
+    "--model rt-lite --resolution 64 --epochs 3 --steps-per-epoch 3 --batch 4 --checkpoint-every 2 "
+    "--schedule cosine --augmentation paper-colour"
+)
+
+
+def on_jax(program: str, devices: int, data: Path, out: Path) -> None:
+    """Run a program on JAX with so many virtual devices; what XLA compiles is neither polished nor compiled
+    twice, since compiling is nearly all that it does here."""
+    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"{flags} --xla_llvm_disable_expensive_passes=true",
+        "JAX_COMPILATION_CACHE_DIR": str(out.parent / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    paths = [str(Path(__file__).parent), HELPERS]
+    text = (JAX_START + program).format(paths=paths, data=str(data), out=str(out), devices=devices)
+    done = subprocess.run(
+        [sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed: pip install jax")
-def test_on_jax_two_devices_interrupted_end_where_one_does(data: Path, tmp_path: Path) -> None:
-    for devices in (1, 2):
-        out = tmp_path / str(devices)
-        program = JAX_RUN.format(
-            tests=str(Path(__file__).parent), devices=devices, data=str(data), out=str(out)
-        )
-        flags = f"--xla_force_host_platform_device_count={devices}"
-        environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-        done = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+def test_on_jax_two_devices_interrupted_end_where_one_without_tensorflow_does(
+    data: Path, tmp_path: Path
+) -> None:
+    on_jax(JAX_ALONE, 1, data, tmp_path / "1")
+    on_jax(JAX_SHARED, 2, data, tmp_path / "2")
     one, two = (tensors(tmp_path / name) for name in "12")
     assert one.keys() == two.keys()
     for name in (name for name in one if name.startswith("model/")):
         np.testing.assert_allclose(one[name], two[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("backend", "missing", "error", "told"),
+    [
+        ("torch", "", UnknownName, "unknown KERAS_BACKEND 'torch'; known: tensorflow, jax"),
+        ("jax", "jax", UsageError, r"this needs jax, .*'edgepose\[jax\]'"),
+        ("tensorflow", "tensorflow", UsageError, r"this needs tensorflow, .*'edgepose\[train\]'"),
+    ],
+)
+def test_a_backend_that_is_not_there_is_told_with_what_to_install(
+    backend: str, missing: str, error: type[Exception], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> Any:
+        raise ModuleNotFoundError(name=missing)
+
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    for name in ("keras", "tensorflow"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(frameworks.importlib, "import_module", absent)
+    with pytest.raises(error, match=told):
+        keras()
 
 
 # --- what cannot go well --------------------------------------------------------------------------
@@ -477,8 +503,9 @@ def test_divergence_names_step_and_files_and_keeps_the_last_good_checkpoint(
             return ops.sqrt(ops.mean(outputs[-1] ** 2) * ops.where(sigma < 0.5, 0.0, 1.0))
 
         goal = parts.objective(Term("ground_truth", parts.ground_truth(model)), Term("burst", burst))
-        with pytest.raises(EdgeposeError, match=r"step [34] \(epoch 1\).*train\d_0\.png.*--init"):
+        with pytest.raises(Diverged, match=r"step [34] \(epoch 1\).*train\d_0\.png.*--init") as caught:
             parts.train(model, goal)
+    assert caught.value.exit_code == 1 and str(out / "last.safetensors") in caught.value.mend
     told = json.loads((out / "diverged.json").read_text())
     assert told["epoch"] == 1 and len(told["files"]) == 4
     _, weights = read_checkpoint(out / "last.safetensors")
@@ -580,7 +607,23 @@ def test_the_command_prints_what_it_kept_and_ctrl_c_exits_130(
     assert done.exit_code == 130 and "--resume" in done.stderr
 
 
-def test_recipes_name_networks_that_exist() -> None:
+def test_run_cards_can_be_typed_as_they_stand() -> None:
+    group = typer.main.get_group(cli.app)
     for recipe in RECIPES.values():
-        recipe.request(DataRequest("x"), Path("out")).check()
-        assert recipe.model in recipe.command
+        words = shlex.split(recipe.command)
+        assert words[0] == "edgepose", recipe.key
+        name, command, rest = group.resolve_command(group.make_context("edgepose", words[1:]), words[1:])
+        assert command is not None
+        wanted = command.make_context(name, rest).params
+        for kind in ("model", "teacher", "student"):
+            assert wanted.get(kind, "rt") in VARIANTS
+        assert wanted["schedule"] in LEARNING_RATES
+        assert wanted["sigma"] in (None, *SIGMA_SCHEDULES)
+        assert wanted.get("loss", "fpd") in LOSSES
+
+
+def test_run_cards_are_listed() -> None:
+    done = CliRunner().invoke(cli.app, ["recipes", "--json"])
+    assert [card["key"] for card in json.loads(done.stdout)] == list(RECIPES)
+    plain = CliRunner().invoke(cli.app, ["recipes"]).stdout
+    assert all(recipe.command in plain for recipe in RECIPES.values())
