@@ -14,7 +14,18 @@ import typer
 
 import edgepose
 from edgeio import UserError
-from edgepose.cli import compare, data, distill, evaluate, import_weights, models, recipes, synth, train
+from edgepose.cli import (
+    bundle,
+    compare,
+    data,
+    distill,
+    evaluate,
+    import_weights,
+    models,
+    recipes,
+    synth,
+    train,
+)
 from edgepose.cli import export as export_command
 
 app = typer.Typer(
@@ -34,6 +45,7 @@ app.command("export")(export_command.command)
 app.command("import-tflite")(export_command.import_tflite)
 app.command("evaluate")(evaluate.command)
 app.command("compare")(compare.command)
+app.add_typer(bundle.app, name="bundle")
 data.app.command("synth")(synth.command)
 app.add_typer(data.app, name="data")
 
