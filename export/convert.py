@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from export.flatbuffer import ModelInfo, inspect
 from export.quiet import captured_stderr
 from export.recipe import Recipe
 from export.sidecar import Sidecar, describe, sidecar_path, write_sidecar
+from export.slim import slim
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def convert(
     calibration: Calibration | None = None,
     metadata: Any = None,
     versions: dict[str, str] | None = None,
+    check: Callable[[bytes], None] = lambda data: None,
 ) -> Converted:
     """Convert a model and write OUT and its sidecar.
 
@@ -45,6 +47,7 @@ def convert(
         calibration: the record of the samples, for the sidecar.
         metadata: anything that is JSON; goes into the sidecar as it is.
         versions: of the caller's parts, for the sidecar.
+        check: raises where the file must not be written.
 
     Raises:
         ExportError: the converter fails, or the result needs operators that are not built in.
@@ -60,6 +63,7 @@ def convert(
             f"{out.name} would need operators that phones lack: {', '.join(info.custom_ops)}",
             "build the network from TFLite's built-in operators",
         )
+    check(data)
     # Both are written before either gets its name, so that a full disk leaves the old pair as it was.
     with replacing(sidecar_path(out)), replacing(out) as temporary:
         temporary.write_bytes(data)
@@ -91,7 +95,7 @@ def to_bytes(model: Any, recipe: Recipe, samples: Sequence[np.ndarray] = ()) -> 
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
         _configure(converter, recipe, samples, shape)
         try:
-            return bytes(converter.convert())
+            return slim(bytes(converter.convert()))
         except ExportError:
             raise
         except Exception as error:  # the converter raises its own kinds, and says the reason on stderr
@@ -108,6 +112,9 @@ def _configure(converter: Any, recipe: Recipe, samples: Sequence[np.ndarray], sh
     if recipe.weights == "float32":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if recipe.simulated:  # the converter reads the ranges from the model's fake quantization
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+        return
     if recipe.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if not recipe.calibrated:

@@ -30,6 +30,7 @@ class Recipe:
         calibrated: whether sample inputs set the ranges of the activations.
         tolerance: of a healthy export; below it `validate` gives a bad verdict.
         description: for reports.
+        simulated: whether the model brings its own quantizers, with their ranges.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Recipe:
     calibrated: bool
     tolerance: Tolerance
     description: str
+    simulated: bool = False
 
     @property
     def is_integer(self) -> bool:
@@ -53,6 +55,15 @@ RECIPES = {
         Recipe("dynamic", "int8", "float32", False, Tolerance(None, 15), "int8 weights, float activations"),
         Recipe("int8", "int8", "int8", True, Tolerance(None, 15), "full integer, int8 input and output"),
         Recipe("int16x8", "int8", "int16", True, Tolerance(None, 20), "int8 weights, int16 activations"),
+    )
+}
+
+# Of models that simulate their own rounding; any other model would come out in float by these.
+SIMULATED_RECIPES = {
+    r.key: r
+    for r in (
+        Recipe("int8-ptq", "int8", "int8", False, Tolerance(None, 15), "full integer, chosen ranges", True),
+        Recipe("int8-qat", "int8", "int8", False, Tolerance(None, 15), "full integer, trained for it", True),
     )
 }
 

@@ -22,6 +22,7 @@ from edgepose.cli import (
     evaluate,
     import_weights,
     models,
+    quantize,
     recipes,
     synth,
     train,
@@ -42,6 +43,7 @@ app.command("train")(train.command)
 app.command("distill")(distill.command)
 app.command("recipes")(recipes.command)
 app.command("export")(export_command.command)
+app.command("quantize")(quantize.command)
 app.command("import-tflite")(export_command.import_tflite)
 app.command("evaluate")(evaluate.command)
 app.command("compare")(compare.command)

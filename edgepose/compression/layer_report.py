@@ -1,0 +1,47 @@
+"""What each layer costs, as a table, a picture and JSON beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeio import write_json
+from edgepose.compression.sensitivity import PARTS, Cost
+
+SCHEMA_VERSION = 1
+SHOWN = 30
+
+
+def write_layer_report(model: Path, costs: Sequence[Cost]) -> tuple[Path, Path]:
+    """Write NAME-layers.json, every part, and NAME-layers.png, the dearest.
+
+    Args:
+        model: path of the .tflite that the costs are of.
+
+    Returns:
+        both paths.
+    """
+    data = model.with_name(f"{model.stem}-layers.json")
+    picture = data.with_suffix(".png")
+    write_json(
+        data, {"schema_version": SCHEMA_VERSION, "model": model.name, "costs": [c.to_json() for c in costs]}
+    )
+    _draw(picture, costs[:SHOWN])
+    return data, picture
+
+
+def _draw(path: Path, costs: Sequence[Cost]) -> None:
+    from edgepose.reporting.style import COLOURS, figure_style, new_figure, save_figure
+
+    with figure_style():
+        figure = new_figure(9.0, 1.2 + 0.24 * len(costs))
+        axes = figure.subplots()
+        for part, colour in zip(PARTS, COLOURS, strict=False):
+            rows = [i for i, cost in enumerate(costs) if cost.part == part]
+            axes.barh(rows, [100 * costs[i].share for i in rows], color=colour, label=part)
+        names = [f"{cost.layer}  {cost.part}" for cost in costs]
+        axes.set_yticks(range(len(costs)), names, fontsize=7)
+        axes.invert_yaxis()
+        axes.set_xlabel("share of the noise in the maps, each part rounded alone, %")
+        axes.legend(frameon=False, loc="lower right")
+        save_figure(figure, path)

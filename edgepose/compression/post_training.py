@@ -1,0 +1,156 @@
+"""A trained network to full int8 without training it: ranges chosen, channels evened, biases corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeio import lookup
+from edgepose.compression.deploy import Samples, target_path, write_model
+from edgepose.compression.graph import Folded, fold
+from edgepose.compression.network import Ranges
+from edgepose.compression.ranges import METHODS, Range
+from edgepose.exporting import Calibrate, Exported, sample_inputs
+from edgepose.geometry import Size
+from edgepose.models.checkpoint import CheckpointInfo, load_model, read_checkpoint
+from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
+
+RECIPE = "int8-ptq"
+
+
+@dataclass(frozen=True)
+class PostTraining:
+    """What is done before the conversion.
+
+    Attributes:
+        ranges: how the activations' ranges are set, a name in `ranges.METHODS`.
+        equalize: even out the channels of linear tensors first.
+        bias_correction: take the mean error of every convolution off its bias.
+    """
+
+    ranges: str = "mse"
+    equalize: bool = False
+    bias_correction: bool = False
+
+    def check(self) -> None:
+        """Raise UnknownName for what can never work."""
+        lookup(METHODS, "way to set ranges", self.ranges)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told: of each step that begins, and of its progress (done, in all)."""
+
+    say: Callable[[str], None] = lambda text: None
+    step: Callable[[int, int], None] = lambda done, total: None
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A model made smaller.
+
+    Attributes:
+        exported: the .tflite, its sidecar, and how near it is to the float network.
+        costs: `sensitivity.Cost` of every layer, the dearest first; empty unless asked for.
+    """
+
+    exported: Exported
+    costs: tuple[Any, ...] = ()
+
+
+def quantize(
+    checkpoint: Path,
+    calibrate: Calibrate,
+    how: PostTraining,
+    out: Path,
+    overwrite: bool = False,
+    report_layers: bool = False,
+    listener: Listener | None = None,
+) -> Quantized:
+    """Write OUT/CHECKPOINT-int8-ptq-maps.tflite and its sidecar.
+
+    Args:
+        calibrate: whose images set the ranges; their annotations do not matter.
+        report_layers: find out what each layer costs, into `layers` of the same name.
+
+    Raises:
+        CannotQuantize: a layer that has no integer form; names it.
+        UserError: bad input; says what and how to mend it.
+    """
+    listener = listener or Listener()
+    how.check()
+    path = target_path(checkpoint, RECIPE, out, overwrite)
+    info, _ = read_checkpoint(checkpoint)
+    exact, folded = float_network(checkpoint)
+    listener.say("reading the calibration images")
+    samples, inputs = calibration(calibrate, info)
+    prepared, ranges = prepare(folded, samples.inputs, inputs, how, listener)
+    listener.say("converting")
+    from edgepose.compression.network import build_rounded
+
+    plain = {"method": "post-training", **asdict(how)}
+    exported = write_model(build_rounded(prepared, ranges), exact, info, RECIPE, path, samples, plain)
+    if not report_layers:
+        return Quantized(exported)
+    from edgepose.compression.layer_report import write_layer_report
+    from edgepose.compression.sensitivity import layer_costs
+
+    listener.say("rounding layer by layer")
+    costs = layer_costs(prepared, ranges, samples.inputs, listener.step)
+    write_layer_report(path, costs)
+    return Quantized(exported, tuple(costs))
+
+
+def float_network(checkpoint: Path, output: str = "maps") -> tuple[Any, Folded]:
+    """A checkpoint's network in tf_keras with an output as in `build_model`; and the same, folded."""
+    from edgepose.frameworks import tf_keras
+
+    model = load_model(checkpoint, output, tf_keras())
+    return model, fold(model)
+
+
+def calibration(calibrate: Calibrate, info: CheckpointInfo) -> tuple[Samples, Range]:
+    """The images that set the ranges, and the range of the network's input."""
+    normalisation = NORMALISATIONS[variant(info.model).normalisation]
+    size: Size = (info.resolution, info.resolution)
+    inputs, record = sample_inputs(calibrate, size, normalisation)
+    from export.calibration import representative_dataset
+
+    representative_dataset(inputs, inputs[0].shape)  # refuses images that say nothing about ranges
+    return Samples(inputs, record), input_range(normalisation)
+
+
+def input_range(normalisation: Normalisation) -> Range:
+    """What pixels become, in the channel that goes furthest."""
+    extremes = np.zeros((2, 1, 1, 3), np.uint8)
+    extremes[1] = 255
+    found = normalisation.apply(extremes)
+    return Range(float(found.min()), float(found.max()))
+
+
+def prepare(
+    folded: Folded, inputs: Any, pixels: Range, how: PostTraining, listener: Listener
+) -> tuple[Folded, Ranges]:
+    """The network as it will be rounded, and its ranges.
+
+    Args:
+        inputs: arrays (1, H, W, 3), normalised.
+        pixels: range of the network's input.
+    """
+    from edgepose.compression.calibrate import calibrated
+    from edgepose.compression.correct import corrected
+    from edgepose.compression.equalize import equalized
+
+    if how.equalize:
+        listener.say("evening out channels")
+        folded = equalized(folded, inputs)
+    listener.say(f"setting ranges by {how.ranges}")
+    ranges = calibrated(folded, inputs, pixels, how.ranges)
+    if how.bias_correction:
+        listener.say("correcting biases")
+        folded = corrected(folded, ranges, inputs)
+    return folded, ranges

@@ -1,0 +1,339 @@
+"""Full int8 after training: folding, ranges, evened channels, corrected biases, and what comes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_network import SIZE, photos, seeded, small
+from tiny_runs import make_data
+from typer.testing import CliRunner
+
+from edgeio import UnknownName
+from edgepose.compression import deploy
+from edgepose.compression.calibrate import calibrated, histograms
+from edgepose.compression.correct import corrected
+from edgepose.compression.deploy import check_integer
+from edgepose.compression.equalize import channel_groups, equalized
+from edgepose.compression.graph import CannotQuantize, Folded, fold, weights_back
+from edgepose.compression.network import Ranges, build_float, build_rounded, effects, range_owners
+from edgepose.compression.post_training import input_range
+from edgepose.compression.ranges import BINS, SIGMOID, Histogram, Range, choose
+from edgepose.compression.sensitivity import layer_costs
+from edgepose.frameworks import tf_keras
+from edgepose.models import checkpoint as checkpoint_module
+from edgepose.models.checkpoint import CheckpointInfo, load_weights, save_checkpoint, weights_of
+from edgepose.models.variants import NORMALISATIONS
+from export.convert import to_bytes
+from export.errors import ExportError
+from export.recipe import RECIPES, SIMULATED_RECIPES
+from export.runtime import Session
+
+PIXELS = Range(-2.5, 2.5)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return seeded(small(namespace=tf_keras()))
+
+
+@pytest.fixture(scope="module")
+def whole(model: Any) -> Folded:
+    return fold(model)
+
+
+@pytest.fixture(scope="module")
+def folded(whole: Folded) -> Folded:
+    """Of the maps alone."""
+    graph = whole.graph.only(whole.graph.outputs[-1])
+    kept = {f"{node.name}/{v}" for node in graph.nodes for v in ("kernel", "bias")}
+    return Folded(graph, {name: value for name, value in whole.weights.items() if name in kept})
+
+
+@pytest.fixture(scope="module")
+def ranges(folded: Folded) -> Ranges:
+    return calibrated(folded, photos(), PIXELS, "minmax")
+
+
+@pytest.fixture(scope="module")
+def exact(folded: Folded) -> np.ndarray:
+    return run(build_float(folded), np.concatenate(photos()))
+
+
+def run(network: Any, images: np.ndarray) -> np.ndarray:
+    found = network.model(images, training=False)
+    return np.asarray(found[-1] if isinstance(found, list) else found)
+
+
+def noise(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((found - wanted) ** 2)))
+
+
+@pytest.mark.slow
+def test_folding_changes_nothing_and_can_be_undone(model: Any, whole: Folded) -> None:
+    images = np.concatenate(photos(2))
+    wanted = [np.asarray(each) for each in model(images, training=False)]
+    found = build_float(whole).model(images, training=False)
+    for mine, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=2e-5)
+    kinds = {node.kind for node in whole.graph.nodes}
+    assert kinds == {"input", "conv", "depthwise", "sigmoid", "multiply", "mean", "concat", "add"}
+    again = seeded(small(namespace=tf_keras()), 5)
+    load_weights(again, weights_back(whole))
+    for mine, theirs in zip(again(images, training=False), wanted, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_layers_without_an_integer_form_are_named() -> None:
+    kr = tf_keras()
+    images = kr.Input((8, 8, 3), name="images")
+    conv = kr.layers.Conv2D(4, 1, name="conv")(images)
+    for layer, why in [
+        (kr.layers.PReLU(shared_axes=[1, 2], name="slope"), "layer slope cannot be quantized .it is a PReLU"),
+        (kr.layers.BatchNormalization(name="late_bn"), "layer late_bn .*does not follow a convolution"),
+        (kr.layers.Rescaling(2.0, offset=1.0, name="shift"), "layer shift .*shifts its input"),
+    ]:
+        before = kr.layers.ReLU(name="relu")(conv) if layer.name == "late_bn" else conv
+        with pytest.raises(CannotQuantize, match=why) as caught:
+            fold(kr.Model(images, layer(before)))
+        assert "edgepose export" in caught.value.mend
+    scaled = kr.layers.Rescaling(2.0, name="double")(conv)
+    with pytest.raises(CannotQuantize, match=r"layer gate .*cannot move"):
+        fold(kr.Model(images, kr.layers.Activation("sigmoid", name="gate")(scaled)))
+    with pytest.raises(CannotQuantize, match="output would have to be scaled"):
+        fold(kr.Model(images, scaled))
+
+
+def test_a_range_rounds_as_tensorflow_does() -> None:
+    import tensorflow as tf
+
+    values = np.random.default_rng(0).normal(0, 3, 2000).astype(np.float32)
+    for found in (Range(-0.3, 7.9), Range(0.0, 1.0), Range(-4.0, 4.1), SIGMOID):
+        theirs = tf.quantization.fake_quant_with_min_max_args(values, found.low, found.high)
+        near = np.abs(found.rounded(values) - np.asarray(theirs)) < found.step / 4
+        assert near.mean() > 0.995  # a value halfway between two steps may go either way
+        assert found.rounded(np.zeros(1))[0] == 0
+    for low, high in ((1.0, 2.0), (-2.0, -1.0), (0.0, 0.0)):
+        with pytest.raises(ValueError, match="no range"):
+            Range(low, high)
+
+
+def histogram(values: np.ndarray, stakes: np.ndarray | None = None) -> Histogram:
+    low, high = float(values.min()), float(values.max())
+    counts, _ = np.histogram(values, BINS, (low, high))
+    weighted, _ = np.histogram(values, BINS, (low, high), weights=stakes)
+    return Histogram(low, high, counts.astype(float), weighted.astype(float))
+
+
+def test_ranges_give_up_what_does_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    body = rng.normal(0, 1, 100_000)
+    outliers = np.concatenate([body, [-200.0, 150.0]])
+    wide = choose(histogram(outliers), "minmax", "plain")
+    assert (wide.low, wide.high) == (-200.0, 150.0)
+    clipped = choose(histogram(outliers), "percentile", "plain")
+    assert -4 < clipped.low < -3 and 3 < clipped.high < 4
+    # Two outliers in 100000 are worth keeping only as long as an error in them counts like any other.
+    fair = choose(histogram(outliers), "mse", "plain")
+    careless = choose(histogram(outliers, np.where(np.abs(outliers) > 50, 1e-9, 1.0)), "mse", "plain")
+    assert careless.high < 8 < fair.high and careless.low > -8 > fair.low
+    assert choose(histogram(rng.normal(-30, 10, 50_000)), "mse", "swish").low > -15
+
+
+def test_a_peak_of_the_maps_is_never_clipped() -> None:
+    maps = np.concatenate([np.random.default_rng(0).normal(0, 0.02, 100_000), [0.9]])
+    for method in ("minmax", "percentile", "mse"):
+        assert choose(histogram(maps), method, "maps").high == pytest.approx(0.9, abs=1e-3)
+    assert choose(histogram(maps), "mse", "maps").low == 0
+
+
+def test_constant_tensors_get_a_range_and_unknown_methods_the_known_names() -> None:
+    for value in (0.0, 3.0, -3.0):
+        found = choose(histogram(np.full(10, value)), "percentile", "plain")
+        assert found.low <= min(value, 0) and found.high >= max(value, 0) - 1e-6
+    with pytest.raises(UnknownName, match="minmax, percentile, mse"):
+        choose(histogram(np.arange(5.0)), "luck", "plain")
+
+
+def test_the_input_range_is_what_pixels_become() -> None:
+    assert input_range(NORMALISATIONS["symmetric"]) == Range(-1.0, 1.0)
+    found = input_range(NORMALISATIONS["imagenet"])
+    assert found.low == pytest.approx(-2.1179, abs=1e-3) and found.high == pytest.approx(2.64, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_tensors_are_rounded_where_the_kernels_round(folded: Folded) -> None:
+    owners, made_of = range_owners(folded.graph), effects(folded.graph)
+    assert owners["two_conv2"] == "two_dense"  # read by the concatenation alone
+    assert owners["one_conv2"] == "one_conv2"  # read by another block too
+    assert set(owners) == {node.name for node in folded.graph.nodes}
+    assert made_of["one_conv1"] == "swish" and made_of["one_se_excite_conv"] == "sigmoid"
+    assert made_of["pass3_detection2_confs"] == "maps" and made_of["three_add"] == "plain"
+    kr = tf_keras()
+    images = kr.Input((8, 8, 3), name="images")
+    relu = kr.layers.ReLU(6.0, name="relu")(kr.layers.Conv2D(4, 1, name="conv")(images))
+    pooled = kr.layers.AveragePooling2D(2, name="pool")(relu)
+    owners = range_owners(fold(kr.Model(images, kr.layers.Conv2D(2, 1, name="maps")(pooled))).graph)
+    assert owners == {"images": "images", "relu": "relu", "pool": "relu", "maps": "maps"}
+
+
+@pytest.mark.slow
+def test_stakes_are_squared_gradients(folded: Folded) -> None:
+    found = histograms(build_float(folded), photos(2))
+    maps = found["pass3_detection2_confs"]
+    np.testing.assert_allclose(maps.stakes, maps.counts)  # the maps' gradient to themselves is a sign
+    assert maps.counts.sum() == 2 * 8 * 8 * 19
+    total = {name: each.stakes.sum() for name, each in found.items()}
+    kernel = folded.weights["pass3_detection2_confs/kernel"][0, 0]
+    expected = 2 * 8 * 8 * np.sum(kernel.astype(float) ** 2)  # E|W^T s|^2 over random signs s
+    assert total["three_add"] == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.slow
+def test_evened_channels_compute_the_same(folded: Folded, exact: np.ndarray) -> None:
+    groups = channel_groups(folded.graph)
+    assert "one_a_swish" not in groups  # a product is nothing that scales
+    assert (groups["one_conv1"] == -1).all() and (groups["pass3_detection2_confs"] == -1).all()
+    dense = groups["two_dense"]
+    np.testing.assert_array_equal(dense, np.concatenate([groups["two_conv2"], groups["one_conv2"]]))
+    np.testing.assert_array_equal(groups["three_add"], dense)  # a sum ties its parts together
+    assert len(set(dense.tolist())) == 16 and (dense >= 0).all()
+    lopsided = dict(folded.weights)
+    lopsided["one_conv2/kernel"] = folded.weights["one_conv2/kernel"] * np.geomspace(
+        0.1, 10, 8, dtype=np.float32
+    )
+    before = Folded(folded.graph, lopsided)
+    after = equalized(before, photos())
+    images = np.concatenate(photos())
+    np.testing.assert_allclose(run(build_float(after), images), run(build_float(before), images), atol=2e-4)
+    np.testing.assert_allclose(run(build_float(equalized(folded, photos())), images), exact, atol=2e-4)
+
+    def spread(each: Folded) -> float:
+        size = np.abs(each.weights["one_conv2/kernel"]).max((0, 1, 2))
+        return float(size.max() / size.min())
+
+    assert spread(after) < 0.8 * spread(before)
+
+
+@pytest.mark.slow
+def test_corrected_biases_take_the_mean_error_away(folded: Folded, ranges: Ranges, exact: np.ndarray) -> None:
+    coarse = ranges | {"one_a_swish": Range(-0.3, 0.4)}  # clips, so that everything behind is shifted
+    images = np.concatenate(photos())
+    plain = run(build_rounded(folded, coarse), images) - exact
+    mended = run(build_rounded(corrected(folded, coarse, photos()), coarse), images) - exact
+    assert np.abs(mended.mean((0, 1, 2))).max() < 0.2 * np.abs(plain.mean((0, 1, 2))).max()
+    assert np.sqrt((mended**2).mean()) < np.sqrt((plain**2).mean())
+
+
+@pytest.mark.slow
+def test_the_file_computes_what_the_simulation_does(
+    folded: Folded, ranges: Ranges, exact: np.ndarray, tmp_path: Path
+) -> None:
+    rounded = build_rounded(folded, ranges)
+    data = to_bytes(rounded.model, SIMULATED_RECIPES["int8-ptq"])
+    check_integer(data)
+    path = tmp_path / "small.tflite"
+    path.write_bytes(data)
+    session = Session(path)
+    images = np.concatenate(photos())
+    found, simulated = session.run_float(images)[0], run(rounded, images)
+    step = session.outputs[0].scale
+    assert {session.inputs[0].dtype, session.outputs[0].dtype} == {"int8"}
+    assert noise(found, simulated) < 1.5 * step  # kernels round sums where the simulation does not
+    assert noise(found, exact) < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.slow
+def test_a_dead_channel_does_not_fill_its_bias(folded: Folded, ranges: Ranges) -> None:
+    dead = dict(folded.weights)
+    kernel, bias = dead["one_conv1/kernel"].copy(), dead["one_conv1/bias"].copy()
+    kernel[..., 3], bias[3] = 1e-12, 2.0
+    dead |= {"one_conv1/kernel": kernel, "one_conv1/bias": bias}
+    check_integer(
+        to_bytes(build_rounded(Folded(folded.graph, dead), ranges).model, SIMULATED_RECIPES["int8-ptq"])
+    )
+
+
+@pytest.mark.slow
+def test_float_left_in_the_graph_is_named(folded: Folded, ranges: Ranges) -> None:
+    partly = build_rounded(folded, ranges, rounds=lambda name: not name.startswith("two_"))
+    data = to_bytes(partly.model, SIMULATED_RECIPES["int8-ptq"])
+    with pytest.raises(CannotQuantize, match=r"two_.*left it in float"):
+        check_integer(data)
+    with pytest.raises(CannotQuantize, match="the whole graph"):
+        check_integer(to_bytes(build_float(folded).model, RECIPES["fp32"]))
+
+
+@pytest.mark.slow
+def test_a_layer_with_a_poor_range_costs_most(folded: Folded, ranges: Ranges) -> None:
+    poor = ranges | {"two_b_swish": Range(-400.0, 400.0)}
+    costs = layer_costs(folded, poor, photos(2))
+    assert (costs[0].layer, costs[0].part) == ("two_b_swish", "output")
+    assert sum(cost.share for cost in costs) == pytest.approx(1.0)
+    assert costs[0].snr_db < costs[-1].snr_db and costs[0].high == 400.0
+    parts = {(cost.layer, cost.part) for cost in costs}
+    assert ("stem_conv", "weights") in parts and ("two_dense", "output") in parts
+    assert ("two_dense", "weights") not in parts
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(checkpoint_module, "build", small)
+    monkeypatch.setattr(deploy, "inference_cost", lambda info: (1, 2))
+    info = CheckpointInfo("rt", "in-motion-19", None, SIZE, "noise")
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(path, weights_of(seeded(small(info))), info)
+    return path
+
+
+def call(*arguments: Any) -> Any:
+    from edgepose.cli import app
+
+    return CliRunner().invoke(app, ["quantize", *map(str, arguments)])
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_path: Path) -> None:
+    data, out = make_data(tmp_path / "data"), tmp_path / "out"
+    asked = (checkpoint, "--post-training", "--data", data, "--out", out, "--count", 4)
+    made = call(*asked, "--ranges", "percentile", "--equalize", "--bias-correction", "--report-layers", "--json")
+    assert made.exit_code == 0, made.output
+    told = json.loads(made.stdout)
+    assert told["path"] == str(out / "small-int8-ptq-maps.tflite")
+    how = {"method": "post-training", "ranges": "percentile", "equalize": True, "bias_correction": True}
+    assert told["sidecar"]["metadata"]["quantization"] == how
+    assert told["sidecar"]["calibration"]["count"] == 4 and told["sidecar"]["float_islands"] == 0
+    assert told["validation"]["snr_db"] > 15
+    names = {path.name for path in out.iterdir()}
+    stem = "small-int8-ptq-maps"
+    assert names == {f"{stem}.tflite", f"{stem}.json", f"{stem}-layers.json", f"{stem}-layers.png"}
+    layers = json.loads((out / f"{stem}-layers.json").read_text())["costs"]
+    assert layers == told["layers"] and len(layers) > 50
+    from edgepose.evaluation.runners import open_runner
+
+    assert open_runner(out / f"{stem}.tflite").spec.recipe == "int8-ptq"
+    again = call(*asked)
+    assert isinstance(again.exception, Exception) and "exists" in str(again.exception)
+    shown = call(*asked, "--overwrite")
+    assert shown.exit_code == 0 and "0 float operators" in shown.stdout
+
+
+@pytest.mark.slow
+def test_bad_input_is_refused_before_anything_is_written(checkpoint: Path, tmp_path: Path) -> None:
+    data, out = make_data(tmp_path / "data"), tmp_path / "out"
+    asked = (checkpoint, "--data", data, "--out", out, "--post-training")
+    refused = call(*asked, "--ranges", "luck")
+    assert isinstance(refused.exception, UnknownName) and "percentile" in str(refused.exception)
+    refused = call(*asked, "--count", 11)
+    assert isinstance(refused.exception, ExportError) and "11 calibration samples" in str(refused.exception)
+    for picture in (data / "processed").rglob("*.png"):
+        from PIL import Image
+
+        Image.new("RGB", (64, 64)).save(picture)
+    refused = call(*asked, "--count", 4)
+    assert isinstance(refused.exception, ExportError) and "of one colour" in str(refused.exception)
+    assert not out.exists()

@@ -1,0 +1,170 @@
+"""Quantization-aware training: learned ranges, the run on the one loop, and the file at its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from small_network import SIZE, seeded, small
+from tiny_runs import make_data, same_state, use
+from typer.testing import CliRunner
+
+from edgeio import UnknownName
+from edgepose.compression import deploy
+from edgepose.compression.graph import fold
+from edgepose.compression.network import build_float, build_rounded
+from edgepose.compression.post_training import PostTraining
+from edgepose.compression.quantizers import _rounded, ends_of, range_variable
+from edgepose.compression.ranges import Range
+from edgepose.compression.training import QatRequest, _any_ranges, request_for, train
+from edgepose.compression.twin import Twin, deployed
+from edgepose.errors import UsageError
+from edgepose.frameworks import tensorflow, tf_keras
+from edgepose.models import checkpoint as checkpoint_module
+from edgepose.models.checkpoint import CheckpointInfo, load_model, save_checkpoint, weights_of
+from edgepose.training.loop import Listener
+from edgepose.training.material import DataRequest
+
+PIXELS = Range(-2.5, 2.5)
+
+
+@pytest.mark.slow
+def test_a_range_learns_from_clipping_and_from_rounding() -> None:
+    tf = tensorflow()
+    ends = tf.constant([-1.0, 3.0])
+    step = 4 / 255
+    # Below, above, and a third of a step above the grid; zero is the 64th step, so the grid is exact there.
+    values = tf.constant([-5.0, 9.0, 10 * step + step / 3])
+    with tf.GradientTape() as tape:
+        tape.watch([ends, values])
+        kept = _rounded(values, ends)
+        total = tf.reduce_sum(kept)
+    to_ends, to_values = tape.gradient(total, [ends, values])
+    np.testing.assert_allclose(to_values, [0, 0, 1])
+    rounding = float(kept[2] - values[2]) / (step * 255)
+    assert rounding < 0
+    np.testing.assert_allclose(to_ends, [1 - rounding, 1 + rounding], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_range_moves_in_units_of_itself() -> None:
+    held = range_variable("x", Range(-0.5, 8.0), learned=True)
+    np.testing.assert_allclose(ends_of(held), [-0.5, 8.0])
+    held.shift.assign([0.0, 1e-4])
+    np.testing.assert_allclose(ends_of(held), [-0.5, 8.08], rtol=1e-3)
+    assert range_variable("x", Range(-0.5, 8.0), learned=False).shift is None
+
+
+@pytest.mark.slow
+def test_checkpoints_of_the_twin_are_ordinary_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_module, "build", small)
+    folded = fold(seeded(small(namespace=tf_keras())))
+    twin = Twin(build_rounded(folded, _any_ranges(folded, PIXELS), learned=True))
+    path = tmp_path / "twin.safetensors"
+    save_checkpoint(path, weights_of(twin), CheckpointInfo("rt", "in-motion-19", None, SIZE, "a test"))
+    images = np.random.default_rng(0).normal(size=(1, SIZE, SIZE, 3)).astype(np.float32)
+    found = load_model(path, "maps")(images, training=False)
+    wanted = build_float(deployed(folded)).model(images, training=False)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    names = [variable.path for variable in twin.variables]
+    assert len(set(names)) == len(names)
+    fixed = {"images/range_shift", "one_se_gate/range_shift"}
+    assert "one_a_swish/range_shift" in names and not fixed & set(names)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use(monkeypatch, small)
+    monkeypatch.setattr(deploy, "inference_cost", lambda info: (1, 2))
+    info = CheckpointInfo("rt", "in-motion-19", None, SIZE, "noise")
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(path, weights_of(seeded(small(info))), info)
+    return path
+
+
+def request(checkpoint: Path, data: Path, out: Path, loss: str = "float", **more: Any) -> QatRequest:
+    frames = DataRequest(str(data), validation_split=more.pop("validation_split", "none"))
+    teacher = more.pop("teacher", None)
+    fit = request_for(checkpoint, frames, out, 4, 4, 1e-3, checkpoint_every=2, **more)
+    return QatRequest(checkpoint, fit, PostTraining("mse", equalize=True), 4, loss, teacher)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_a_stopped_run_goes_on_to_the_same_end(checkpoint: Path, tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data")
+
+    def stop(done: int, total: int) -> None:
+        if (done, total) == (3, 4):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(request(checkpoint, data, tmp_path / "a"), Listener(step=stop))
+    assert not list((tmp_path / "a").glob("*.tflite"))
+    resumed = train(request(checkpoint, data, tmp_path / "a", resume=True))
+    whole = train(request(checkpoint, data, tmp_path / "b"))
+    assert same_state(tmp_path / "a", tmp_path / "b")
+    assert resumed.path.read_bytes() == whole.path.read_bytes()
+    assert whole.sidecar.recipe == "int8-qat" and whole.sidecar.float_islands == 0
+    how = whole.sidecar.metadata["quantization"]
+    assert how["method"] == "quantization-aware training" and how["loss"] == "float" and how["batch"] == 4
+    state = load_file(tmp_path / "b" / "state.safetensors")
+    moved = [name for name in state if name.endswith("range_shift") and np.abs(state[name]).max() > 0]
+    assert len(moved) > 30
+    with pytest.raises(UsageError, match=r"cannot resume with other settings: .*quantization.loss"):
+        train(request(checkpoint, data, tmp_path / "a", "both", resume=True))
+
+
+@pytest.mark.slow
+def test_training_brings_the_rounded_network_nearer(checkpoint: Path, tmp_path: Path) -> None:
+    data, out = make_data(tmp_path / "data"), tmp_path / "run"
+    asked = ["quantize", checkpoint, "--data", data, "--out", out, "--steps", 100, "--batch", 4]
+    more = ["--count", 4, "--ranges", "percentile", "--learning-rate", 0.001, "--loss", "both", "--json"]
+    validated = ["--validation-split", "val"]
+    made = CliRunner().invoke(app(), [str(each) for each in (*asked, *more, *validated)])
+    assert made.exit_code == 0, made.output
+    told = json.loads(made.stdout)
+    assert told["path"] == str(out / "small-int8-qat-maps.tflite")
+    rows = [line.split(",") for line in (out / "log.csv").read_text().splitlines()]
+    likeness = rows[0].index("likeness")
+    assert len(rows) == 3 and float(rows[2][likeness]) < 0.8 * float(rows[1][likeness])
+    assert "pckh@0.1" in rows[0] and "ground_truth" in rows[0]
+
+
+def app() -> Any:
+    from edgepose.cli import app as found
+
+    return found
+
+
+@pytest.mark.slow
+def test_what_cannot_work_is_refused_at_once(checkpoint: Path, tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data")
+    with pytest.raises(UnknownName, match="float, labels, both"):
+        train(request(checkpoint, data, tmp_path / "a", "luck"))
+    with pytest.raises(UsageError, match="no say"):
+        train(request(checkpoint, data, tmp_path / "a", "labels", teacher=checkpoint))
+    lite = tmp_path / "lite.safetensors"
+    info = CheckpointInfo("rt-lite", "in-motion-19", None, SIZE, "noise")
+    save_checkpoint(lite, weights_of(seeded(small(info))), info)
+    with pytest.raises(UsageError, match="its normalisation symmetric, not imagenet"):
+        train(request(checkpoint, data, tmp_path / "b", teacher=lite))
+    asked = [
+        "quantize",
+        str(checkpoint),
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "c"),
+        "--report-layers",
+    ]
+    refused = CliRunner().invoke(app(), asked)
+    assert isinstance(refused.exception, UsageError) and "--post-training" in str(refused.exception)
+    assert not (tmp_path / "a").exists() and not (tmp_path / "c").exists()
