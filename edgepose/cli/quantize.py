@@ -30,8 +30,8 @@ def command(
         ),
     ] = "mse",
     equalize: Annotated[
-        bool, typer.Option("--equalize", help="Even out the channels of linear tensors first.")
-    ] = False,
+        bool, typer.Option("--equalize/--no-equalize", help="Even out the channels of linear tensors first.")
+    ] = True,
     bias_correction: Annotated[
         bool, typer.Option("--bias-correction", help="Take every layer's mean error off its bias.")
     ] = False,

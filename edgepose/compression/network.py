@@ -170,7 +170,7 @@ def _build(
             variables |= _with_weights(layer, node, read[0].shape, folded.weights)
         layers[node.name] = wrap(node, layer)
         tensors[node.name] = layers[node.name](read[0] if len(read) == 1 else read)
-    model = keras.Model(images, [tensors[name] for name in graph.outputs])
+    model = keras.Model(images, [tensors[name] for name in graph.outputs], name="network")
     return Network(graph, model, layers, variables, ranges)
 
 

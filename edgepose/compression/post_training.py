@@ -33,7 +33,7 @@ class PostTraining:
     """
 
     ranges: str = "mse"
-    equalize: bool = False
+    equalize: bool = True
     bias_correction: bool = False
 
     def check(self) -> None:

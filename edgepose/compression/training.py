@@ -28,7 +28,7 @@ from edgepose.compression.post_training import Listener as Steps
 from edgepose.compression.post_training import PostTraining, calibration, float_network, prepare
 from edgepose.compression.quantizers import RANGE_RATE
 from edgepose.compression.ranges import Range
-from edgepose.compression.twin import Likeness, Twin, deployed
+from edgepose.compression.twin import Likeness, Twin, deployed, label_weight
 from edgepose.errors import UsageError
 from edgepose.exporting import Calibrate, Exported
 from edgepose.models.checkpoint import CheckpointInfo, load_model, read_checkpoint
@@ -39,6 +39,7 @@ from edgepose.training.losses import GroundTruth, Term, output_kinds
 from edgepose.training.material import DataRequest, open_material
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder
+from edgepose.training.schedules import SIGMA_SCHEDULES
 
 RECIPE = "int8-qat"
 STEPS_PER_VALIDATION = 50
@@ -180,7 +181,9 @@ def _terms(request: QatRequest, assembly: Assembly, twin: Twin, folded: Folded) 
     terms = []
     if loss.labels:
         truth = GroundTruth(assembly.ground_truth(twin).targets, output_kinds(twin))
-        terms.append(Term("ground_truth", truth))
+        sigma = SIGMA_SCHEDULES[str(request.fit.sigma_schedule)].sigma(0, 1, assembly.map_size[1])
+        weight = label_weight(assembly.map_size, sigma)
+        terms.append(Term("ground_truth", truth, lambda done: weight))
     if loss.likeness:
         teacher = (
             build_float(folded).model if request.teacher is None else _teacher(request.teacher, assembly.info)

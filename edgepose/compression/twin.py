@@ -13,6 +13,7 @@ from edgepose.compression.graph import CONVOLUTIONS, Folded, weights_back
 from edgepose.compression.network import Network, Ranges
 from edgepose.compression.quantizers import ends_of
 from edgepose.compression.ranges import Range
+from edgepose.geometry import Size
 from edgepose.training.augmentation import Arrays
 
 
@@ -107,7 +108,11 @@ def deployed(folded: Folded) -> Folded:
 
 @dataclass(frozen=True)
 class Likeness:
-    """A term of the loss: mean squared error to what a float network says of the same images.
+    """A term of the loss: the squared error to what a float network says of the same images, as a share of
+    the squared value there, summed over the outputs.
+
+    As a share, since Adam cannot tell gradients apart that are smaller than its epsilon, and a rounded
+    network's mean squared error is some 1e-5.
 
     Attributes:
         network: images (B, H, W, 3) normalised -> outputs like the trained network's, or fewer: its last.
@@ -119,7 +124,23 @@ class Likeness:
         from edgepose.frameworks import tensorflow
 
         tf = tensorflow()
-        wanted = self.network(sample["inputs"], training=False)
-        wanted = wanted if isinstance(wanted, list | tuple) else [wanted]
+        said = self.network(sample["inputs"], training=False)
+        wanted = [tf.stop_gradient(each) for each in (said if isinstance(said, list | tuple) else [said])]
         pairs = zip(outputs[-len(wanted) :], wanted, strict=True)
-        return tf.add_n([tf.reduce_mean((mine - tf.stop_gradient(theirs)) ** 2) for mine, theirs in pairs])
+        return tf.add_n([_power(mine - theirs) / (_power(theirs) + 1e-9) for mine, theirs in pairs])
+
+
+def _power(values: Any) -> Any:
+    from edgepose.frameworks import tensorflow
+
+    return tensorflow().reduce_mean(values**2)
+
+
+def label_weight(map_size: Size, sigma: float) -> float:
+    """What makes the labels' mean squared error a share, as `Likeness` is: one over that of a lone peak.
+
+    Args:
+        map_size: (height, width) in cells.
+        sigma: of the peak exp(-d^2 / sigma^2), in cells.
+    """
+    return 2 * map_size[0] * map_size[1] / (np.pi * sigma**2)

@@ -26,13 +26,15 @@ def bottleneck(kit: Kit, x: Any, name: str, width: int = 8) -> Any:
     return kit.norm(kit.conv(x, width, 1, f"{name}_conv2"), f"{name}_conv2_bn")
 
 
-def small(info: CheckpointInfo | None = None, _: str = "", namespace: Any = None, *__: Any) -> Any:
+def small(
+    info: CheckpointInfo | None = None, _: str = "", namespace: Any = None, *__: Any, stride: int = 4
+) -> Any:
     """Fields and maps from two dense bottlenecks, in either Keras."""
     kr = namespace or keras()
     kit, points = Kit(kr), keypoint_set(info.keypoints if info else "in-motion-19")
     size = info.resolution if info else SIZE
     images = kr.Input((size, size, 3), name="images")
-    x = kit.conv(images, 8, 3, "stem_conv", strides=4)
+    x = kit.conv(images, 8, 3, "stem_conv", strides=stride)
     x = kit.activation(kit.norm(x, "stem_bn"), "swish", "stem_activation")
     first = bottleneck(kit, x, "one")
     second = kit.concat([bottleneck(kit, first, "two"), first], "two_dense")

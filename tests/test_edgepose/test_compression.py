@@ -300,7 +300,9 @@ def call(*arguments: Any) -> Any:
 def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_path: Path) -> None:
     data, out = make_data(tmp_path / "data"), tmp_path / "out"
     asked = (checkpoint, "--post-training", "--data", data, "--out", out, "--count", 4)
-    made = call(*asked, "--ranges", "percentile", "--equalize", "--bias-correction", "--report-layers", "--json")
+    made = call(
+        *asked, "--ranges", "percentile", "--equalize", "--bias-correction", "--report-layers", "--json"
+    )
     assert made.exit_code == 0, made.output
     told = json.loads(made.stdout)
     assert told["path"] == str(out / "small-int8-ptq-maps.tflite")

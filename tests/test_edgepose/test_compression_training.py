@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tiny_runs import make_data, same_state, use
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
+from edgepose.codec import Codec
 from edgepose.compression import deploy
 from edgepose.compression.graph import fold
 from edgepose.compression.network import build_float, build_rounded
@@ -21,13 +24,14 @@ from edgepose.compression.post_training import PostTraining
 from edgepose.compression.quantizers import _rounded, ends_of, range_variable
 from edgepose.compression.ranges import Range
 from edgepose.compression.training import QatRequest, _any_ranges, request_for, train
-from edgepose.compression.twin import Twin, deployed
+from edgepose.compression.twin import Likeness, Twin, deployed, label_weight
 from edgepose.errors import UsageError
 from edgepose.frameworks import tensorflow, tf_keras
 from edgepose.models import checkpoint as checkpoint_module
 from edgepose.models.checkpoint import CheckpointInfo, load_model, save_checkpoint, weights_of
 from edgepose.training.loop import Listener
 from edgepose.training.material import DataRequest
+from export.runtime import Session
 
 PIXELS = Range(-2.5, 2.5)
 
@@ -76,13 +80,36 @@ def test_checkpoints_of_the_twin_are_ordinary_ones(tmp_path: Path, monkeypatch: 
     assert "one_a_swish/range_shift" in names and not fixed & set(names)
 
 
+def test_labels_weigh_like_a_lone_peak() -> None:
+    codec = Codec((280, 224), (35, 28), sigma=1.1)
+    maps, _ = codec.encode(np.array([[[110.0, 130.0]]]))
+    assert label_weight((35, 28), 1.1) * float((maps**2).mean()) == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_likeness_is_a_share_of_each_output() -> None:
+    tf = tensorflow()
+    said = [tf.constant([[[[2.0, 4.0]]]]), tf.constant([[[[0.1]]]])]
+    sample = {"inputs": None}
+    both = Likeness(lambda inputs, training: said)
+    found = both([said[0] + 1.0, said[1] * 0.5], sample, 1.0)
+    assert float(found) == pytest.approx(1 / 10 + 0.25, rel=1e-4)
+    last = Likeness(lambda inputs, training: said[1])  # a teacher that gives the maps alone
+    assert float(last([said[0] + 1.0, said[1] * 0.5], sample, 1.0)) == pytest.approx(0.25, rel=1e-4)
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use(monkeypatch, small)
-    monkeypatch.setattr(deploy, "inference_cost", lambda info: (1, 2))
+    return made_with(small, tmp_path, monkeypatch)
+
+
+def made_with(build: Any, folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint of a network that is built from now on, whatever is asked for."""
+    use(patch, build)
+    patch.setattr(deploy, "inference_cost", lambda info: (1, 2))
     info = CheckpointInfo("rt", "in-motion-19", None, SIZE, "noise")
-    path = tmp_path / "small.safetensors"
-    save_checkpoint(path, weights_of(seeded(small(info))), info)
+    path = folder / "small.safetensors"
+    save_checkpoint(path, weights_of(seeded(build(info))), info)
     return path
 
 
@@ -111,7 +138,9 @@ def test_a_stopped_run_goes_on_to_the_same_end(checkpoint: Path, tmp_path: Path)
     resumed = train(request(checkpoint, data, tmp_path / "a", resume=True))
     whole = train(request(checkpoint, data, tmp_path / "b"))
     assert same_state(tmp_path / "a", tmp_path / "b")
-    assert resumed.path.read_bytes() == whole.path.read_bytes()
+    image = np.random.default_rng(0).normal(size=(1, SIZE, SIZE, 3)).astype(np.float32)
+    maps = [Session(each.path).run_float(image)[0] for each in (resumed, whole)]
+    np.testing.assert_array_equal(*maps)
     assert whole.sidecar.recipe == "int8-qat" and whole.sidecar.float_islands == 0
     how = whole.sidecar.metadata["quantization"]
     assert how["method"] == "quantization-aware training" and how["loss"] == "float" and how["batch"] == 4
@@ -122,20 +151,33 @@ def test_a_stopped_run_goes_on_to_the_same_end(checkpoint: Path, tmp_path: Path)
         train(request(checkpoint, data, tmp_path / "a", "both", resume=True))
 
 
+def log_of(checkpoint: Path, data: Path, out: Path, loss: str, *more: Any) -> dict[str, list[float]]:
+    """The columns of a run's log; the run is asked for on the command line."""
+    asked = ["quantize", checkpoint, "--data", data, "--out", out, "--batch", 4, "--count", 4, "--loss", loss]
+    shown = ["--ranges", "percentile", "--learning-rate", 3e-4, "--json", *more]
+    made = CliRunner().invoke(app(), [str(each) for each in (*asked, *shown)])
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["path"] == str(out / "small-int8-qat-maps.tflite")
+    with (out / "log.csv").open(encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]}
+
+
 @pytest.mark.slow
 def test_training_brings_the_rounded_network_nearer(checkpoint: Path, tmp_path: Path) -> None:
-    data, out = make_data(tmp_path / "data"), tmp_path / "run"
-    asked = ["quantize", checkpoint, "--data", data, "--out", out, "--steps", 100, "--batch", 4]
-    more = ["--count", 4, "--ranges", "percentile", "--learning-rate", 0.001, "--loss", "both", "--json"]
-    validated = ["--validation-split", "val"]
-    made = CliRunner().invoke(app(), [str(each) for each in (*asked, *more, *validated)])
-    assert made.exit_code == 0, made.output
-    told = json.loads(made.stdout)
-    assert told["path"] == str(out / "small-int8-qat-maps.tflite")
-    rows = [line.split(",") for line in (out / "log.csv").read_text().splitlines()]
-    likeness = rows[0].index("likeness")
-    assert len(rows) == 3 and float(rows[2][likeness]) < 0.8 * float(rows[1][likeness])
-    assert "pckh@0.1" in rows[0] and "ground_truth" in rows[0]
+    log = log_of(checkpoint, make_data(tmp_path / "data"), tmp_path / "run", "float", "--steps", 100)
+    assert log["step"] == [50, 100] and "ground_truth" not in log
+    assert log["likeness"][1] < log["likeness"][0] < 1
+
+
+@pytest.mark.slow
+def test_labels_have_a_say_where_they_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = made_with(partial(small, stride=8), tmp_path, monkeypatch)  # labels need RT's stride
+    more = ("--steps", 4, "--validation-split", "val")
+    log = log_of(checkpoint, make_data(tmp_path / "data"), tmp_path / "run", "both", *more)
+    assert {"ground_truth", "likeness", "pckh@0.1"} <= set(log)
+    weight = label_weight((4, 4), 1.1 * 4 / 28)
+    assert log["loss"][0] == pytest.approx(weight * log["ground_truth"][0] + log["likeness"][0], rel=1e-4)
 
 
 def app() -> Any:

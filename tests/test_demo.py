@@ -1,0 +1,39 @@
+"""`make demo` in miniature: the same script and commands, small."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEACHER, STUDENT = "i", "rt-lite"
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_a_report_of_teacher_student_and_files(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {
+        **os.environ,
+        "DEMO_OUT": str(out),
+        "PATH": path,
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    done = subprocess.run(
+        ["./demo.sh", "--smoke"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = Path(done.stdout.strip().splitlines()[-1].removeprefix("Open "))
+    assert report == out / "report" / "report.html"
+    assert report.stat().st_size > 10_000
+    scored = {path.parent.name: json.loads(path.read_text()) for path in out.glob("scored/*/results.json")}
+    after = f"{STUDENT}-distilled"
+    files = {f"{after}-{kind}" for kind in ("fp16-maps", "int8-maps", "fp16-keypoints")}
+    assert set(scored) == {TEACHER, STUDENT, after, *files}
+    compared = json.loads((report.parent / "compare.json").read_text())
+    assert compared["baseline"] == STUDENT
