@@ -13,25 +13,14 @@ runs=runs/distil-infants
 models=$runs/models
 mkdir -p "$models"
 infants=$runs/infants
-steps=(--data "$infants" --schedule cosine --learning-rate 0.001 --batch 16)
+settings=(--data "$infants" --schedule cosine --learning-rate 0.001 --batch 16)
 
-weights() { # FILE MODEL
-  [ -f "$runs/$2-mpii.safetensors" ] || edgepose import-weights "$checkpoints/$1.h5" --model "$2" --out "$runs/$2-mpii.safetensors"
-}
-run() { # NAME COMMAND...: a run's checkpoint under its name; goes on where it stopped
-  local name=$1 kept
-  shift
-  [ ! -f "$models/$name.safetensors" ] || return 0
-  local resume=()
-  [ ! -f "$runs/$name/run.json" ] || resume=(--resume)
-  kept=$(edgepose "$@" "${steps[@]}" --out "$runs/$name" "${resume[@]}" | tail -1)
-  cp "$kept" "$models/$name.safetensors"
-}
+. benchmarks/runs.sh
 from() { echo --init "$runs/$1-mpii.safetensors" --sigma efficientpose-final; }
 
-weights EfficientPoseRT rt
-weights EfficientPoseRT_LITE rt-lite
-weights EfficientPoseI i
+weights EfficientPoseRT rt "$runs/rt-mpii.safetensors"
+weights EfficientPoseRT_LITE rt-lite "$runs/rt-lite-mpii.safetensors"
+weights EfficientPoseI i "$runs/i-mpii.safetensors"
 [ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 20 --seed 0 --size 640x480
 
 run i train --model i $(from i) --epochs "$epochs"

@@ -11,27 +11,16 @@ runs=runs/distil-lspet
 models=$runs/models
 mkdir -p "$models"
 # The persons cropped; MPII's 16 keypoints, of which LSPET labels 14. An epoch is 95 steps.
-frames=(--data "$lspet" --keypoints mpii-16 --partial --crop person)
-steps=(--sigma efficientpose-final --schedule cosine --batch 16)
+settings=(--data "$lspet" --keypoints mpii-16 --partial --crop person
+  --sigma efficientpose-final --schedule cosine --batch 16)
 
-weights() { # FILE MODEL OUT
-  [ -f "$models/$3.safetensors" ] || edgepose import-weights "$checkpoints/$1.h5" --model "$2" --out "$models/$3.safetensors"
-}
-run() { # NAME COMMAND...: a run's checkpoint under its name; goes on where it stopped
-  local name=$1 kept
-  shift
-  [ ! -f "$models/$name.safetensors" ] || return 0
-  local resume=()
-  [ ! -f "$runs/$name/run.json" ] || resume=(--resume)
-  kept=$(edgepose "$@" "${frames[@]}" "${steps[@]}" --out "$runs/$name" "${resume[@]}" | tail -1)
-  cp "$kept" "$models/$name.safetensors"
-}
+. benchmarks/runs.sh
 student() { # NAME RATE SEED OPTIONS...
   run "$1-seed$3" distill --student rt --init "$models/rt-none.safetensors" --epochs 3 --learning-rate "$2" \
     --seed "$3" --teacher-cache "$runs/teacher-cache" "${@:4}"
 }
-weights EfficientPoseRT rt rt-none
-weights EfficientPoseI i i-none
+weights EfficientPoseRT rt "$models/rt-none.safetensors"
+weights EfficientPoseI i "$models/i-none.safetensors"
 [ -f "$models/EfficientPoseII.json" ] ||
   edgepose import-tflite "$checkpoints/EfficientPoseII.tflite" --model ii --out "$models"
 run i-labels train --model i --init "$models/i-none.safetensors" --epochs 2 --learning-rate 0.0003

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from edgepose.cli import options
+from edgepose.cli.epochs import Epochs
 from edgepose.cli.progress import bar
 
 
@@ -153,8 +154,8 @@ def command(
         )
         return in_miniature(made) if smoke else made
 
-    rows: list[dict[str, Any]] = []
-    listener = Listener(epoch=lambda row: _tell(row, rows), say=lambda text: typer.echo(text, err=True))
+    told = Epochs()
+    listener = Listener(epoch=told.tell, say=lambda text: typer.echo(text, err=True))
     request(data or "").check()  # before infants are drawn for a request that cannot work
     if data is None:
         with bar("drawing infants", "frames") as progress:
@@ -165,19 +166,4 @@ def command(
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)
         raise typer.Exit(130) from None
-    _print(kept, rows, as_json)
-
-
-def _tell(row: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    rows.append(row)
-    texts = (f"{value:.5g}" if isinstance(value, float) else str(value) for value in row.values())
-    typer.echo(", ".join(f"{name} {text}" for name, text in zip(row, texts, strict=True)), err=True)
-
-
-def _print(kept: Path, rows: list[dict[str, Any]], as_json: bool) -> None:
-    import json
-
-    if as_json:
-        typer.echo(json.dumps({"checkpoint": str(kept), "epochs": rows}, indent=1))
-    else:
-        typer.echo(str(kept))
+    told.print(kept, as_json)

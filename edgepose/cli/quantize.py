@@ -77,6 +77,7 @@ def command(
     from edgepose.compression import training as qat
     from edgepose.errors import UsageError
     from edgepose.exporting import Calibrate
+    from edgepose.training.checkpoints import row_text
     from edgepose.training.loop import Listener
     from edgepose.training.material import DataRequest
 
@@ -89,7 +90,7 @@ def command(
         calibrate = Calibrate(data, split, count, seed, crop, margin)
         with bar(f"quantizing {checkpoint.stem}", "parts") as progress:
             made = without.quantize(
-                checkpoint, calibrate, how, out, overwrite, report_layers, without.Listener(say, progress)
+                checkpoint, calibrate, how, out, overwrite, report_layers, Listener(progress, say=say)
             )
         _print(made.exported, made.costs, as_json)
         return
@@ -112,17 +113,12 @@ def command(
     )
     try:
         with bar(f"training {checkpoint.stem} for int8", "frames, then steps") as progress:
-            listener = Listener(progress, lambda row: say(_row(row)), say)
+            listener = Listener(progress, lambda row: say(row_text(row)), say)
             exported = qat.train(qat.QatRequest(checkpoint, fit, how, count, loss, teacher), listener)
     except KeyboardInterrupt:
         say(f"stopped; the same command with --resume goes on from {out}")
         raise typer.Exit(130) from None
     _print(exported, (), as_json)
-
-
-def _row(row: dict[str, Any]) -> str:
-    texts = (f"{value:.5g}" if isinstance(value, float) else str(value) for value in row.values())
-    return ", ".join(f"{name} {text}" for name, text in zip(row, texts, strict=True))
 
 
 def _print(exported: Any, costs: Sequence[Any], as_json: bool) -> None:

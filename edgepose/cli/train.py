@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgepose.cli import options
+from edgepose.cli.epochs import Epochs
 from edgepose.cli.progress import bar
 
 
@@ -87,29 +88,11 @@ def command(
         tensorboard=tensorboard,
         resume=resume,
     )
-    rows: list[dict[str, float | int | None]] = []
-
-    def tell(row: dict[str, float | int | None]) -> None:
-        rows.append(row)
-        typer.echo(", ".join(f"{name} {_text(value)}" for name, value in row.items()), err=True)
-
+    told = Epochs()
     try:
         with bar(f"training {model}", "frames, then steps") as progress:
-            kept = fit(request, Listener(progress, tell, lambda text: typer.echo(text, err=True)))
+            kept = fit(request, Listener(progress, told.tell, lambda text: typer.echo(text, err=True)))
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)
         raise typer.Exit(130) from None
-    _print(kept, rows, as_json)
-
-
-def _print(kept: Path, rows: list[dict[str, float | int | None]], as_json: bool) -> None:
-    import json
-
-    if as_json:
-        typer.echo(json.dumps({"checkpoint": str(kept), "epochs": rows}, indent=1))
-    else:
-        typer.echo(str(kept))
-
-
-def _text(value: float | int | None) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    told.print(kept, as_json)

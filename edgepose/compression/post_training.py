@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from edgepose.exporting import Calibrate, Exported, sample_inputs
 from edgepose.geometry import Size
 from edgepose.models.checkpoint import CheckpointInfo, load_model, read_checkpoint
 from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
+from edgepose.training.loop import Listener
 
 RECIPE = "int8-ptq"
 
@@ -39,14 +39,6 @@ class PostTraining:
     def check(self) -> None:
         """Raise UnknownName for what can never work."""
         lookup(METHODS, "way to set ranges", self.ranges)
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Who is told: of each step that begins, and of its progress (done, in all)."""
-
-    say: Callable[[str], None] = lambda text: None
-    step: Callable[[int, int], None] = lambda done, total: None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from edgepose.compression.network import (
     fixed_ranges,
     range_owners,
 )
-from edgepose.compression.post_training import Listener as Steps
 from edgepose.compression.post_training import PostTraining, calibration, float_network, prepare
 from edgepose.compression.quantizers import RANGE_RATE
 from edgepose.compression.ranges import Range
@@ -166,8 +165,7 @@ def _start(
     """The rounded network before its first step; a resumed run will put its own state in the place of it."""
     if RunFolder(request.fit.out).state.exists():
         return build_rounded(folded, _any_ranges(folded, pixels), learned=True)
-    steps = Steps(listener.say, listener.step)
-    prepared, ranges = prepare(folded, samples.inputs, pixels, request.start, steps)
+    prepared, ranges = prepare(folded, samples.inputs, pixels, request.start, listener)
     return build_rounded(prepared, ranges, learned=True)
 
 

@@ -26,6 +26,12 @@ _MEND = "start the run again in another folder"
 Row = dict[str, float | int | None]  # one epoch in the log
 
 
+def row_text(row: Row) -> str:
+    """An epoch in one line for a reader."""
+    texts = (f"{name} {v:.5g}" if isinstance(v, float) else f"{name} {v}" for name, v in row.items())
+    return ", ".join(texts)
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a run has come.

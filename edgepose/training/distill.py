@@ -19,7 +19,7 @@ from edgepose.models.checkpoint import read_checkpoint
 from edgepose.models.defaults import default_weights
 from edgepose.models.variants import NORMALISATIONS, checked_resolution, variant
 from edgepose.training.assembly import Assembly, assembled
-from edgepose.training.checkpoints import Row
+from edgepose.training.checkpoints import row_text
 from edgepose.training.distill_request import DistillRequest
 from edgepose.training.features import feature_loss, with_alignment
 from edgepose.training.fit import fit
@@ -201,16 +201,11 @@ def _trained_teacher(request: DistillRequest, listener: Listener) -> Path:
     )
     started, tell = time.monotonic(), lambda text: listener.say(f"teacher: {text}")
     run = replace(run, resume=run.resume and RunFolder(run.out).description.exists())
-    path = fit(run, Listener(listener.step, lambda row: tell(_told(row)), tell))
+    path = fit(run, Listener(listener.step, lambda row: tell(row_text(row)), tell))
     seconds = round(time.monotonic() - started, 1)
     write_json(done, {"checkpoint": path.name, "sha256": sha256_file(path), "seconds": seconds})
     listener.say(f"the teacher took {seconds / 60:.1f} minutes: {path}")
     return path
-
-
-def _told(row: Row) -> str:
-    texts = (f"{k} {v:.5g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
-    return ", ".join(texts)
 
 
 def _binding(request: DistillRequest, teacher: Teacher | None) -> dict[str, Any]:

@@ -1,0 +1,14 @@
+# Sourced by the benchmarks that train. Expects: checkpoints, runs, models (folders), settings (options of every run).
+
+weights() { # FILE MODEL PATH: the authors' weights as a checkpoint of ours
+  [ -f "$3" ] || edgepose import-weights "$checkpoints/$1.h5" --model "$2" --out "$3"
+}
+run() { # NAME COMMAND...: a run's checkpoint under its name; goes on where it stopped
+  local name=$1 kept
+  shift
+  [ ! -f "$models/$name.safetensors" ] || return 0
+  local resume=()
+  [ ! -f "$runs/$name/run.json" ] || resume=(--resume)
+  kept=$(edgepose "$@" "${settings[@]}" --out "$runs/$name" "${resume[@]}" | tail -1)
+  cp "$kept" "$models/$name.safetensors"
+}
