@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
 import json
@@ -378,12 +379,14 @@ def test_raters_file_reads_and_averages_to_the_annotation(made: Path) -> None:
 
 def test_description_and_list_of_videos(made: Path) -> None:
     description = json.loads((made / "dataset.json").read_text())
-    assert description["spec"] == {"seed": SEED, "videos": 3, "frames": 2, "size": list(SIZE), "generator": 1}
+    assert description["spec"] == {"seed": SEED, "videos": 3, "frames": 2, "size": list(SIZE), "generator": 2}
     assert sum(s["frames"] for s in description["splits"].values()) == VIDEOS * FRAMES
     assert description["frame_seconds"] == FRAME_SECONDS
     lines = (made / "videos.csv").read_text().splitlines()
     assert lines[0].startswith("video,split,setup,camera,rare,")
     assert len(lines) == VIDEOS + 1
+    rates = {row["fps"] for row in csv.DictReader(lines)}
+    assert {float(rate) for rate in rates} == {1 / FRAME_SECONDS}
     assert not (made / dataset.UNFINISHED).exists()
     assert not list(made.rglob("*partial*"))
 

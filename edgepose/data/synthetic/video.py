@@ -168,6 +168,7 @@ class Video:
             "posture": self.motion.posture,
             "height": str(view.size[0]),
             "width": str(view.size[1]),
+            "fps": f"{1 / FRAME_SECONDS:g}",
             "tilt_deg": f"{tilt:.1f}",
             "age_weeks": f"{who.weeks:.1f}",
             "skin": who.skin,
