@@ -29,6 +29,7 @@ from edgepose.training.material import Material
 from edgepose.training.pipeline import Extras
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder, claim
+from edgepose.training.standing import standing
 from edgepose.training.teacher import Teacher, open_teacher
 from edgepose.training.teacher_cache import Asking, answers
 from edgepose.training.teacher_maps import TEACHER_TARGETS, Lesson, TeacherTargets, shared_targets
@@ -97,6 +98,8 @@ def _taught(
         truth = assembly.ground_truth(model)
         if teacher is None or pairs is None:
             return assembly.train(model, assembly.objective(Term("ground_truth", truth)))
+        if said := standing(teacher, material, student.workers):
+            listener.say(said)
         taught, terms = _terms(request, truth, pairs, material.keypoints.swaps)
         whole = model
         if request.listens_to.features:

@@ -85,7 +85,7 @@ class Material:
         silent: Callable[[int, int], None] = lambda done, total: None  # noqa: E731
         frames = self.reader(codec.input_size, workers).open(self.validation, budget_bytes, silent)
         back = mapping(self.keypoints, self.dataset.keypoints, self.near)
-        return validator(self.dataset, self.validation, frames, back, codec, batch)
+        return validator(self.dataset, self.validation, frames, back, codec.decode, batch)
 
 
 def open_material(request: DataRequest, labelled: bool = True) -> Material:

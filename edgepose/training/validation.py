@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgepose.codec import Codec
 from edgepose.data.records import Dataset, PoseRecord
 from edgepose.errors import BadDataset
 from edgepose.evaluation.metrics import head_lengths, mean_error, normalised_distances, pckh
@@ -19,6 +18,8 @@ from edgepose.training.frames import Frames, map_points
 # longer tells; the mean error decides between equals, early in a run.
 SELECT_BY = "PCKh@0.1, then ME"
 
+Decode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
 
 @dataclass(frozen=True)
 class Validator:
@@ -29,7 +30,7 @@ class Validator:
         mapping: from the network's keypoints to the data set's.
         annotated_px: (N, J, 2) of the mapping's J pairs, in original pixels, NaN where not annotated.
         head_length_px: (N,), NaN where the image has none and is left out.
-        codec: decodes the maps.
+        decode: maps -> points (B, K, 2) in px of the network's input, and confidence.
         batch: frames predicted at once.
     """
 
@@ -37,11 +38,11 @@ class Validator:
     mapping: Mapping
     annotated_px: np.ndarray
     head_length_px: np.ndarray
-    codec: Codec
+    decode: Decode
     batch: int
 
     def __call__(self, predict: Callable[[np.ndarray], np.ndarray]) -> Row:
-        """`predict` takes images (B, H, W, 3) uint8 to maps (B, h, w, K).
+        """`predict` takes images (B, H, W, 3) uint8 to what `decode` takes.
 
         Returns:
             pckh@0.1 and pckh@0.5 in percent, and me in head lengths.
@@ -63,7 +64,7 @@ class Validator:
         # The last batch is filled up with its last frame: one shape, one compilation.
         padded = [np.minimum(np.arange(i, i + self.batch), count - 1) for i in range(0, count, self.batch)]
         for start, canvases in zip(range(0, count, self.batch), self.frames.read(padded), strict=True):
-            points, _ = self.codec.decode(predict(canvases.images))
+            points, _ = self.decode(predict(canvases.images))
             parts.append(map_points(canvases.to_image, points)[: count - start])
         return parts
 
@@ -73,7 +74,7 @@ def validator(
     records: tuple[PoseRecord, ...],
     frames: Frames,
     mapping: Mapping,
-    codec: Codec,
+    decode: Decode,
     batch: int,
 ) -> Validator:
     """A Validator for `records`, which `frames` holds.
@@ -89,7 +90,7 @@ def validator(
             f"{dataset.name}: no frame to validate on has both a head length and a keypoint of the network",
             "validate on another split, or on none",
         )
-    return Validator(frames, mapping, annotated, heads.px, codec, batch)
+    return Validator(frames, mapping, annotated, heads.px, decode, batch)
 
 
 def is_better(row: Row, best: Row) -> bool:

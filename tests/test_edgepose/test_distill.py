@@ -36,7 +36,8 @@ from edgepose.training.distill_request import smoke
 from edgepose.training.fit import fit
 from edgepose.training.loop import Listener
 from edgepose.training.losses import GroundTruth, Targets
-from edgepose.training.material import DataRequest
+from edgepose.training.material import DataRequest, open_material
+from edgepose.training.standing import standing
 from edgepose.training.starting import start_path
 from edgepose.training.teacher import Teacher, open_teacher
 from edgepose.training.teacher_cache import Asking, answers
@@ -299,6 +300,41 @@ def test_the_cache_is_bounded_and_the_rest_is_asked_each_time(asking: Asking, tm
     indices = np.array([3, 50, 9, 10, 50])
     for name, array in found(indices).items():
         np.testing.assert_array_equal(array, asking([3, 50, 9, 10, 50])[name])
+
+
+@pytest.mark.parametrize(("off", "coarse"), [(0.0, "100.0"), (0.3, "100.0"), (0.6, "0.0")])
+def test_how_well_a_teacher_knows_the_labels_is_told_first(data: Path, off: float, coarse: str) -> None:
+    """`off` head lengths beside every label: below PCKh@0.5's threshold nobody is warned."""
+    material = open_material(DataRequest(str(data)))
+    told = []
+    for record in material.validation:
+        with Image.open(record.image) as picture:
+            placed = letterbox(picture.size[::-1], TEACHER)
+        beside = np.array([off * head_px(record), 0.0])
+        told.append(placed.to_canvas.apply(record.keypoints_px + beside))
+    left = iter(told)
+    teacher, _ = knowing_teacher(items(1, TEACHER))
+    teacher = replace(
+        teacher,
+        run=lambda canvases: np.stack([next(left, told[-1]) for _ in canvases]),
+        decode=lambda points: (points, np.ones(points.shape[:2])),
+    )
+    said = standing(teacher, material, workers=1)
+    fine = "100.0" if off == 0 else "0.0"
+    assert said is not None
+    assert f"on 4 validation frames: PCKh@0.5 {coarse}, PCKh@0.1 {fine}, ME {off:.3f}" in said
+    assert ("WARNING" in said) == (coarse == "0.0")
+
+
+def head_px(record: PoseRecord) -> float:
+    points = dict(zip(POINTS.names, record.keypoints_px, strict=True))
+    return float(np.linalg.norm(points["head_top"] - points["upper_neck"]))
+
+
+def test_no_validation_no_standing(data: Path) -> None:
+    teacher, _ = knowing_teacher(items(1, TEACHER))
+    material = open_material(DataRequest(str(data), validation_split="none"))
+    assert standing(teacher, material, workers=1) is None
 
 
 def test_a_teacher_that_gives_nan_is_refused(asking: Asking) -> None:
