@@ -4,11 +4,12 @@ Standard library only. `edgepose`, `export` and `android_harness` import it; it 
 """
 
 from edgeio.errors import UnknownName, UserError, lookup
-from edgeio.files import read_json, replacing, sha256_file, write_json
+from edgeio.files import deflated_bytes, read_json, replacing, sha256_file, write_json
 
 __all__ = [
     "UnknownName",
     "UserError",
+    "deflated_bytes",
     "lookup",
     "read_json",
     "replacing",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,11 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def deflated_bytes(path: str | os.PathLike[str]) -> int:
+    """A file's size after deflate (zlib, level 9), which is what an app store sends of it."""
+    return len(zlib.compress(Path(path).read_bytes(), 9))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -13,6 +13,7 @@ from edgeio import replacing
 from export.calibration import Calibration, representative_dataset
 from export.errors import ExportError
 from export.flatbuffer import ModelInfo, inspect
+from export.markers import without_marks
 from export.quiet import captured_stderr
 from export.recipe import Recipe
 from export.sidecar import Sidecar, describe, sidecar_path, write_sidecar
@@ -95,7 +96,8 @@ def to_bytes(model: Any, recipe: Recipe, samples: Sequence[np.ndarray] = ()) -> 
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
         _configure(converter, recipe, samples, shape)
         try:
-            return slim(bytes(converter.convert()))
+            data = bytes(converter.convert())
+            return slim(without_marks(data) if recipe.simulated else data)
         except ExportError:
             raise
         except Exception as error:  # the converter raises its own kinds, and says the reason on stderr

@@ -20,7 +20,7 @@ _IDENTIFIER = b"TFL3"
 _MEND = "export it again, or copy it again if it was moved"
 _MOST_ELEMENTS = 2**26  # 67 M; a network for phones is wide at 300 x 300 x 192, which is 17 M
 _LARGEST_SCALE = 2.0**20  # delegates crash on steps that no network has
-_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _WIDTHS = {
     "bool": 1,
     **{name: np.dtype(name).itemsize for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32")},
@@ -219,7 +219,7 @@ def _graph(graph: Any, buffers: list[int], codes: list[tuple[str, bool]], data: 
     for op in ops:  # the interpreter would compute on memory that nobody has written
         if not ready.issuperset(op.inputs) or constant.intersection(op.outputs):
             raise _Damaged("an operator reads what none has computed, or overwrites a constant")
-        if op.name in _CONVERSIONS and len({tensors[i].shape for i in op.inputs + op.outputs}) > 1:
+        if op.name in CONVERSIONS and len({tensors[i].shape for i in op.inputs + op.outputs}) > 1:
             raise _Damaged("a conversion changes the shape")
         ready.update(op.outputs)
     if not ready.issuperset(outputs) or -1 in inputs + outputs:
@@ -282,7 +282,7 @@ def _is_integer(graph: _Graph) -> bool:
     return any(
         graph.tensors[i].dtype in ("int8", "uint8", "int16")
         for op in graph.ops
-        if op.name not in _CONVERSIONS
+        if op.name not in CONVERSIONS
         for i in _activations(op, graph.tensors)[0]
     )
 

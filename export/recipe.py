@@ -63,6 +63,7 @@ SIMULATED_RECIPES = {
     r.key: r
     for r in (
         Recipe("int8-ptq", "int8", "int8", False, Tolerance(None, 15), "full integer, chosen ranges", True),
+        Recipe("int8-mixed", "int8", "int8", False, Tolerance(None, 15), "named layers left in float", True),
         Recipe("int8-qat", "int8", "int8", False, Tolerance(None, 15), "full integer, trained for it", True),
     )
 }

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeio import UserError, read_json, sha256_file, write_json
+from edgeio import UserError, deflated_bytes, read_json, sha256_file, write_json
 from export.calibration import Calibration
 from export.errors import ExportError
 from export.flatbuffer import ModelInfo, inspect
@@ -30,6 +30,7 @@ class Sidecar:
         ops: operators by type.
         float_islands: float operators inside an integer model.
         metadata: the caller's own, opaque here.
+        deflated_bytes: `size_bytes` after deflate; None in sidecars from before it was told.
     """
 
     sha256: str
@@ -42,6 +43,7 @@ class Sidecar:
     ops: dict[str, int]
     float_islands: int
     metadata: Any
+    deflated_bytes: int | None = None
 
 
 def sidecar_path(model: str | os.PathLike[str]) -> Path:
@@ -73,6 +75,7 @@ def describe(
         ops=found.ops,
         float_islands=len(found.float_islands),
         metadata=metadata,
+        deflated_bytes=deflated_bytes(model),
     )
 
 
@@ -108,7 +111,7 @@ def read_sidecar(model: str | os.PathLike[str]) -> Sidecar:
 
 def _parse(plain: dict[str, Any], path: Path) -> Sidecar:
     try:
-        calibration = plain["calibration"]
+        calibration, told = plain["calibration"], plain.get("deflated_bytes")
         return Sidecar(
             sha256=str(plain["sha256"]),
             size_bytes=int(plain["size_bytes"]),
@@ -120,6 +123,7 @@ def _parse(plain: dict[str, Any], path: Path) -> Sidecar:
             ops=dict(plain["ops"]),
             float_islands=int(plain["float_islands"]),
             metadata=plain["metadata"],
+            deflated_bytes=None if told is None else int(told),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ExportError(f"{path} is not a sidecar ({type(error).__name__}: {error})", _MEND) from None

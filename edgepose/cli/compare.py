@@ -83,12 +83,13 @@ def _print_table(comparison: Comparison) -> None:
     title = f"{escape(comparison.title)} (baseline: {escape(comparison.baseline)})"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("model", overflow="fold")
-    for heading in (*shown.values(), "MB", "ms"):
+    for heading in (*shown.values(), "MB", "deflated", "ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for r in comparison.results:
         scores = [score(METRICS[key], r.metrics.overall.scores[key]) for key in shown]
         latency = number(r.speed.latency_ms.median if r.speed else None, 2)
-        table.add_row(escape(r.name), *scores, megabytes(r.model.size_bytes), latency)
+        sizes = megabytes(r.model.size_bytes), megabytes(r.model.deflated_bytes)
+        table.add_row(escape(r.name), *scores, *sizes, latency)
     Console().print(table)
     for found in comparison.verdicts:
         Console().print(f"{found.light.upper()} {escape(found.name)}: {found.outcome}", highlight=False)

@@ -86,13 +86,15 @@ def _print_table(made: list[Any]) -> None:
     title = "exported, and compared with Keras"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("file", overflow="fold")
-    for column in ("KB", "ops", "float islands", "max |diff|", "SNR dB", "peak shift px", "healthy"):
+    columns = ("KB", "deflated", "ops", "float islands", "max |diff|", "SNR dB", "peak shift px", "healthy")
+    for column in columns:
         table.add_column(column, justify="right")
     for m in made:
         shift = m.validation.peak_shift_px
         table.add_row(
             m.path.name,
             f"{m.sidecar.size_bytes / 1000:.0f}",
+            f"{m.sidecar.deflated_bytes / 1000:.0f}",
             str(sum(m.sidecar.ops.values())),
             str(m.sidecar.float_islands),
             f"{m.validation.max_abs:.2g}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,3 +37,9 @@ Memory = Annotated[
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode images.")]
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+FineTuneLoss = Annotated[
+    str, typer.Option(help="Learn from float (the float network's maps), labels, or both.")
+]
+FloatTeacher = Annotated[
+    Path | None, typer.Option(help="Checkpoint of the float network to learn from; default: CHECKPOINT.")
+]

@@ -15,7 +15,7 @@ _SHOWN = 20
 
 
 def command(
-    checkpoint: Annotated[Path, typer.Argument(help="A .safetensors checkpoint.")],
+    checkpoint: Annotated[str, typer.Argument(help="A .safetensors checkpoint, or a run's folder.")],
     data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
     out: Annotated[
         Path, typer.Option(help="Folder for the .tflite and its sidecar; with training, the run's.")
@@ -41,6 +41,14 @@ def command(
             "--report-layers", help="With --post-training: what each layer costs, table, picture, JSON."
         ),
     ] = False,
+    keep: Annotated[
+        str,
+        typer.Option(
+            help="With --post-training: layers that stay in float, NAME[,NAME...] as --report-layers has "
+            "them; * and ? stand for any characters. Writes int8-mixed in place of int8-ptq."
+        ),
+    ] = "",
+    keep_as: Annotated[str, typer.Option(help="The type that --keep keeps layers in.")] = "float32",
     count: Annotated[int, typer.Option(min=1, help="How many images set the ranges.")] = 64,
     split: Annotated[str, typer.Option(help="Split that the images come from.")] = "train",
     crop: options.Crop = "none",
@@ -49,12 +57,11 @@ def command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file (--post-training).")
     ] = False,
-    loss: Annotated[
-        str, typer.Option(help="Learn from float (the float network's maps), labels, or both.")
-    ] = "float",
-    teacher: Annotated[
-        Path | None, typer.Option(help="Checkpoint of the float network to learn from; default: CHECKPOINT.")
-    ] = None,
+    loss: options.FineTuneLoss = "float",
+    teacher: options.FloatTeacher = None,
+    keep_zeros: Annotated[
+        bool, typer.Option("--keep-zeros/--no-keep-zeros", help="What `edgepose prune` cut stays zero.")
+    ] = True,
     steps: Annotated[int, typer.Option(min=1, help="Of training, at least.")] = 200,
     batch: options.Batch = 8,
     learning_rate: options.LearningRate = 1e-4,
@@ -75,30 +82,38 @@ def command(
     """
     from edgepose.compression import post_training as without
     from edgepose.compression import training as qat
+    from edgepose.compression.finetune import request_for
+    from edgepose.compression.keep import check_type
     from edgepose.errors import UsageError
     from edgepose.exporting import Calibrate
     from edgepose.training.checkpoints import row_text
     from edgepose.training.loop import Listener
     from edgepose.training.material import DataRequest
+    from edgepose.training.starting import trained_path
 
+    start = trained_path(checkpoint)
     how = without.PostTraining(ranges, equalize, bias_correction)
+    kept = tuple(name.strip() for name in keep.split(",") if name.strip())
+    check_type(keep_as)
 
     def say(text: str) -> None:
         typer.echo(text, err=True)
 
     if post_training:
         calibrate = Calibrate(data, split, count, seed, crop, margin)
-        with bar(f"quantizing {checkpoint.stem}", "parts") as progress:
+        with bar(f"quantizing {start.stem}", "parts") as progress:
             made = without.quantize(
-                checkpoint, calibrate, how, out, overwrite, report_layers, Listener(progress, say=say)
+                start, calibrate, how, out, overwrite, report_layers, Listener(progress, say=say), kept
             )
-        _print(made.exported, made.costs, as_json)
+        _print(made.exported, made.costs, as_json, made.suggestions)
         return
     if report_layers:
         raise UsageError("--report-layers is of networks as they are", "add --post-training")
+    if kept:
+        raise UsageError("--keep is of networks as they are", "add --post-training")
     frames = DataRequest(data, split, validation_split, crop=crop, margin=margin, limit=limit)
-    fit = qat.request_for(
-        checkpoint,
+    fit = request_for(
+        start,
         frames,
         out,
         steps,
@@ -112,29 +127,33 @@ def command(
         resume=resume,
     )
     try:
-        with bar(f"training {checkpoint.stem} for int8", "frames, then steps") as progress:
+        with bar(f"training {start.stem} for int8", "frames, then steps") as progress:
             listener = Listener(progress, lambda row: say(row_text(row)), say)
-            exported = qat.train(qat.QatRequest(checkpoint, fit, how, count, loss, teacher), listener)
+            request = qat.QatRequest(start, fit, how, count, loss, teacher, keep_zeros)
+            exported = qat.train(request, listener)
     except KeyboardInterrupt:
         say(f"stopped; the same command with --resume goes on from {out}")
         raise typer.Exit(130) from None
     _print(exported, (), as_json)
 
 
-def _print(exported: Any, costs: Sequence[Any], as_json: bool) -> None:
+def _print(exported: Any, costs: Sequence[Any], as_json: bool, suggestions: Sequence[Any] = ()) -> None:
     if as_json:
-        _print_json(exported, costs)
+        _print_json(exported, costs, suggestions)
         return
     if costs:
         _print_costs(costs)
+        _print_suggestions(suggestions)
     found, sidecar = exported.validation, exported.sidecar
     typer.echo(
-        f"{exported.path}: {sidecar.size_bytes / 1000:.0f} KB, {sidecar.float_islands} float operators, "
+        f"{exported.path}: {sidecar.size_bytes / 1000:.0f} KB, "
+        f"{sidecar.deflated_bytes / 1000:.0f} deflated, "
+        f"{sidecar.float_islands} float operators, "
         f"SNR {found.snr_db:.1f} dB, peaks move {found.peak_shift_px[0]:.1f} px on average"
     )
 
 
-def _print_json(exported: Any, costs: Sequence[Any]) -> None:
+def _print_json(exported: Any, costs: Sequence[Any], suggestions: Sequence[Any]) -> None:
     import json
     from dataclasses import asdict
 
@@ -143,6 +162,7 @@ def _print_json(exported: Any, costs: Sequence[Any]) -> None:
         "sidecar": asdict(exported.sidecar),
         "validation": exported.validation.to_json(),
         "layers": [cost.to_json() for cost in costs],
+        "suggestions": [each.to_json() for each in suggestions],
     }
     typer.echo(json.dumps(plain, indent=1))
 
@@ -166,3 +186,27 @@ def _print_costs(costs: Sequence[Any]) -> None:
             f"{cost.peak_shift_px:.2f}",
         )
     Console().print(table)
+
+
+def _print_suggestions(suggestions: Sequence[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not suggestions:
+        typer.echo("no layer is worth keeping in float: none takes much of the noise for little work")
+        return
+    names = ",".join(each.layer for each in suggestions)
+    table = Table(title="worth keeping in float, one after the other", title_justify="left", box=None)
+    table.add_column("layer", overflow="fold")
+    for column in ("noise saved %", "work in float %", "KB more", "SNR dB then"):
+        table.add_column(column, justify="right")
+    for each in suggestions:
+        table.add_row(
+            each.layer,
+            f"{100 * each.saved:.1f}",
+            f"{100 * each.work:.1f}",
+            f"{each.extra_bytes / 1000:.1f}",
+            f"{each.snr_db:.1f}",
+        )
+    Console().print(table)
+    typer.echo(f"--keep {names}")

@@ -5,19 +5,19 @@ Source: Nagel et al. 2019, section 4.2, by measurement on real images rather tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from edgepose.compression.graph import CONVOLUTIONS, Folded
-from edgepose.compression.network import Ranges, batches, build_float, build_rounded
+from edgepose.compression.graph import CONVOLUTIONS, Folded, Node
+from edgepose.compression.network import NOTHING, Kept, Ranges, batches, build_float, build_rounded
 from edgepose.frameworks import tensorflow
 
 SAMPLES = 16
 
 
-def corrected(folded: Folded, ranges: Ranges, inputs: Sequence[np.ndarray]) -> Folded:
+def corrected(folded: Folded, ranges: Ranges, inputs: Sequence[np.ndarray], kept: Kept = NOTHING) -> Folded:
     """With biases for which every convolution of the rounded network has the float one's channel means.
 
     Both networks are computed side by side, one layer after the other, so that a layer is corrected for
@@ -26,29 +26,23 @@ def corrected(folded: Folded, ranges: Ranges, inputs: Sequence[np.ndarray]) -> F
     Args:
         ranges: that the network will be rounded with.
         inputs: arrays (1, H, W, 3), normalised; the first SAMPLES are used.
+        kept: what will stay float.
     """
     tf = tensorflow()
-    exact, rounded = build_float(folded), build_rounded(folded, ranges)
+    exact, rounded = build_float(folded), build_rounded(folded, ranges, kept=kept)
     images = next(batches(inputs, SAMPLES))
-    side: dict[str, Any] = {}  # the rounded network's values
-    for node, value in exact.values(images):
-        if node.kind == "input":
-            side[node.name] = rounded.layers[node.name](images)
-            continue
-        side[node.name] = rounded.compute(node, side)
-        if node.kind in CONVOLUTIONS:
-            # The wrapper has just put the rounded kernel into its layer; its output is not yet rounded.
-            before = rounded.layers[node.name].layer.call(side[node.inputs[0]])
-            excess = tf.reduce_mean(before - value, axis=(0, 1, 2))
-            rounded.variables[f"{node.name}/bias"].assign_sub(excess)
-            side[node.name] = rounded.compute(node, side)
-        _forget(side, exact.graph.nodes, node)
+    wanted = exact.values(images)
+
+    def correct(node: Node, held: Mapping[str, Any]) -> None:
+        _, value = next(wanted)
+        if node.kind not in CONVOLUTIONS:
+            return
+        rounded.compute(node, held)  # the wrapper puts the rounded kernel into its layer
+        unrounded = rounded.layers[node.name].layer.call(held[node.inputs[0]])
+        excess = tf.reduce_mean(unrounded - value, axis=(0, 1, 2))
+        rounded.variables[f"{node.name}/bias"].assign_sub(excess)
+
+    for _ in rounded.values(images, before=correct):
+        pass
     biases = {name: value for name, value in rounded.weights().items() if name.endswith("/bias")}
     return Folded(folded.graph, folded.weights | biases)
-
-
-def _forget(side: dict[str, Any], nodes: Sequence[Any], now: Any) -> None:
-    """Drop values that no later node reads."""
-    later = {name for node in nodes[nodes.index(now) + 1 :] for name in node.inputs}
-    for name in [name for name in side if name not in later]:
-        del side[name]

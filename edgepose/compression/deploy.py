@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,28 @@ import numpy as np
 
 import edgepose
 from edgepose.compression.graph import CannotQuantize
-from edgepose.compression.network import Network
+from edgepose.compression.keep import Islands, islands
+from edgepose.compression.network import NOTHING, Kept, Network
 from edgepose.deploy import PoseMetadata
-from edgepose.errors import UsageError
+from edgepose.errors import EdgeposeError, UsageError
 from edgepose.evaluation.runners import DECODE
 from edgepose.exporting import VALIDATION_COUNT, Exported, model_name
 from edgepose.models.checkpoint import CheckpointInfo
 from edgepose.models.profile import inference_cost
 
 OUTPUT = "maps"
+_NONE = Islands(frozenset(), {}, 0)
+_SHOWN = 5
+
+
+class CannotKeep(EdgeposeError):
+    """A layer that the converter rounds although it should not."""
+
+    def __init__(self, layers: str) -> None:
+        super().__init__(
+            f"the converter rounds {layers}, which was to stay in float",
+            "keep the layers before and behind it too, or leave it out of --keep",
+        )
 
 
 @dataclass(frozen=True)
@@ -51,14 +65,16 @@ def write_model(
     path: Path,
     samples: Samples,
     how: dict[str, Any],
+    kept: Kept = NOTHING,
 ) -> Exported:
     """Convert, check, and write the model with its sidecar.
 
     Args:
-        rounded: of the maps alone.
+        rounded: of the maps alone; with marks where layers are kept.
         exact: the float network that it stands for: (B, H, W, 3) -> maps.
         recipe: key in `export.recipe.SIMULATED_RECIPES`.
         how: what was done to it, as JSON, for the sidecar.
+        kept: what stays float in it.
 
     Raises:
         CannotQuantize: a layer is left in float, or its bias does not fit; names it.
@@ -72,10 +88,10 @@ def write_model(
     chosen = SIMULATED_RECIPES[recipe]
     parameters, flops = inference_cost(info)
     metadata = PoseMetadata(info.model, info.keypoints, OUTPUT, 0, DECODE[OUTPUT], parameters, flops)
-    plain = metadata.to_json(edgepose.__version__) | {"quantization": how}
-    converted = convert(
-        rounded.model, chosen, path, (), samples.record, plain, _versions(), check=check_integer
-    )
+    floats = [node.name for node in rounded.graph.nodes if node.name in kept.computed]
+    plain = metadata.to_json(edgepose.__version__) | {"quantization": {**how, "float_layers": floats}}
+    check = partial(check_integer, expected=islands(rounded.graph, kept))
+    converted = convert(rounded.model, chosen, path, (), samples.record, plain, _versions(), check)
     report = validate(
         lambda x: np.asarray(exact(x, training=False)),
         Session(path),
@@ -85,18 +101,37 @@ def write_model(
     return Exported(path, converted.sidecar, report)
 
 
-def check_integer(data: bytes) -> None:
-    """Raise CannotQuantize for a model with a float operator, or a bias at the end of its 32 bits."""
+def check_integer(data: bytes, expected: Islands = _NONE) -> None:
+    """Raise for a model with other float operators than expected, or a bias at the end of its 32 bits.
+
+    Raises:
+        CannotQuantize: a layer is in float and should not be, or its bias does not fit; names it.
+        CannotKeep: a layer should be in float and is not; names it.
+    """
     from export.biases import saturated_biases
-    from export.flatbuffer import inspect
+    from export.flatbuffer import CONVERSIONS, inspect
 
     info = inspect(data)
-    if info.float_islands or not info.is_integer:
-        names = [f"{island.tensor or '?'} ({island.op})" for island in info.float_islands[:5]]
+    conversions = [each for each in info.float_islands if each.op in CONVERSIONS]
+    operators = [each for each in info.float_islands if each.op not in CONVERSIONS]
+    found = {node_of(each.tensor, expected) for each in operators}
+    stray = [each for each in operators if node_of(each.tensor, expected) not in expected.operators]
+    if not stray and len(conversions) > expected.conversions:
+        stray = conversions
+    if stray or not info.is_integer:
+        names = [f"{island.tensor or '?'} ({island.op})" for island in stray[:_SHOWN]]
         raise CannotQuantize(", ".join(names) or "the whole graph", "the converter left it in float")
+    if expected.operators - found:
+        raise CannotKeep(", ".join(sorted(expected.operators - found)[:_SHOWN]))
     full = saturated_biases(data)
     if full:
-        raise CannotQuantize(", ".join(full[:5]), "a bias does not fit into 32 bits: a channel is dead")
+        raise CannotQuantize(", ".join(full[:_SHOWN]), "a bias does not fit into 32 bits: a channel is dead")
+
+
+def node_of(tensor: str, expected: Islands) -> str:
+    """The node whose operator gives a tensor, by the name that the converter gave it."""
+    layer = tensor.split(";")[0].removeprefix("network/").split("/")[0].removeprefix("quant_")
+    return expected.joined.get(layer, layer)
 
 
 def _versions() -> dict[str, str]:

@@ -7,25 +7,33 @@ from pathlib import Path
 
 from edgeio import write_json
 from edgepose.compression.sensitivity import PARTS, Cost
+from edgepose.compression.suggest import Suggestion
 
 SCHEMA_VERSION = 1
 SHOWN = 30
 
 
-def write_layer_report(model: Path, costs: Sequence[Cost]) -> tuple[Path, Path]:
+def write_layer_report(
+    model: Path, costs: Sequence[Cost], suggestions: Sequence[Suggestion]
+) -> tuple[Path, Path]:
     """Write NAME-layers.json, every part, and NAME-layers.png, the dearest.
 
     Args:
         model: path of the .tflite that the costs are of.
+        suggestions: which layers to keep in float.
 
     Returns:
         both paths.
     """
     data = model.with_name(f"{model.stem}-layers.json")
     picture = data.with_suffix(".png")
-    write_json(
-        data, {"schema_version": SCHEMA_VERSION, "model": model.name, "costs": [c.to_json() for c in costs]}
-    )
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "model": model.name,
+        "costs": [cost.to_json() for cost in costs],
+        "suggestions": [each.to_json() for each in suggestions],
+    }
+    write_json(data, report)
     _draw(picture, costs[:SHOWN])
     return data, picture
 

@@ -12,8 +12,27 @@ from edgepose.compression.graph import CONVOLUTIONS, Folded, Graph, Node
 from edgepose.compression.quantizers import RangeVariable, input_layer, range_variable, wrapped
 from edgepose.compression.ranges import SIGMOID, Range
 from edgepose.frameworks import tf_keras
+from export.markers import mark
 
 Ranges = dict[str, Range]  # by the node that owns the range
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What stays float in a rounded network; see `keep.keep`.
+
+    Attributes:
+        named: the layers that were asked for.
+        computed: the nodes that compute in float: those, and all that has to follow them.
+        unrounded: the nodes whose outputs are float.
+    """
+
+    named: tuple[str, ...] = ()
+    computed: frozenset[str] = frozenset()
+    unrounded: frozenset[str] = frozenset()
+
+
+NOTHING = Kept()
 
 
 def range_owners(graph: Graph) -> dict[str, str]:
@@ -83,11 +102,19 @@ class Network:
         read = [values[name] for name in node.inputs]
         return self.layers[node.name](read[0] if len(read) == 1 else read)
 
-    def values(self, images: np.ndarray) -> Iterator[tuple[Node, Any]]:
-        """Every node's output in turn; each is forgotten once nothing needs it any more."""
+    def values(
+        self, images: np.ndarray, before: Callable[[Node, Mapping[str, Any]], None] = lambda node, held: None
+    ) -> Iterator[tuple[Node, Any]]:
+        """Every node's output in turn; each is forgotten once nothing needs it any more.
+
+        Args:
+            before: called ahead of each node with the values that are held, its inputs' among them; may
+                change the node's weights.
+        """
         held: dict[str, Any] = {}
         last = {name: node.name for node in self.graph.nodes for name in node.inputs}
         for node in self.graph.nodes:
+            before(node, held)
             if node.kind == "input":
                 held[node.name] = self.layers[node.name](images) if node.name in self.layers else images
             else:
@@ -107,14 +134,16 @@ def build_rounded(
     folded: Folded,
     ranges: Ranges,
     learned: bool = False,
-    rounds: Callable[[str], bool] = lambda name: True,
+    kept: Kept = NOTHING,
+    marked: bool = False,
 ) -> Network:
     """The folded graph with quantizers.
 
     Args:
         ranges: of every owner in `range_owners`.
         learned: whether training may move them.
-        rounds: whether a node's kernel and output are rounded; the others stay float.
+        kept: what stays float.
+        marked: put marks (`export.markers`) around that. The network is then good for conversion alone.
     """
     owners = range_owners(folded.graph)
     variables = {
@@ -123,13 +152,14 @@ def build_rounded(
     }
 
     def wrap(node: Node, layer: Any) -> Any:
-        if not rounds(node.name):
-            return layer
-        owner = owners.get(node.name)
-        return wrapped(layer, node, variables[owner] if owner else None)
+        owner = None if node.name in kept.unrounded else owners.get(node.name)
+        kind = "" if node.name in kept.computed else node.kind
+        return wrapped(layer, kind, variables[owner] if owner else None, marked and not kind)
 
-    entry = folded.graph.nodes[0].name
-    return _build(folded, wrap, variables, variables[entry] if rounds(entry) else None)
+    def borders(node: Node, source: str) -> bool:
+        return marked and node.name in kept.computed and source in owners and source not in kept.unrounded
+
+    return _build(folded, wrap, variables, variables[folded.graph.nodes[0].name], borders)
 
 
 def _may_move(node: Node) -> bool:
@@ -148,6 +178,7 @@ def _build(
     wrap: Callable[[Node, Any], Any],
     ranges: Mapping[str, RangeVariable],
     rounded_input: RangeVariable | None,
+    marks: Callable[[Node, str], bool] = lambda node, source: False,
 ) -> Network:
     keras, graph = tf_keras(), folded.graph
     tensors: dict[str, Any] = {}
@@ -165,7 +196,7 @@ def _build(
         if node.kind in CONVOLUTIONS:
             config = {**config, "use_bias": True}
         layer = getattr(keras.layers, name).from_config(config)
-        read = [tensors[source] for source in node.inputs]
+        read = [mark(tensors[s]) if marks(node, s) else tensors[s] for s in node.inputs]
         if node.kind in CONVOLUTIONS:
             variables |= _with_weights(layer, node, read[0].shape, folded.weights)
         layers[node.name] = wrap(node, layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from edgeio import lookup
 from edgepose.compression.deploy import Samples, target_path, write_model
 from edgepose.compression.graph import Folded, fold
-from edgepose.compression.network import Ranges
+from edgepose.compression.network import NOTHING, Kept, Ranges
 from edgepose.compression.ranges import METHODS, Range
 from edgepose.exporting import Calibrate, Exported, sample_inputs
 from edgepose.geometry import Size
@@ -20,6 +21,7 @@ from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
 from edgepose.training.loop import Listener
 
 RECIPE = "int8-ptq"
+MIXED = "int8-mixed"
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,12 @@ class Quantized:
     Attributes:
         exported: the .tflite, its sidecar, and how near it is to the float network.
         costs: `sensitivity.Cost` of every layer, the dearest first; empty unless asked for.
+        suggestions: `suggest.Suggestion`, the layers to keep in float; empty unless asked for.
     """
 
     exported: Exported
     costs: tuple[Any, ...] = ()
+    suggestions: tuple[Any, ...] = ()
 
 
 def quantize(
@@ -62,39 +66,54 @@ def quantize(
     overwrite: bool = False,
     report_layers: bool = False,
     listener: Listener | None = None,
+    keep_layers: Sequence[str] = (),
 ) -> Quantized:
-    """Write OUT/CHECKPOINT-int8-ptq-maps.tflite and its sidecar.
+    """Write OUT/CHECKPOINT-int8-ptq-maps.tflite and its sidecar; int8-mixed where layers are kept.
 
     Args:
         calibrate: whose images set the ranges; their annotations do not matter.
         report_layers: find out what each layer costs, into `layers` of the same name.
+        keep_layers: names of layers that stay float, or patterns of names.
 
     Raises:
         CannotQuantize: a layer that has no integer form; names it.
+        CannotKeep: a layer that the converter rounds although it was to be kept.
         UserError: bad input; says what and how to mend it.
     """
-    listener = listener or Listener()
-    how.check()
-    path = target_path(checkpoint, RECIPE, out, overwrite)
-    info, _ = read_checkpoint(checkpoint)
-    exact, folded = float_network(checkpoint)
-    listener.say("reading the calibration images")
-    samples, inputs = calibration(calibrate, info)
-    prepared, ranges = prepare(folded, samples.inputs, inputs, how, listener)
-    listener.say("converting")
+    from edgepose.compression.keep import keep
     from edgepose.compression.network import build_rounded
 
-    plain = {"method": "post-training", **asdict(how)}
-    exported = write_model(build_rounded(prepared, ranges), exact, info, RECIPE, path, samples, plain)
+    listener = listener or Listener()
+    how.check()
+    recipe = MIXED if keep_layers else RECIPE
+    path = target_path(checkpoint, recipe, out, overwrite)
+    info, _ = read_checkpoint(checkpoint)
+    exact, folded = float_network(checkpoint)
+    kept = keep(folded.graph, keep_layers)
+    listener.say("reading the calibration images")
+    samples, inputs = calibration(calibrate, info)
+    prepared, ranges = prepare(folded, samples.inputs, inputs, how, listener, kept)
+    listener.say("converting")
+    rounded = build_rounded(prepared, ranges, kept=kept, marked=True)
+    plain = {"method": "post-training", **asdict(how), "kept": list(kept.named)}
+    exported = write_model(rounded, exact, info, recipe, path, samples, plain, kept)
     if not report_layers:
         return Quantized(exported)
+    return Quantized(exported, *_reported(path, prepared, ranges, samples, kept, listener))
+
+
+def _reported(
+    path: Path, prepared: Folded, ranges: Ranges, samples: Samples, kept: Kept, listener: Listener
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     from edgepose.compression.layer_report import write_layer_report
     from edgepose.compression.sensitivity import layer_costs
+    from edgepose.compression.suggest import suggest
 
     listener.say("rounding layer by layer")
-    costs = layer_costs(prepared, ranges, samples.inputs, listener.step)
-    write_layer_report(path, costs)
-    return Quantized(exported, tuple(costs))
+    costs = layer_costs(prepared, ranges, samples.inputs, listener.step, kept)
+    suggestions = suggest(prepared, ranges, costs, samples.inputs, kept)
+    write_layer_report(path, costs, suggestions)
+    return tuple(costs), tuple(suggestions)
 
 
 def float_network(checkpoint: Path, output: str = "maps") -> tuple[Any, Folded]:
@@ -125,13 +144,19 @@ def input_range(normalisation: Normalisation) -> Range:
 
 
 def prepare(
-    folded: Folded, inputs: Any, pixels: Range, how: PostTraining, listener: Listener
+    folded: Folded,
+    inputs: Any,
+    pixels: Range,
+    how: PostTraining,
+    listener: Listener,
+    kept: Kept = NOTHING,
 ) -> tuple[Folded, Ranges]:
     """The network as it will be rounded, and its ranges.
 
     Args:
         inputs: arrays (1, H, W, 3), normalised.
         pixels: range of the network's input.
+        kept: what will stay float.
     """
     from edgepose.compression.calibrate import calibrated
     from edgepose.compression.correct import corrected
@@ -144,5 +169,5 @@ def prepare(
     ranges = calibrated(folded, inputs, pixels, how.ranges)
     if how.bias_correction:
         listener.say("correcting biases")
-        folded = corrected(folded, ranges, inputs)
+        folded = corrected(folded, ranges, inputs, kept)
     return folded, ranges

@@ -11,9 +11,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-from edgepose.compression.graph import Node
 from edgepose.compression.ranges import STEPS, Range
 from edgepose.frameworks import tensorflow, tfmot
+from export.markers import mark
 
 Tensor = Any
 
@@ -83,8 +83,8 @@ def _classes() -> tuple[type, type, type]:
     class TensorQuantizer(keras.quantizers.Quantizer):  # type: ignore[name-defined, misc]
         """Of an activation: one range, that several layers may share."""
 
-        def __init__(self, variable: RangeVariable) -> None:
-            self._variable = variable
+        def __init__(self, variable: RangeVariable, marked: bool = False) -> None:
+            self._variable, self._marked = variable, marked
 
         def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
             found = {"ends": self._variable.ends}
@@ -92,6 +92,8 @@ def _classes() -> tuple[type, type, type]:
 
         def __call__(self, inputs: Tensor, training: bool, weights: Any, **_: Any) -> Tensor:
             ends = ends_of(self._variable)
+            if self._marked:
+                inputs = mark(inputs)
             if training and self._variable.shift is not None:
                 return _rounded(inputs, ends)
             return tensorflow().quantization.fake_quant_with_min_max_vars(inputs, ends[0], ends[1])
@@ -117,8 +119,8 @@ def _classes() -> tuple[type, type, type]:
     class NodeConfig(keras.QuantizeConfig):  # type: ignore[name-defined, misc]
         """Of one node: its kernel if it has one, and its output if it is rounded."""
 
-        def __init__(self, kind: str, output: RangeVariable | None) -> None:
-            self._kind, self._output = kind, output
+        def __init__(self, kind: str, output: RangeVariable | None, marked: bool) -> None:
+            self._kind, self._output, self._marked = kind, output, marked
 
         def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
             kernel = _KERNELS.get(self._kind)
@@ -135,7 +137,7 @@ def _classes() -> tuple[type, type, type]:
             pass
 
         def get_output_quantizers(self, layer: Any) -> list[Any]:
-            return [TensorQuantizer(self._output)] if self._output else []
+            return [TensorQuantizer(self._output, self._marked)] if self._output else []
 
         def get_config(self) -> dict[str, Any]:
             return {"kind": self._kind}
@@ -162,9 +164,15 @@ def quantized_kernel(kernel: Tensor, kind: str) -> Tensor:
     return tf.transpose(kept, (0, 1, 3, 2)) if kind == "deconv" else kept
 
 
-def wrapped(layer: Any, node: Node, output: RangeVariable | None) -> Any:
-    """A Keras layer with the quantization of its kind; its output rounded to a range, or not at all."""
-    return tfmot().quantization.keras.QuantizeWrapperV2(layer, _classes()[2](node.kind, output))
+def wrapped(layer: Any, kind: str, output: RangeVariable | None, marked: bool = False) -> Any:
+    """A Keras layer with quantization.
+
+    Args:
+        kind: of its node; "" where its kernel stays float.
+        output: the range that its output is rounded to, if it is.
+        marked: put a mark (`export.markers`) between the layer and that rounding.
+    """
+    return tfmot().quantization.keras.QuantizeWrapperV2(layer, _classes()[2](kind, output, marked))
 
 
 def input_layer(variable: RangeVariable, name: str) -> Any:

@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 
 from edgepose.compression.graph import CONVOLUTIONS, Folded
-from edgepose.compression.network import Network, Ranges, batches, build_float, range_owners
+from edgepose.compression.network import (
+    NOTHING,
+    Kept,
+    Network,
+    Ranges,
+    batches,
+    build_float,
+    range_owners,
+)
 from edgepose.compression.quantizers import quantized_kernel
+from edgepose.compression.ranges import Range
 from edgepose.frameworks import tensorflow
 
 SAMPLES = 8
@@ -49,7 +58,11 @@ class Cost:
 
 
 def layer_costs(
-    folded: Folded, ranges: Ranges, inputs: Sequence[np.ndarray], progress: Progress | None = None
+    folded: Folded,
+    ranges: Ranges,
+    inputs: Sequence[np.ndarray],
+    progress: Progress | None = None,
+    kept: Kept = NOTHING,
 ) -> list[Cost]:
     """What every part costs, the dearest first.
 
@@ -57,20 +70,22 @@ def layer_costs(
         folded: of the maps alone.
         ranges: of every tensor that is rounded.
         inputs: arrays (1, H, W, 3), normalised; a few are enough.
+        kept: what stays float, and costs nothing.
     """
     network = build_float(folded)
     images = next(batches(inputs, SAMPLES))
-    values = _all_values(network, images)
+    values = all_values(network, images)
     maps = np.asarray(values[folded.graph.outputs[-1]], np.float64)
     owners = range_owners(folded.graph)
-    parts = [(n.name, "weights") for n in folded.graph.nodes if n.kind in CONVOLUTIONS]
-    parts += [(n.name, "output") for n in folded.graph.nodes if n.name in owners]
+    rounded = [n for n in folded.graph.nodes if n.name not in kept.computed]
+    parts = [(n.name, "weights") for n in rounded if n.kind in CONVOLUTIONS]
+    parts += [(n, "output") for n in owners if n not in kept.unrounded]
     found = []
     for done, (name, part) in enumerate(parts):
         changed = (
-            _rounded_kernel(network, name, values)
+            rounded_kernel(network, name, values)
             if part == "weights"
-            else _rounded_output(values[name], ranges[owners[name]])
+            else rounded_output(values[name], ranges[owners[name]])
         )
         noisy = np.asarray(_rest(network, values, name, changed), np.float64)
         limits = _limits(folded, name, part, ranges, owners)
@@ -80,24 +95,26 @@ def layer_costs(
     total = max(sum(row[4] for row in found), 1e-30)
     power = float(np.sum(maps**2))
     costs = [
-        Cost(name, part, low, high, _decibels(power, noise), noise / total, shift)
+        Cost(name, part, low, high, decibels(power, noise), noise / total, shift)
         for name, part, low, high, noise, shift in found
     ]
     return sorted(costs, key=lambda cost: -cost.share)
 
 
-def _all_values(network: Network, images: np.ndarray) -> dict[str, Any]:
+def all_values(network: Network, images: np.ndarray) -> dict[str, Any]:
+    """Every node's output, all of them held."""
     values: dict[str, Any] = {}
     for node in network.graph.nodes:
         values[node.name] = images if node.kind == "input" else network.compute(node, values)
     return values
 
 
-def _rounded_output(value: Any, found: Any) -> Any:
+def rounded_output(value: Any, found: Range) -> Any:
+    """A tensor as 8 bits keep it."""
     return tensorflow().quantization.fake_quant_with_min_max_args(value, found.low, found.high)
 
 
-def _rounded_kernel(network: Network, name: str, values: Mapping[str, Any]) -> Any:
+def rounded_kernel(network: Network, name: str, values: Mapping[str, Any]) -> Any:
     """A convolution's output with its kernel rounded; the kernel is put back."""
     kernel, node = network.variables[f"{name}/kernel"], network.graph[name]
     exact = kernel.numpy()
@@ -136,5 +153,6 @@ def _damage(maps: np.ndarray, noisy: np.ndarray, size: int) -> tuple[float, floa
     return float(np.sum((maps - noisy) ** 2)), float(shift)
 
 
-def _decibels(signal: float, noise: float) -> float:
+def decibels(signal: float, noise: float) -> float:
+    """Signal to noise, of two powers; 200 where there is none."""
     return float(min(200.0, 10 * np.log10(max(signal, 1e-30) / max(noise, 1e-30))))

@@ -8,13 +8,13 @@ Sources: Jacob et al. 2018; self-distillation of the quantized network, Mishra &
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeio import lookup, sha256_file
+from edgeio import sha256_file
 from edgepose.compression.deploy import Samples, target_path, write_model
+from edgepose.compression.finetune import LOSSES, check_loss, float_network, terms
 from edgepose.compression.graph import Folded
 from edgepose.compression.network import (
     Network,
@@ -24,39 +24,23 @@ from edgepose.compression.network import (
     fixed_ranges,
     range_owners,
 )
-from edgepose.compression.post_training import PostTraining, calibration, float_network, prepare
+from edgepose.compression.post_training import PostTraining, calibration, prepare
+from edgepose.compression.post_training import float_network as twin_network
 from edgepose.compression.quantizers import RANGE_RATE
 from edgepose.compression.ranges import Range
-from edgepose.compression.twin import Likeness, Twin, deployed, label_weight
-from edgepose.errors import UsageError
+from edgepose.compression.sparsity import is_sparse, share
+from edgepose.compression.twin import Twin, deployed
 from edgepose.exporting import Calibrate, Exported
-from edgepose.models.checkpoint import CheckpointInfo, load_model, read_checkpoint
-from edgepose.models.variants import variant
+from edgepose.models.checkpoint import read_checkpoint
 from edgepose.training.assembly import Assembly, assembled
 from edgepose.training.loop import Listener
-from edgepose.training.losses import GroundTruth, Term, output_kinds
-from edgepose.training.material import DataRequest, open_material
+from edgepose.training.losses import Term
+from edgepose.training.material import open_material
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder
-from edgepose.training.schedules import SIGMA_SCHEDULES
+from edgepose.training.shaping import NO_SHAPING, Hold, Shaping, kept_zeros
 
 RECIPE = "int8-qat"
-STEPS_PER_VALIDATION = 50
-
-
-@dataclass(frozen=True)
-class QatLoss:
-    """Whom the rounded network listens to: a float network, labels, or both in equal parts."""
-
-    likeness: bool
-    labels: bool
-
-
-LOSSES = {
-    "float": QatLoss(likeness=True, labels=False),
-    "labels": QatLoss(likeness=False, labels=True),
-    "both": QatLoss(likeness=True, labels=True),
-}
 
 
 @dataclass(frozen=True)
@@ -68,8 +52,9 @@ class QatRequest:
         fit: data, length, learning rate and seed; its network and resolution are the checkpoint's.
         start: what is done before training.
         count: images that set the ranges at the start.
-        loss: a name in LOSSES.
+        loss: a name in `finetune.LOSSES`.
         teacher: checkpoint of the float network to be like; None for `checkpoint` itself.
+        keep_zeros: weights that were pruned stay zero.
     """
 
     checkpoint: Path
@@ -78,44 +63,13 @@ class QatRequest:
     count: int = 64
     loss: str = "float"
     teacher: Path | None = None
+    keep_zeros: bool = True
 
     def check(self) -> None:
         """Raise UsageError or UnknownName for what can never work."""
         self.fit.check()
         self.start.check()
-        lookup(LOSSES, "loss", self.loss)
-        if self.teacher is not None and not LOSSES[self.loss].likeness:
-            raise UsageError("a teacher has no say in the loss from labels", "use --loss float or both")
-
-
-def request_for(
-    checkpoint: Path,
-    data: DataRequest,
-    out: Path,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    **more: Any,
-) -> FitRequest:
-    """A run of at least `steps` steps for a checkpoint, validated about every STEPS_PER_VALIDATION."""
-    info, _ = read_checkpoint(checkpoint)
-    family = variant(info.model).family
-    epochs = max(1, round(steps / STEPS_PER_VALIDATION))
-    return FitRequest(
-        model=info.model,
-        data=replace(data, keypoints=info.keypoints, partial=True),
-        out=out,
-        init=checkpoint,
-        resolution=info.resolution,
-        epochs=epochs,
-        steps_per_epoch=math.ceil(steps / epochs),
-        batch=batch,
-        learning_rate=learning_rate,
-        learning_rate_schedule="cosine",
-        sigma_schedule="hourglass-final" if family == "hourglass" else "efficientpose-final",
-        precision="float32",
-        **more,
-    )
+        check_loss(self.loss, self.teacher, self.checkpoint)
 
 
 def train(request: QatRequest, listener: Listener | None = None) -> Exported:
@@ -135,11 +89,11 @@ def train(request: QatRequest, listener: Listener | None = None) -> Exported:
     material = open_material(fit.data, labelled=LOSSES[request.loss].labels)
     binding = {"quantization": _binding(request)}
     with assembled(fit, listener, binding, material) as assembly:
-        exact, folded = float_network(request.checkpoint, "training")
+        exact, folded = twin_network(request.checkpoint, "training")
         samples, pixels = calibration(_calibrate(request), assembly.info)
         twin = Twin(_start(request, folded, samples, pixels, listener))
         goal = assembly.objective(*_terms(request, assembly, twin, folded))
-        assembly.train(twin, goal)
+        assembly.train(twin, goal, shaping=_shaping(request, twin, listener))
         return _write(twin, exact, request, path, samples)
 
 
@@ -149,6 +103,7 @@ def _binding(request: QatRequest) -> dict[str, Any]:
         "start": asdict(request.start),
         "count": request.count,
         "loss": request.loss,
+        "keep_zeros": request.keep_zeros,
         "range_rate": RANGE_RATE,
         "teacher_sha256": sha256_file(request.teacher) if request.teacher else None,
     }
@@ -175,45 +130,24 @@ def _any_ranges(folded: Folded, pixels: Range) -> Ranges:
 
 
 def _terms(request: QatRequest, assembly: Assembly, twin: Twin, folded: Folded) -> list[Term]:
-    loss = LOSSES[request.loss]
-    terms = []
-    if loss.labels:
-        truth = GroundTruth(assembly.ground_truth(twin).targets, output_kinds(twin))
-        sigma = SIGMA_SCHEDULES[str(request.fit.sigma_schedule)].sigma(0, 1, assembly.map_size[1])
-        weight = label_weight(assembly.map_size, sigma)
-        terms.append(Term("ground_truth", truth, lambda done: weight))
-    if loss.likeness:
-        teacher = (
-            build_float(folded).model if request.teacher is None else _teacher(request.teacher, assembly.info)
-        )
-        terms.append(Term("likeness", Likeness(teacher)))
-    return terms
+    def exact() -> Any:
+        if request.teacher is None:
+            return build_float(folded).model
+        return float_network(request.teacher, request.checkpoint)
+
+    return terms(request.loss, assembly, twin, exact)
 
 
-def _teacher(path: Path, info: CheckpointInfo) -> Any:
-    """Another float network, built for the student's input.
-
-    Raises:
-        UsageError: its maps are not on the student's grid, or not of its keypoints, or it wants its input
-            otherwise.
-    """
-    theirs, _ = read_checkpoint(path)
-    mine, other = variant(info.model), variant(theirs.model)
-    told = [
-        f"{what} {found}, not {wanted}"
-        for what, found, wanted in (
-            ("keypoints", theirs.keypoints, info.keypoints),
-            ("normalisation", other.normalisation, mine.normalisation),
-            ("stride", other.stride, mine.stride),
-        )
-        if found != wanted
-    ]
-    if told:
-        raise UsageError(
-            f"{path} cannot teach {mine.name}: its {', its '.join(told)}",
-            "distil with `edgepose distill` first, then quantize without --teacher",
-        )
-    return load_model(path, "maps", resolution=info.resolution)
+def _shaping(request: QatRequest, twin: Twin, listener: Listener) -> Shaping:
+    """Holds the zeros of kernels that were pruned, unless they shall be filled."""
+    weights = twin.network.weights()
+    kernels = [name for name in weights if name.endswith("/kernel") and is_sparse(weights[name])]
+    if not kernels or not request.keep_zeros:
+        return NO_SHAPING
+    listener.say(
+        f"zeros stay zero in {len(kernels)} kernels; of all kernels' weights {share(weights):.0%} are"
+    )
+    return Shaping(tuple(Hold(twin.network.variables[name], kept_zeros) for name in kernels))
 
 
 def _write(twin: Twin, exact: Any, request: QatRequest, path: Path, samples: Samples) -> Exported:
@@ -221,6 +155,7 @@ def _write(twin: Twin, exact: Any, request: QatRequest, path: Path, samples: Sam
     owners = set(range_owners(part.graph).values())
     rounded = build_rounded(part, {name: ranges[name] for name in owners})
     how = {"method": "quantization-aware training", **_binding(request), **request.fit.settings()}
+    how["zeros"] = share(part.weights)
     info, _ = read_checkpoint(request.checkpoint)
     return write_model(
         rounded,

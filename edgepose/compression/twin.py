@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,6 @@ from edgepose.compression.network import Network, Ranges
 from edgepose.compression.quantizers import ends_of
 from edgepose.compression.ranges import Range
 from edgepose.geometry import Size
-from edgepose.training.augmentation import Arrays
 
 
 @dataclass(frozen=True)
@@ -106,38 +104,8 @@ def deployed(folded: Folded) -> Folded:
     return Folded(graph, {name: folded.weights[name] for name in kept})
 
 
-@dataclass(frozen=True)
-class Likeness:
-    """A term of the loss: the squared error to what a float network says of the same images, as a share of
-    the squared value there, summed over the outputs.
-
-    As a share, since Adam cannot tell gradients apart that are smaller than its epsilon, and a rounded
-    network's mean squared error is some 1e-5.
-
-    Attributes:
-        network: images (B, H, W, 3) normalised -> outputs like the trained network's, or fewer: its last.
-    """
-
-    network: Any
-
-    def __call__(self, outputs: Sequence[Any], sample: Arrays, sigma: Any) -> Any:
-        from edgepose.frameworks import tensorflow
-
-        tf = tensorflow()
-        said = self.network(sample["inputs"], training=False)
-        wanted = [tf.stop_gradient(each) for each in (said if isinstance(said, list | tuple) else [said])]
-        pairs = zip(outputs[-len(wanted) :], wanted, strict=True)
-        return tf.add_n([_power(mine - theirs) / (_power(theirs) + 1e-9) for mine, theirs in pairs])
-
-
-def _power(values: Any) -> Any:
-    from edgepose.frameworks import tensorflow
-
-    return tensorflow().reduce_mean(values**2)
-
-
 def label_weight(map_size: Size, sigma: float) -> float:
-    """What makes the labels' mean squared error a share, as `Likeness` is: one over that of a lone peak.
+    """What makes the labels' mean squared error a share, as `finetune.Likeness` is: one over a lone peak's.
 
     Args:
         map_size: (height, width) in cells.

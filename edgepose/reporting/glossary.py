@@ -79,6 +79,12 @@ GLOSSARY = Terms(
             "Smaller files may cost accuracy.",
         ),
         (
+            "File and deflated size",
+            "Bytes of the model file as it lies on the phone, and after deflate (zlib, level 9), which is "
+            "about what an app store sends. Pruning (weights made zero) and clustering (weights that share "
+            "few values) lower the second only.",
+        ),
+        (
             "Output and decoder",
             "What the model gives (low-resolution maps, maps at input size, or coordinates), and how "
             "coordinates are read out of it.",

@@ -25,7 +25,7 @@ def from_plain(record: type[Record], value: Any, where: str = "") -> Record:
 
     Args:
         record: the dataclass; its annotations may use str, int, float, Literal, `| None`, tuple,
-            Mapping[str, ...] and further dataclasses.
+            Mapping[str, ...] and further dataclasses; a field with a default may be absent.
         value: parsed JSON.
         where: dotted path of the field, for the message.
 
@@ -66,13 +66,14 @@ def _read_record(record: type, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(where, value, "an object")
     hints = _hints(record)
+    optional = {f.name for f in dataclasses.fields(record) if f.default is not dataclasses.MISSING}
     for name in hints:
-        if name not in value:
+        if name not in value and name not in optional:
             raise Mismatch(f"{_join(where, name)} is missing")
     for name in value:
         if name not in hints:
             raise Mismatch(f"{_join(where, name)} is not a known field")
-    return record(**{name: _read(kind, value[name], _join(where, name)) for name, kind in hints.items()})
+    return record(**{name: _read(hints[name], item, _join(where, name)) for name, item in value.items()})
 
 
 def _read_scalar(kind: Any, value: Any, where: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from edgeio import UserError, read_json, write_json
 from edgepose.errors import BadResults
+from edgepose.reporting.device_facts import DeviceFacts
 from edgepose.reporting.records import Mismatch, from_plain, to_plain
 
 SCHEMA_VERSION = 1
@@ -86,6 +87,7 @@ class ModelFacts:
     flops: int | None
     ops: Mapping[str, int]
     float_islands: int | None
+    deflated_bytes: int | None = None  # absent from results of earlier versions
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ class Results:
         target: where the model ran ("desktop", ...).
         runtime: "name" and "version" of what ran the model, and versions of python, numpy, ... by name.
         predictions_sha256: hash of the predictions.npz beside it.
+        device: of a run elsewhere than on this machine.
     """
 
     schema_version: int
@@ -236,6 +239,7 @@ class Results:
     target: str
     runtime: Mapping[str, str]
     predictions_sha256: str
+    device: DeviceFacts | None = None
 
 
 def read_results(path: Path) -> Results:

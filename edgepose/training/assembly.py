@@ -27,6 +27,7 @@ from edgepose.training.pipeline import Extras, Stream
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder, check_tensorboard, claim
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
+from edgepose.training.shaping import NO_SHAPING, Hold, Shaping
 from edgepose.training.steppers import Trainee
 from edgepose.training.warm_start import start_from
 
@@ -90,7 +91,13 @@ class Assembly:
         return Objective(terms, SIGMA_SCHEDULES[key], self.map_size[1], self.request.epochs)
 
     def train(
-        self, model: Any, goal: Objective, network: Any = None, maps: int = -1, extras: Extras | None = None
+        self,
+        model: Any,
+        goal: Objective,
+        network: Any = None,
+        maps: int = -1,
+        extras: Extras | None = None,
+        shaping: Shaping = NO_SHAPING,
     ) -> Path:
         """Run to the end.
 
@@ -100,6 +107,7 @@ class Assembly:
             network: what the checkpoints hold; None for `model`.
             maps: index among the model's outputs of the maps that are kept.
             extras: more arrays for the graph, see `Stream`.
+            shaping: what is done to the weights beside the steps.
 
         Returns:
             the checkpoint that scored best, or the last one without validation.
@@ -109,7 +117,7 @@ class Assembly:
         rate = LEARNING_RATES[request.learning_rate_schedule]
         codec = Codec(self.input_size, self.map_size)
         plan = Plan(
-            trainee=self._trainee(model, goal, maps),
+            trainee=self._trainee(model, goal, maps, shaping.holds),
             network=network or model,
             info=self.info,
             stream=stream,
@@ -122,6 +130,7 @@ class Assembly:
             validate=self.material.validator(codec, request.batch, request.workers, self._budget),
             folder=self.folder,
             tensorboard=request.tensorboard,
+            shaping=shaping,
         )
         progress = run(plan, self.listener)
         return self.folder.last if progress.best_epoch is None else self.folder.best
@@ -135,7 +144,7 @@ class Assembly:
         frames = self.material.open_frames(self.input_size, request.workers, self._budget, self.listener.step)
         return Stream(frames, AUGMENTATIONS[request.augmentation], request.batch, request.seed, extras)
 
-    def _trainee(self, model: Any, goal: Objective, maps: int) -> Trainee:
+    def _trainee(self, model: Any, goal: Objective, maps: int, holds: tuple[Hold, ...]) -> Trainee:
         normalisation = NORMALISATIONS[self.variant.normalisation]
         return Trainee(
             model=model,
@@ -149,6 +158,7 @@ class Assembly:
             compute=goal,
             normalise=partial(normalised, normalisation=normalisation),
             maps=maps,
+            holds=holds,
         )
 
 

@@ -7,11 +7,15 @@ from pathlib import Path
 from edgepose.training.assembly import assembled
 from edgepose.training.loop import Listener
 from edgepose.training.losses import Term
+from edgepose.training.material import Material
 from edgepose.training.request import FitRequest
 
 
-def fit(request: FitRequest, listener: Listener | None = None) -> Path:
+def fit(request: FitRequest, listener: Listener | None = None, material: Material | None = None) -> Path:
     """Train a network, or go on training it.
+
+    Args:
+        material: the frames, where they are not those that `request.data` says.
 
     Returns:
         the checkpoint that scored best on the validation split, or the last one without validation.
@@ -20,7 +24,7 @@ def fit(request: FitRequest, listener: Listener | None = None) -> Path:
         UserError: bad input, or a loss that is no longer a number; says what and how to mend it.
         KeyboardInterrupt: asked to stop; the state is saved first.
     """
-    with assembled(request, listener) as assembly:
+    with assembled(request, listener, material=material) as assembly:
         model = assembly.network()
         goal = assembly.objective(Term("ground_truth", assembly.ground_truth(model)))
         return assembly.train(model, goal)

@@ -25,6 +25,7 @@ from edgepose.training.checkpoints import Progress, Row, load_state, save_state,
 from edgepose.training.forecast import Forecast
 from edgepose.training.pipeline import Batch, Stream, ahead
 from edgepose.training.runs import RunFolder, TensorBoard, write_log
+from edgepose.training.shaping import NO_SHAPING, Shaping
 from edgepose.training.steppers import Stepper, Trainee, make_stepper
 from edgepose.training.validation import Validator, is_better
 
@@ -65,6 +66,7 @@ class Plan:
         validate: scores of the network, or None for no validation and no `best`.
         folder: where the run lives.
         tensorboard: log for TensorBoard too.
+        shaping: what is cut from the weights on the way; the trainee's holds are its own.
     """
 
     trainee: Trainee
@@ -80,6 +82,7 @@ class Plan:
     validate: Validator | None
     folder: RunFolder
     tensorboard: bool = False
+    shaping: Shaping = NO_SHAPING
 
     @property
     def steps(self) -> int:
@@ -130,6 +133,7 @@ class _Session:
         with closing(ahead(plan.stream.batches(self.progress.step, stop))) as batches:
             for batch in batches:
                 self._latest = batch
+                self._edit(batch.step)
                 rate = plan.learning_rate(batch.step / plan.steps)
                 losses.add(batch, self.stepper.step(batch.parts(plan.accumulate), scalars, rate))
                 if asked_to_stop.is_set():
@@ -143,6 +147,13 @@ class _Session:
         rate = plan.learning_rate((stop - 1) / plan.steps)
         self._end_epoch({"learning_rate": rate, "sigma": scalars["sigma"]})
 
+    def _edit(self, step: int) -> None:
+        edit = self.plan.shaping.edits.get(step)
+        if edit is not None:
+            self.stepper.pull()
+            edit()
+            self.stepper.push()
+
     def _end_epoch(self, settings: Row) -> None:
         plan, progress = self.plan, self.progress
         means = {name: total / plan.steps_per_epoch for name, total in progress.sums.items()}
@@ -154,7 +165,8 @@ class _Session:
         row: Row = {"epoch": len(progress.rows), "step": progress.step, **settings, **means, **scores}
         row["seconds"] = round(seconds, 1)
         best = progress.best_epoch
-        is_best = bool(scores) and (best is None or is_better(row, progress.rows[best]))
+        may_be_best = bool(scores) and len(progress.rows) >= plan.shaping.best_from
+        is_best = may_be_best and (best is None or is_better(row, progress.rows[best]))
         self.progress = replace(progress, seconds=seconds).with_epoch(row, is_best)
         self._save()
         if self._board:

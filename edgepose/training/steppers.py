@@ -11,6 +11,7 @@ import numpy as np
 from edgeio import lookup
 from edgepose.training.augmentation import Arrays
 from edgepose.training.devices import shard
+from edgepose.training.shaping import Hold
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Trainee:
         compute: outputs, sample and the epoch's scalars -> losses by name; `loss` is minimised.
         normalise: images (B, H, W, 3) uint8 -> inputs, for prediction.
         maps: index among the model's outputs of the maps that are kept.
+        holds: what every step keeps of some variables.
     """
 
     model: Any
@@ -32,6 +34,7 @@ class Trainee:
     compute: Callable[[list[Any], Arrays, Arrays], Arrays]
     normalise: Callable[[Any], Any]
     maps: int = -1
+    holds: tuple[Hold, ...] = ()
 
 
 class Stepper(Protocol):
@@ -69,7 +72,10 @@ class TensorFlowStepper:
                 losses = trainee.compute(_listed(model(sample["inputs"], training=True)), sample, scalars)
                 scaled = optimizer.scale_loss(losses["loss"])
             gradients = tape.gradient(scaled, model.trainable_variables)
+            before = [tf.identity(hold.variable) for hold in trainee.holds]
             optimizer.apply(gradients, model.trainable_variables)
+            for hold, value in zip(trainee.holds, before, strict=True):
+                hold.variable.assign(hold.project(value, tf.identity(hold.variable)))
             return losses
 
         def predict(images: Any) -> Any:
@@ -144,6 +150,8 @@ def _jax_step(trainee: Trainee) -> Callable[[Any, Arrays, Arrays], Any]:
     import jax
 
     model, optimizer = trainee.model, trainee.optimizer
+    places = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
+    held = [(places[id(hold.variable)], hold.project) for hold in trainee.holds]
 
     def losses(trainable: Any, others: Any, scale: Any, arrays: Arrays, scalars: Arrays) -> Any:
         sample = trainee.augment(arrays)
@@ -156,8 +164,10 @@ def _jax_step(trainee: Trainee) -> Callable[[Any, Arrays, Arrays], Any]:
         gradient = jax.grad(losses, has_aux=True)
         scale = _loss_scale(optimizer, slots)
         gradients, (values, others) = gradient(trainable, others, scale, arrays, scalars)
-        trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
-        return (trainable, others, slots), values
+        moved, slots = optimizer.stateless_apply(slots, gradients, trainable)
+        for i, project in held:
+            moved[i] = project(trainable[i], moved[i])
+        return (moved, others, slots), values
 
     return step
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from edgepose.frameworks import keras
+from edgepose.compression.calibrate import calibrated
+from edgepose.compression.graph import Folded, fold
+from edgepose.compression.network import Ranges
+from edgepose.compression.ranges import Range
+from edgepose.compression.twin import deployed
+from edgepose.frameworks import keras, tf_keras
 from edgepose.keypoints import keypoint_set
 from edgepose.models.checkpoint import CheckpointInfo, load_weights, weights_of
 from edgepose.models.layers import Kit
 
 SIZE = 32
+PIXELS = Range(-2.5, 2.5)
 
 
 def bottleneck(kit: Kit, x: Any, name: str, width: int = 8) -> Any:
@@ -66,3 +73,24 @@ def seeded(model: Any, seed: int = 0) -> Any:
 def photos(count: int = 6) -> list[np.ndarray]:
     rng = np.random.default_rng(1)
     return [rng.uniform(-2.2, 2.4, (1, SIZE, SIZE, 3)).astype(np.float32) for _ in range(count)]
+
+
+# Built once for all tests; none may change them.
+
+
+@cache
+def whole_small() -> Folded:
+    """The seeded network, folded."""
+    return fold(seeded(small(namespace=tf_keras())))
+
+
+@cache
+def folded_small() -> Folded:
+    """The same, of the maps alone."""
+    return deployed(whole_small())
+
+
+@cache
+def small_ranges() -> Ranges:
+    """Of every tensor of `folded_small`: lowest and highest on the photos."""
+    return calibrated(folded_small(), photos(), PIXELS, "minmax")

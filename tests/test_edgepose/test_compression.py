@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_network import SIZE, photos, seeded, small
+from PIL import Image
+from small_network import SIZE, folded_small, photos, seeded, small, small_ranges, whole_small
 from tiny_runs import make_data
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
 from edgepose.compression import deploy
-from edgepose.compression.calibrate import calibrated, histograms
+from edgepose.compression.calibrate import histograms
 from edgepose.compression.correct import corrected
 from edgepose.compression.deploy import check_integer
 from edgepose.compression.equalize import channel_groups, equalized
@@ -23,39 +24,31 @@ from edgepose.compression.network import Ranges, build_float, build_rounded, eff
 from edgepose.compression.post_training import input_range
 from edgepose.compression.ranges import BINS, SIGMOID, Histogram, Range, choose
 from edgepose.compression.sensitivity import layer_costs
-from edgepose.frameworks import tf_keras
+from edgepose.errors import BadDataset, UsageError
+from edgepose.frameworks import keras, tf_keras
 from edgepose.models import checkpoint as checkpoint_module
 from edgepose.models.checkpoint import CheckpointInfo, load_weights, save_checkpoint, weights_of
 from edgepose.models.variants import NORMALISATIONS
 from export.convert import to_bytes
 from export.errors import ExportError
-from export.recipe import RECIPES, SIMULATED_RECIPES
+from export.recipe import SIMULATED_RECIPES
 from export.runtime import Session
 
-PIXELS = Range(-2.5, 2.5)
+
+@pytest.fixture(scope="module")
+def whole() -> Folded:
+    return whole_small()
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
-    return seeded(small(namespace=tf_keras()))
-
-
-@pytest.fixture(scope="module")
-def whole(model: Any) -> Folded:
-    return fold(model)
-
-
-@pytest.fixture(scope="module")
-def folded(whole: Folded) -> Folded:
+def folded() -> Folded:
     """Of the maps alone."""
-    graph = whole.graph.only(whole.graph.outputs[-1])
-    kept = {f"{node.name}/{v}" for node in graph.nodes for v in ("kernel", "bias")}
-    return Folded(graph, {name: value for name, value in whole.weights.items() if name in kept})
+    return folded_small()
 
 
 @pytest.fixture(scope="module")
-def ranges(folded: Folded) -> Ranges:
-    return calibrated(folded, photos(), PIXELS, "minmax")
+def ranges() -> Ranges:
+    return small_ranges()
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +66,8 @@ def noise(found: np.ndarray, wanted: np.ndarray) -> float:
 
 
 @pytest.mark.slow
-def test_folding_changes_nothing_and_can_be_undone(model: Any, whole: Folded) -> None:
+def test_folding_changes_nothing_and_can_be_undone(whole: Folded) -> None:
+    model = seeded(small(namespace=tf_keras()))
     images = np.concatenate(photos(2))
     wanted = [np.asarray(each) for each in model(images, training=False)]
     found = build_float(whole).model(images, training=False)
@@ -230,9 +224,11 @@ def test_corrected_biases_take_the_mean_error_away(folded: Folded, ranges: Range
 
 
 @pytest.mark.slow
-def test_the_file_computes_what_the_simulation_does(
-    folded: Folded, ranges: Ranges, exact: np.ndarray, tmp_path: Path
-) -> None:
+def test_the_file_computes_what_the_simulation_does(folded: Folded, ranges: Ranges, tmp_path: Path) -> None:
+    dead = dict(folded.weights)  # a channel whose bias would not fit into steps as fine as its weights
+    kernel, bias = dead["one_conv1/kernel"].copy(), dead["one_conv1/bias"].copy()
+    kernel[..., 3], bias[3] = 1e-12, 2.0
+    folded = Folded(folded.graph, dead | {"one_conv1/kernel": kernel, "one_conv1/bias": bias})
     rounded = build_rounded(folded, ranges)
     data = to_bytes(rounded.model, SIMULATED_RECIPES["int8-ptq"])
     check_integer(data)
@@ -241,31 +237,10 @@ def test_the_file_computes_what_the_simulation_does(
     session = Session(path)
     images = np.concatenate(photos())
     found, simulated = session.run_float(images)[0], run(rounded, images)
-    step = session.outputs[0].scale
+    exact, step = run(build_float(folded), images), session.outputs[0].scale
     assert {session.inputs[0].dtype, session.outputs[0].dtype} == {"int8"}
     assert noise(found, simulated) < 1.5 * step  # kernels round sums where the simulation does not
     assert noise(found, exact) < 0.05 * np.abs(exact).max()
-
-
-@pytest.mark.slow
-def test_a_dead_channel_does_not_fill_its_bias(folded: Folded, ranges: Ranges) -> None:
-    dead = dict(folded.weights)
-    kernel, bias = dead["one_conv1/kernel"].copy(), dead["one_conv1/bias"].copy()
-    kernel[..., 3], bias[3] = 1e-12, 2.0
-    dead |= {"one_conv1/kernel": kernel, "one_conv1/bias": bias}
-    check_integer(
-        to_bytes(build_rounded(Folded(folded.graph, dead), ranges).model, SIMULATED_RECIPES["int8-ptq"])
-    )
-
-
-@pytest.mark.slow
-def test_float_left_in_the_graph_is_named(folded: Folded, ranges: Ranges) -> None:
-    partly = build_rounded(folded, ranges, rounds=lambda name: not name.startswith("two_"))
-    data = to_bytes(partly.model, SIMULATED_RECIPES["int8-ptq"])
-    with pytest.raises(CannotQuantize, match=r"two_.*left it in float"):
-        check_integer(data)
-    with pytest.raises(CannotQuantize, match="the whole graph"):
-        check_integer(to_bytes(build_float(folded).model, RECIPES["fp32"]))
 
 
 @pytest.mark.slow
@@ -307,21 +282,31 @@ def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_pat
     told = json.loads(made.stdout)
     assert told["path"] == str(out / "small-int8-ptq-maps.tflite")
     how = {"method": "post-training", "ranges": "percentile", "equalize": True, "bias_correction": True}
-    assert told["sidecar"]["metadata"]["quantization"] == how
+    floats: dict[str, list[str]] = {"kept": [], "float_layers": []}
+    assert told["sidecar"]["metadata"]["quantization"] == how | floats
     assert told["sidecar"]["calibration"]["count"] == 4 and told["sidecar"]["float_islands"] == 0
     assert told["validation"]["snr_db"] > 15
     names = {path.name for path in out.iterdir()}
     stem = "small-int8-ptq-maps"
     assert names == {f"{stem}.tflite", f"{stem}.json", f"{stem}-layers.json", f"{stem}-layers.png"}
-    layers = json.loads((out / f"{stem}-layers.json").read_text())["costs"]
-    assert layers == told["layers"] and len(layers) > 50
+    layers = json.loads((out / f"{stem}-layers.json").read_text())
+    assert layers["costs"] == told["layers"] and len(told["layers"]) > 50
+    assert layers["suggestions"] == told["suggestions"]
     from edgepose.evaluation.runners import open_runner
 
     assert open_runner(out / f"{stem}.tflite").spec.recipe == "int8-ptq"
     again = call(*asked)
     assert isinstance(again.exception, Exception) and "exists" in str(again.exception)
-    shown = call(*asked, "--overwrite")
-    assert shown.exit_code == 0 and "0 float operators" in shown.stdout
+    assert deploy.target_path(checkpoint, "int8-ptq", out, overwrite=True) == out / f"{stem}.tflite"
+    mixed = call(*asked, "--keep", "one_b_sw*, three_add", "--bias-correction")
+    assert mixed.exit_code == 0, mixed.output
+    assert "small-int8-mixed-maps.tflite" in mixed.stdout and " 0 float operators" not in mixed.stdout
+    sidecar = json.loads((out / "small-int8-mixed-maps.json").read_text())
+    assert sidecar["recipe"] == "int8-mixed"
+    told = sidecar["metadata"]["quantization"]
+    assert told["kept"] == ["one_b_swish", "three_add"]
+    followers = ["one_se_squeeze", "one_se_excite", "three_add", "pass3_detection2_confs"]
+    assert told["float_layers"] == ["one_b_swish", *followers]
 
 
 @pytest.mark.slow
@@ -332,10 +317,42 @@ def test_bad_input_is_refused_before_anything_is_written(checkpoint: Path, tmp_p
     assert isinstance(refused.exception, UnknownName) and "percentile" in str(refused.exception)
     refused = call(*asked, "--count", 11)
     assert isinstance(refused.exception, ExportError) and "11 calibration samples" in str(refused.exception)
-    for picture in (data / "processed").rglob("*.png"):
-        from PIL import Image
-
+    for name, why in (("nothing_*", "no layer matches 'nothing_"), ("*", "no convolution in integers")):
+        refused = call(*asked, "--keep", name)
+        assert isinstance(refused.exception, UsageError) and why in str(refused.exception)
+    refused = call(*asked, "--keep", "one_conv1", "--keep-as", "int16")
+    assert isinstance(refused.exception, UsageError) and "float32" in str(refused.exception)
+    refused = call(*asked[:-1], "--keep", "one_conv1")
+    assert isinstance(refused.exception, UsageError) and "--post-training" in str(refused.exception)
+    (tmp_path / "empty").mkdir()
+    refused = call(checkpoint, "--data", tmp_path / "empty", "--out", out, "--post-training")
+    assert isinstance(refused.exception, BadDataset) and str(tmp_path / "empty") in str(refused.exception)
+    pictures = list((data / "processed").rglob("*.png"))
+    for picture in pictures:
         Image.new("RGB", (64, 64)).save(picture)
     refused = call(*asked, "--count", 4)
     assert isinstance(refused.exception, ExportError) and "of one colour" in str(refused.exception)
+    for picture in pictures:
+        picture.write_bytes(b"no picture")
+    refused = call(*asked, "--count", 4)
+    assert isinstance(refused.exception, BadDataset) and "has no usable image" in str(refused.exception)
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_network_without_an_integer_form_is_refused(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_slope(info: Any, output: str = "", namespace: Any = None, *_: Any) -> Any:
+        kr, network = namespace or keras(), small(info, output, namespace)
+        sloped = kr.layers.PReLU(shared_axes=[1, 2], name="slope")(network.outputs[-1])
+        return kr.Model(network.inputs, sloped)
+
+    monkeypatch.setattr(checkpoint_module, "build", with_slope)
+    info = CheckpointInfo("rt", "in-motion-19", None, SIZE, "noise")
+    save_checkpoint(checkpoint, weights_of(with_slope(info)), info)
+    out = tmp_path / "out"
+    refused = call(checkpoint, "--data", make_data(tmp_path / "data"), "--out", out, "--post-training")
+    assert isinstance(refused.exception, CannotQuantize)
+    assert "layer slope " in str(refused.exception) and "edgepose export" in str(refused.exception)
     assert not out.exists()

@@ -18,13 +18,14 @@ from typer.testing import CliRunner
 from edgeio import UnknownName
 from edgepose.codec import Codec
 from edgepose.compression import deploy
+from edgepose.compression.finetune import Likeness, request_for
 from edgepose.compression.graph import fold
 from edgepose.compression.network import build_float, build_rounded
 from edgepose.compression.post_training import PostTraining
 from edgepose.compression.quantizers import _rounded, ends_of, range_variable
 from edgepose.compression.ranges import Range
-from edgepose.compression.training import QatRequest, _any_ranges, request_for, train
-from edgepose.compression.twin import Likeness, Twin, deployed, label_weight
+from edgepose.compression.training import QatRequest, _any_ranges, train
+from edgepose.compression.twin import Twin, deployed, label_weight
 from edgepose.errors import UsageError
 from edgepose.frameworks import tensorflow, tf_keras
 from edgepose.models import checkpoint as checkpoint_module

@@ -1,0 +1,152 @@
+"""What training a network for its size has in common, whatever is done to it: its length, and whom it
+listens to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeio import lookup
+from edgepose.compression.twin import label_weight
+from edgepose.errors import UsageError
+from edgepose.models.checkpoint import load_model, read_checkpoint
+from edgepose.models.variants import variant
+from edgepose.training.assembly import Assembly
+from edgepose.training.augmentation import Arrays
+from edgepose.training.losses import Term
+from edgepose.training.material import DataRequest
+from edgepose.training.request import FitRequest
+from edgepose.training.schedules import SIGMA_SCHEDULES
+
+STEPS_PER_VALIDATION = 50
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class FineTuneLoss:
+    """Whom the smaller network listens to: a float network, labels, or both in equal parts."""
+
+    likeness: bool
+    labels: bool
+
+
+LOSSES = {
+    "float": FineTuneLoss(likeness=True, labels=False),
+    "labels": FineTuneLoss(likeness=False, labels=True),
+    "both": FineTuneLoss(likeness=True, labels=True),
+}
+
+
+def check_loss(loss: str, teacher: Path | None, checkpoint: Path) -> None:
+    """Raise UnknownName for no loss of ours, UsageError for a teacher that has no say or does not fit."""
+    lookup(LOSSES, "loss", loss)
+    if teacher is not None and not LOSSES[loss].likeness:
+        raise UsageError("a teacher has no say in the loss from labels", "use --loss float or both")
+    if teacher is not None:
+        _check_teacher(teacher, checkpoint)
+
+
+def request_for(
+    checkpoint: Path,
+    data: DataRequest,
+    out: Path,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    **more: Any,
+) -> FitRequest:
+    """A run of at least `steps` steps for a checkpoint, validated about every STEPS_PER_VALIDATION."""
+    info, _ = read_checkpoint(checkpoint)
+    family = variant(info.model).family
+    epochs = max(1, round(steps / STEPS_PER_VALIDATION))
+    return FitRequest(
+        model=info.model,
+        data=replace(data, keypoints=info.keypoints, partial=True),
+        out=out,
+        init=checkpoint,
+        resolution=info.resolution,
+        epochs=epochs,
+        steps_per_epoch=math.ceil(steps / epochs),
+        batch=batch,
+        learning_rate=learning_rate,
+        learning_rate_schedule="cosine",
+        sigma_schedule="hourglass-final" if family == "hourglass" else "efficientpose-final",
+        precision="float32",
+        **more,
+    )
+
+
+def terms(loss: str, assembly: Assembly, model: Any, exact: Callable[[], Any]) -> list[Term]:
+    """The terms of a name in LOSSES, alike in size.
+
+    Args:
+        model: what is trained.
+        exact: makes the float network that it is to be like, as `Likeness` wants it.
+    """
+    found = []
+    if LOSSES[loss].labels:
+        sigma = SIGMA_SCHEDULES[str(assembly.request.sigma_schedule)].sigma(0, 1, assembly.map_size[1])
+        weight = label_weight(assembly.map_size, sigma)
+        found.append(Term("ground_truth", assembly.ground_truth(model), lambda done: weight))
+    if LOSSES[loss].likeness:
+        found.append(Term("likeness", Likeness(exact())))
+    return found
+
+
+def _check_teacher(path: Path, checkpoint: Path) -> None:
+    """Raise UsageError for a teacher whose maps are not on the student's grid, or not of its keypoints, or
+    that wants its input otherwise."""
+    (theirs, _), (info, _) = read_checkpoint(path), read_checkpoint(checkpoint)
+    mine, other = variant(info.model), variant(theirs.model)
+    told = [
+        f"{what} {found}, not {wanted}"
+        for what, found, wanted in (
+            ("keypoints", theirs.keypoints, info.keypoints),
+            ("normalisation", other.normalisation, mine.normalisation),
+            ("stride", other.stride, mine.stride),
+        )
+        if found != wanted
+    ]
+    if told:
+        raise UsageError(
+            f"{path} cannot teach {mine.name}: its {', its '.join(told)}",
+            "distil with `edgepose distill` first, then go on without --teacher",
+        )
+
+
+def float_network(teacher: Path | None, checkpoint: Path) -> Any:
+    """The network to be like, built for the checkpoint's input: the teacher, or the checkpoint's own."""
+    if teacher is None:
+        return load_model(checkpoint, "training")
+    return load_model(teacher, "maps", resolution=read_checkpoint(checkpoint)[0].resolution)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """A term of the loss: the squared error to what a float network says of the same images, as a share of
+    the squared value there, summed over the outputs.
+
+    As a share, since Adam cannot tell gradients apart that are smaller than its epsilon, and a rounded
+    network's mean squared error is some 1e-5.
+
+    Attributes:
+        network: images (B, H, W, 3) normalised -> outputs like the trained network's, or fewer: its last.
+    """
+
+    network: Any
+
+    def __call__(self, outputs: Sequence[Tensor], sample: Arrays, sigma: Tensor) -> Tensor:
+        from edgepose.frameworks import keras
+
+        ops = keras().ops
+        said = self.network(sample["inputs"], training=False)
+        wanted = [ops.stop_gradient(each) for each in (said if isinstance(said, list | tuple) else [said])]
+        shares = [
+            ops.mean(ops.square(mine - theirs)) / (ops.mean(ops.square(theirs)) + 1e-9)
+            for mine, theirs in zip(outputs[-len(wanted) :], wanted, strict=True)
+        ]
+        return sum(shares[1:], shares[0])

@@ -1,0 +1,157 @@
+"""Magnitude pruning while the float network is trained on, by the one training loop.
+
+The sparsity rises over the first part of the run; then the weights that are left recover. A weight that was
+cut stays zero: the loop holds it there, against gradient and momentum. tensorflow-model-optimization's
+pruning is not used: it wraps tf_keras layers, whose weights would have to come back by name, and the loop
+trains Keras 3 models, on TensorFlow and JAX, with its own data, losses and resumption.
+
+Source: Zhu & Gupta 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeio import sha256_file, write_json
+from edgepose.compression.finetune import LOSSES, check_loss, float_network, terms
+from edgepose.compression.sparsity import Part, Zeros, cut, parts, rising
+from edgepose.errors import UsageError
+from edgepose.models.checkpoint import read_checkpoint
+from edgepose.training.assembly import assembled
+from edgepose.training.loop import Listener
+from edgepose.training.material import open_material
+from edgepose.training.request import FitRequest
+from edgepose.training.shaping import Hold, Shaping, kept_zeros
+
+RISE = 0.6  # share of the steps after which the sparsity is reached
+_CUTS = 20  # on the way there
+REPORT_NAME = "pruning.json"
+
+
+@dataclass(frozen=True)
+class PruneRequest:
+    """What to prune, on what, and how.
+
+    Attributes:
+        checkpoint: the float network.
+        fit: data, length, learning rate and seed; its network and resolution are the checkpoint's.
+        sparsity: share of each pruned kernel's weights that become zero, 0 up to but not 1.
+        loss: a name in `finetune.LOSSES`.
+        teacher: checkpoint of the float network to be like; None for `checkpoint` itself.
+    """
+
+    checkpoint: Path
+    fit: FitRequest
+    sparsity: float = 0.5
+    loss: str = "float"
+    teacher: Path | None = None
+
+    def check(self) -> None:
+        """Raise UsageError or UnknownName for what can never work."""
+        self.fit.check()
+        check_loss(self.loss, self.teacher, self.checkpoint)
+        if not 0 <= self.sparsity < 1:
+            raise UsageError(
+                f"the sparsity is {self.sparsity}", "give the share of weights to cut, from 0 to below 1: 0.5"
+            )
+
+    def binding(self) -> dict[str, Any]:
+        """What decides the result beside the run's own settings; a resumed run is held to it."""
+        return {
+            "pruning": {
+                "sparsity": self.sparsity,
+                "rise": RISE,
+                "loss": self.loss,
+                "teacher_sha256": sha256_file(self.teacher) if self.teacher else None,
+            }
+        }
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A network with zeros.
+
+    Attributes:
+        checkpoint: where it is.
+        layers: of every convolution, in order.
+    """
+
+    checkpoint: Path
+    layers: tuple[Zeros, ...]
+
+    @property
+    def share(self) -> float:
+        """Of all convolutions' weights, those that are zero."""
+        return sum(each.zeros for each in self.layers) / sum(each.weights for each in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "checkpoint": self.checkpoint.name,
+            "share": self.share,
+            "layers": [each.to_json() for each in self.layers],
+        }
+
+
+def prune(request: PruneRequest, listener: Listener | None = None) -> Pruned:
+    """Prune a network while training it on, or go on with that.
+
+    OUT holds what `edgepose train` writes, and pruning.json, which lists every convolution. `best` is chosen
+    among the epochs that end with the whole sparsity.
+
+    Raises:
+        UserError: bad input, or a loss that is no longer a number; says what and how to mend it.
+        KeyboardInterrupt: asked to stop; the state is saved first.
+    """
+    listener = listener or Listener()
+    request.check()
+    fit = request.fit
+    material = open_material(fit.data, labelled=LOSSES[request.loss].labels)
+    with assembled(fit, listener, request.binding(), material) as assembly:
+        model = assembly.network()
+        found = parts(model)
+        exact = partial(float_network, request.teacher, request.checkpoint)
+        goal = assembly.objective(*terms(request.loss, assembly, model, exact))
+        path = assembly.train(model, goal, shaping=_shaping(request, found))
+    made = Pruned(path, _counted(path, found))
+    write_json(fit.out / REPORT_NAME, made.to_json())
+    return made
+
+
+def _shaping(request: PruneRequest, found: Sequence[Part]) -> Shaping:
+    kernels = [part.kernel for part in found if part.dense is None]
+    last, length = _last_cut(request.fit), request.fit.steps_per_epoch
+    assert length is not None
+    # On a run so short that cuts fall on one step, the later one counts.
+    edits = {
+        round(last * number / (_CUTS - 1)): partial(
+            _cut_all, kernels, rising((number + 1) / _CUTS, request.sparsity)
+        )
+        for number in range(_CUTS)
+    }
+    return Shaping(tuple(Hold(kernel, kept_zeros) for kernel in kernels), edits, best_from=last // length)
+
+
+def _last_cut(fit: FitRequest) -> int:
+    """The step before which the sparsity is reached."""
+    assert fit.steps_per_epoch is not None
+    return int(RISE * fit.epochs * fit.steps_per_epoch)
+
+
+def _cut_all(kernels: Sequence[Any], sparsity: float) -> None:
+    for kernel in kernels:
+        kernel.assign(cut(np.asarray(kernel), sparsity))
+
+
+def _counted(path: Path, found: Sequence[Part]) -> tuple[Zeros, ...]:
+    _, weights = read_checkpoint(path)
+    kernels = {part.name: weights[f"{part.name}/kernel"] for part in found}
+    return tuple(
+        Zeros(part.name, kernels[part.name].size, int(np.sum(kernels[part.name] == 0)), part.dense)
+        for part in found
+    )
