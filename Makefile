@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 JOBS   ?= 2
 
-.PHONY: setup test check demo lock clean
+.PHONY: setup test check demo android-runner lock clean
 
 setup: $(READY)
 
@@ -28,6 +28,10 @@ check: $(READY)
 
 demo: $(READY)
 	PATH="$(abspath $(BIN)):$$PATH" ./demo.sh $(DEMO)
+
+# What `edgepose evaluate --target android` puts on a phone; needs a JDK and Maven.
+android-runner: $(READY)
+	$(BIN)/python -m android_harness.runner_build
 
 # Pin what is installed now, after a deliberate upgrade.
 lock: $(READY)

@@ -3,6 +3,7 @@
 edgeio.UserError                 one line: what was found; what to do. Exit code 1
 ├── edgeio.UnknownName           a name in none of our tables. Exit code 2
 ├── export.errors.ExportError    the converter, a recipe or a .tflite file
+├── android_harness.errors.HarnessError   a device, or what runs on it
 └── EdgeposeError
     ├── UsageError               arguments that do not go together. Exit code 2
     ├── BadImage                 a file that is not a usable image
@@ -10,6 +11,9 @@ edgeio.UserError                 one line: what was found; what to do. Exit code
     ├── BadCheckpoint            weights that are missing, misshapen or of another network
     ├── BadModel                 a .tflite or its sidecar that cannot be scored
     ├── BadResults               a results file that cannot be read or compared
+    ├── BadVideo                 a file that is not a usable video (prediction.video)
+    ├── BadSource                an input that cannot be predicted on (prediction.sources)
+    ├── MissingPackage           a format whose package is not installed (prediction.tables)
     └── Diverged                 training that is no longer numbers (training.loop)
 """
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgepose.cli.progress import bar
+
+if TYPE_CHECKING:
+    from edgepose.reporting.device_facts import DeviceFacts
+    from edgepose.reporting.results import Results
 
 
 def command(
@@ -35,7 +39,15 @@ def command(
             help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
         ),
     ] = None,
-    target: Annotated[str, typer.Option(help="Where the model runs: desktop.")] = "desktop",
+    target: Annotated[
+        str,
+        typer.Option(
+            help="Where the model runs: desktop; emulated[:NAME], an `edgepose device`; android[:SERIAL]."
+        ),
+    ] = "desktop",
+    delegate: Annotated[
+        str, typer.Option(help="What runs the operators on a phone: xnnpack, none, gpu or nnapi.")
+    ] = "xnnpack",
     near: Annotated[
         bool,
         typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis)."),
@@ -44,7 +56,8 @@ def command(
         str, typer.Option(help="Images without a head length: exclude them, or take the data set's median.")
     ] = "exclude",
     human: Annotated[
-        Path | None, typer.Option(help="A raters' file (CSV) to take human spread from.")
+        Path | None,
+        typer.Option(help="A raters' file (CSV), or the human.json of `edgepose raters`, for human spread."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Score only the first so many images.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
@@ -67,8 +80,6 @@ def command(
     from edgepose.evaluation.evaluate import Request, evaluate
     from edgepose.models.defaults import checkpoint_path
 
-    if target != "desktop":
-        raise UsageError(f"unknown target '{target}'", "known: desktop")
     models = [checkpoint_path(model) for model in models]
     if len({model.stem for model in models}) < len(models):
         raise UsageError("two models have the same name, so their results would share a folder", "rename one")
@@ -87,6 +98,8 @@ def command(
         threads=threads,
         workers=workers,
         seed=seed,
+        target=target,
+        delegate=delegate,
     )
     scored = []
     for model in models:
@@ -114,7 +127,9 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
     title = f"{first.data.name}, split {first.data.split}, crop {first.data.crop}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("model", overflow="fold")
-    for column in ("images", "PCKh@0.5", "@0.2", "@0.1", "ME", "@Human", "KB", "ms"):
+    emulated = any(results.device and results.device.kind == "emulated" for results, _ in scored)
+    cost = "M instr." if emulated else "ms"
+    for column in ("images", "PCKh@0.5", "@0.2", "@0.1", "ME", "@Human", "KB", cost):
         table.add_column(column, justify="right", no_wrap=True)
     for results, _ in scored:
         scores = results.metrics.overall.scores
@@ -128,13 +143,12 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
                 ("pckh@human", 1),
             )
         ]
-        latency = results.speed.latency_ms.median if results.speed else None
         table.add_row(
             results.name,
             str(results.data.n_images),
             *cells,
             f"{results.model.size_bytes / 1000:.0f}",
-            _cell(latency, 1),
+            _cell(_cost(results), 1),
         )
     Console().print(table)
     for results, path in scored:
@@ -142,6 +156,35 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
             f" ({len(results.data.excluded)} images left out, listed there)" if results.data.excluded else ""
         )
         typer.echo(f"{path}{left_out}")
+        if results.device:
+            _print_device(results.device)
+        if results.device and results.speed:
+            typer.echo(f"  {results.speed.processor}: {results.speed.note}")
+
+
+def _cost(results: Results) -> float | None:
+    """Millions of instructions on an emulated device, where time means nothing; else milliseconds."""
+    if results.device is not None and results.device.kind == "emulated":
+        counted = results.device.instructions
+        return counted.per_inference / 1e6 if counted else None
+    return results.speed.latency_ms.median if results.speed else None
+
+
+def _print_device(device: DeviceFacts) -> None:
+    parity = device.parity
+    typer.echo(
+        f"  {device.processor}, {device.system}: {parity.identical} of {parity.n_images} images the same "
+        f"to the bit as {parity.runtime} here; keypoints at most {parity.max_px:.2g} px apart"
+    )
+    if device.not_counted and device.kind == "emulated":
+        typer.echo(f"  instructions not counted: {device.not_counted}")
+    for estimate in device.estimates:
+        error = (
+            "error not known" if estimate.error_percent is None else f"within {estimate.error_percent:.0f} %"
+        )
+        typer.echo(
+            f"  about {estimate.ms:.1f} ms on one core of {estimate.phone} ({estimate.processor}; {error})"
+        )
 
 
 def _cell(value: float | None, digits: int) -> str:

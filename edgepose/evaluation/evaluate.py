@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,25 @@ from typing import Any
 import numpy as np
 
 import edgepose
-from edgeio import UserError, read_json, write_json
+from android_harness.counting import measure as measure_on_device
+from android_harness.phone import PHONE_DELEGATES, Phone
+from android_harness.phone_cost import measure_phone
+from edgeio import UserError, lookup, read_json, write_json
 from edgepose.data.collect import reason_kind
 from edgepose.data.inputs import DEFAULT_MARGIN, Framing
 from edgepose.data.records import SPLITS, Dataset, PoseRecord
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
+from edgepose.evaluation.device_runner import (
+    DESKTOP,
+    Device,
+    DeviceRunner,
+    device_facts,
+    device_job,
+    open_target,
+    phone_facts,
+    phone_speed,
+)
 from edgepose.evaluation.human import HumanSpread
 from edgepose.evaluation.metrics import HeadLengths, head_lengths
 from edgepose.evaluation.predict import (
@@ -34,6 +48,7 @@ from edgepose.evaluation.scoring import score_predictions
 from edgepose.evaluation.speed import Cost, measure
 from edgepose.keypoints import Mapping, mapping
 from edgepose.models.variants import variant
+from edgepose.reporting.device_facts import DeviceFacts
 from edgepose.reporting.predictions import Predictions, save_predictions
 from edgepose.reporting.results import (
     PREDICTIONS_NAME,
@@ -64,10 +79,12 @@ class Request:
         decode: a decoder's name, or None for the one the model is meant for.
         near: also match keypoints that other sets define slightly differently (hip and pelvis).
         fallback: for images without a head length: "exclude" or "median".
-        human: a raters' file that replaces the published human spread.
+        human: a raters' file, or a human.json made of one, that replaces the published human spread.
         limit: score only the first so many images.
         strict: stop at the first unusable image.
-        speed: measure latency and memory too.
+        speed: measure latency and memory too; on an emulated device instructions instead of latency.
+        target: where the model runs: "desktop", or a device (`device_runner.open_target`).
+        delegate: of a phone: "xnnpack", "none", "gpu" or "nnapi".
     """
 
     data: str
@@ -84,6 +101,8 @@ class Request:
     threads: int = 1
     workers: int = 2
     seed: int = 0
+    target: str = DESKTOP
+    delegate: str = "xnnpack"
 
 
 @dataclass(frozen=True)
@@ -124,9 +143,12 @@ def evaluate(
     runner = open_runner(model, request.threads)
     decoder = PoseDecoder(runner.spec, request.decode)
     subject = _subject(runner.spec, request)
-    name = model.stem if decoder.name == runner.spec.decode else f"{model.stem}-{decoder.name}"
+    device = _device(request)
+    if retime and device is not None:
+        raise UsageError("--retime is of runs on this machine", "leave it out: instructions stay the same")
+    name = _name(runner.spec, decoder, device, request.delegate)
     folder = out / name
-    job = _job(runner.spec, decoder, subject, request)
+    job = _job(runner.spec, decoder, subject, request, device)
     finished = _finished(folder, job, overwrite)
     if finished is not None:
         if retime:
@@ -134,19 +156,80 @@ def evaluate(
             finished = replace(finished, speed=_speed(again))
             write_results(folder / RESULTS_NAME, finished)
         return finished, folder / RESULTS_NAME
-    framing = Framing(request.crop, request.margin)
-    predicted = predict_in_parts(
-        lambda part: predict(runner, decoder, part, framing, request.workers, request.strict),
-        subject.records,
-        folder / ".parts",
-        job,
-        progress or (lambda done, total: None),
-    )
-    cost = measure(model, decoder.name, request.threads) if request.speed else None
-    results = _write(folder, name, runner, decoder, subject, request, predicted, cost)
+    predicted, spec = _predicted(runner, decoder, device, subject, request, folder, job, progress)
+    speed, facts = _cost(runner, decoder, device, request, folder / ".parts" / "cost", predicted)
+    results = _write(folder, name, spec, decoder, subject, request, predicted, speed, facts)
     write_json(folder / _JOB, job)
     discard_parts(folder / ".parts")
     return results, folder / RESULTS_NAME
+
+
+def _device(request: Request) -> Device | None:
+    """The device that is asked for; raises UnknownName, UsageError for a delegate that it has not."""
+    lookup({name: name for name in PHONE_DELEGATES}, "delegate", request.delegate)
+    device = open_target(request.target)
+    if request.delegate != "xnnpack" and not isinstance(device, Phone):
+        raise UsageError(f"--delegate {request.delegate} is for phones", "add --target android")
+    return device
+
+
+def _cost(
+    runner: Runner,
+    decoder: PoseDecoder,
+    device: Device | None,
+    request: Request,
+    folder: Path,
+    predicted: Predicted,
+) -> tuple[Speed | None, DeviceFacts | None]:
+    """The `speed` and `device` sections: what the model costs where it ran."""
+    model, threads = runner.spec.path, request.threads
+    if device is None:
+        return _speed(measure(model, decoder.name, threads) if request.speed else None), None
+    if isinstance(device, Phone):
+        timed = measure_phone(device, model, folder, threads, request.delegate) if request.speed else None
+        facts = phone_facts(device, timed, predicted.differences, runner, threads, request.delegate)
+        return phone_speed(device, timed, threads) if timed else None, facts
+    counted = measure_on_device(device, model, folder) if request.speed else None
+    return None, device_facts(device, counted, predicted.differences, runner, threads)
+
+
+def _name(spec: ModelSpec, decoder: PoseDecoder, device: Device | None, delegate: str) -> str:
+    """The row's name: the file's, and what is other than usual."""
+    words = [spec.path.stem]
+    words += [decoder.name] if decoder.name != spec.decode else []
+    words += [device.name] if device is not None else []
+    words += [delegate] if delegate != "xnnpack" else []
+    return "-".join(words)
+
+
+def _predicted(
+    runner: Runner,
+    decoder: PoseDecoder,
+    device: Device | None,
+    subject: Subject,
+    request: Request,
+    folder: Path,
+    job: dict[str, Any],
+    progress: Progress | None,
+) -> tuple[Predicted, ModelSpec]:
+    """Predictions, resumed from an interrupted run's, and the model as it ran."""
+    framing, parts = Framing(request.crop, request.margin), folder / ".parts"
+    with ExitStack() as stack:
+        running, reference = runner, None
+        if device is not None:
+            count = len(subject.records)
+            remote = DeviceRunner(runner, device, parts / "device", request.threads, count, request.delegate)
+            running, reference = stack.enter_context(remote), runner
+        predicted = predict_in_parts(
+            lambda part, done: predict(
+                running, decoder, part, framing, request.workers, request.strict, reference, done
+            ),
+            subject.records,
+            parts,
+            job,
+            progress or (lambda done, total: None),
+        )
+    return predicted, running.spec
 
 
 def _subject(spec: ModelSpec, request: Request) -> Subject:
@@ -172,18 +255,25 @@ def _subject(spec: ModelSpec, request: Request) -> Subject:
 def _human(dataset: Dataset, raters: Path | None) -> HumanSpread | None:
     """The raters' own spread where given; the published one only for the set it was measured on."""
     if raters is not None:
-        from edgepose.evaluation.raters import read_raters, spread
+        from edgepose.evaluation.raters import human_spread
 
-        return spread(read_raters(raters, dataset.keypoints))
+        return human_spread(raters, dataset.keypoints)
     from edgepose.evaluation.human import IN_MOTION_HUMAN
 
     return IN_MOTION_HUMAN if dataset.keypoints.names == IN_MOTION_HUMAN.names else None
 
 
-def _job(spec: ModelSpec, decoder: PoseDecoder, subject: Subject, request: Request) -> dict[str, Any]:
+def _job(
+    spec: ModelSpec,
+    decoder: PoseDecoder,
+    subject: Subject,
+    request: Request,
+    device: Device | None = None,
+) -> dict[str, Any]:
     """Everything that the results depend on, as JSON."""
     said = [dict(record.columns) for record in subject.records]
-    settings = {k: v for k, v in asdict(request).items() if k not in ("data", "workers", "human", "strict")}
+    without = ("data", "workers", "human", "strict", "target", "delegate")
+    settings = {k: v for k, v in asdict(request).items() if k not in without}
     return {
         "edgepose": edgepose.__version__,
         "model": spec.sha256,
@@ -195,6 +285,7 @@ def _job(spec: ModelSpec, decoder: PoseDecoder, subject: Subject, request: Reque
         "decode": decoder.name,
         "human": _plain_human(subject.human),
         **({"columns": hashlib.sha256(json.dumps(said).encode()).hexdigest()} if any(said) else {}),
+        **({"device": device_job(device, request.delegate)} if device is not None else {}),
     }
 
 
@@ -219,12 +310,13 @@ def _finished(folder: Path, job: dict[str, Any], overwrite: bool) -> Results | N
 def _write(
     folder: Path,
     name: str,
-    runner: Runner,
+    spec: ModelSpec,
     decoder: PoseDecoder,
     subject: Subject,
     request: Request,
     predicted: Predicted,
-    cost: Cost | None,
+    speed: Speed | None,
+    device: DeviceFacts | None,
 ) -> Results:
     sources = [source for source, _ in subject.mapping.pairs]
     targets = [target for _, target in subject.mapping.pairs]
@@ -266,14 +358,15 @@ def _write(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         edgepose=edgepose.__version__,
         seed=request.seed,
-        model=_model_facts(runner.spec),
+        model=_model_facts(spec),
         data=_data_facts(subject, request, heads, predictions, tuple(excluded)),
         decode=decoder.name,
         metrics=metrics,
-        speed=_speed(cost),
-        target="desktop",
-        runtime=runner.spec.runtime | {"python": platform.python_version(), "numpy": np.__version__},
+        speed=speed,
+        target=f"{device.kind}:{device.name}" if device else DESKTOP,
+        runtime=spec.runtime | {"python": platform.python_version(), "numpy": np.__version__},
         predictions_sha256=save_predictions(folder / PREDICTIONS_NAME, predictions),
+        device=device,
     )
     write_results(folder / RESULTS_NAME, results)
     return results
@@ -312,6 +405,7 @@ def _model_facts(spec: ModelSpec) -> ModelFacts:
         flops=spec.flops,
         ops=spec.ops,
         float_islands=spec.float_islands,
+        deflated_bytes=spec.deflated_bytes,
     )
 
 

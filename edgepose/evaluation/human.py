@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from edgepose.keypoints import IN_MOTION_19
+from edgeio import UnknownName, UserError, read_json
+from edgepose.errors import BadDataset
+from edgepose.keypoints import IN_MOTION_19, KeypointSet
+
+HUMAN_NAME = "human.json"
+HUMAN_VERSION = 1  # of its schema
+_MEND = "make it with `edgepose raters FILE --out DIR`"
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,35 @@ def human_for(names: Sequence[str]) -> HumanSpread | None:
         return None
     h, h95 = IN_MOTION_HUMAN.h_for(shared), IN_MOTION_HUMAN.h95_for(shared)
     return HumanSpread(shared, tuple(h.tolist()), tuple(h95.tolist()), IN_MOTION_HUMAN.source)
+
+
+def read_human(path: Path, keypoints: KeypointSet) -> HumanSpread:
+    """The thresholds in a human.json, as `edgepose raters` writes it.
+
+    Raises:
+        BadDataset: missing, of another schema, or a number that is no distance; names the file.
+        UnknownName: a keypoint that the set does not have.
+    """
+    try:
+        plain = read_json(path, _MEND)
+    except UserError as error:
+        raise BadDataset(error.what, error.mend) from None
+    version = plain.get("schema_version") if isinstance(plain, dict) else None
+    table = plain.get("per_keypoint") if version == HUMAN_VERSION else None
+    if not isinstance(table, dict) or not table or not isinstance(plain.get("source"), str):
+        raise BadDataset(f"{path} is no {HUMAN_NAME} of version {HUMAN_VERSION}", _MEND)
+    for name in table:
+        if name not in keypoints.names:
+            raise UnknownName(f"keypoint in {path}", name, list(keypoints.names))
+    h, h95 = (tuple(_distance(path, name, row, key) for name, row in table.items()) for key in ("h", "h95"))
+    return HumanSpread(tuple(table), h, h95, plain["source"])
+
+
+def _distance(path: Path, name: str, row: object, key: str) -> float:
+    value = row.get(key) if isinstance(row, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < np.inf:
+        raise BadDataset(f"{path}: {key} of {name} is {value!r}, no distance in head lengths", _MEND)
+    return float(value)
 
 
 _TABLE_2 = {

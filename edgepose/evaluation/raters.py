@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeio import UnknownName
 from edgepose.errors import BadDataset
-from edgepose.evaluation.human import HumanSpread
+from edgepose.evaluation.human import HumanSpread, read_human
 from edgepose.evaluation.metrics import head_lengths
 from edgepose.keypoints import KeypointSet
 
@@ -56,7 +56,8 @@ class RaterReport:
 
     Attributes:
         human: H_b and H_b^0.95 of the keypoints that two raters or more marked on some image.
-        n: (K,) distances behind each.
+        distance: (R, S, K) of each point from the raters' mean point, in head lengths; NaN where it does not
+            count.
         bias: (R, K, 2) each rater's mean offset x, y from the raters' mean point, in head lengths; NaN
             where the rater has none.
         outliers: points over `OUTLIER_HEAD_LENGTHS`, farthest first. They count in `human` all the same.
@@ -65,11 +66,16 @@ class RaterReport:
     """
 
     human: HumanSpread
-    n: np.ndarray
+    distance: np.ndarray
     bias: np.ndarray
     outliers: tuple[Outlier, ...]
     images_left_out: tuple[str, ...]
     points_alone: int
+
+    @property
+    def n(self) -> np.ndarray:
+        """(K,) distances behind each keypoint's figures."""
+        return (~np.isnan(self.distance)).sum(axis=(0, 1))
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,18 @@ def read_raters(path: str | os.PathLike[str], keypoints: KeypointSet) -> RaterSe
     return RaterSet(raters, images, keypoints, points, Path(path).name)
 
 
+def human_spread(path: Path, keypoints: KeypointSet) -> HumanSpread:
+    """The spread that a user names: a raters' file, or the human.json that `edgepose raters` made of one.
+
+    Raises:
+        BadDataset: neither; says what is wrong with it.
+        UnknownName: a keypoint that the set does not have.
+    """
+    if path.suffix.lower() == ".json":
+        return read_human(path, keypoints)
+    return spread(read_raters(path, keypoints))
+
+
 def spread(raters: RaterSet) -> HumanSpread:
     """Inter-rater spread; see `rater_report`, which also says who deviates and what was left out."""
     return rater_report(raters).human
@@ -139,7 +157,7 @@ def rater_report(raters: RaterSet) -> RaterReport:
     distance = np.hypot(offset[..., 0], offset[..., 1])
     return RaterReport(
         human=_human(raters, distance, int(np.isnan(length).sum())),
-        n=usable.sum(axis=(0, 1)),
+        distance=distance,
         bias=_bias(offset),
         outliers=_outliers(raters, usable, length),
         images_left_out=tuple(np.array(raters.images, dtype=object)[np.isnan(length)]),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from edgeio import lookup, sha256_file
+from edgeio import deflated_bytes, lookup, sha256_file
 from edgepose.codec import DECODERS, Codec
 from edgepose.deploy import pose_metadata
 from edgepose.errors import BadModel, UsageError
 from edgepose.geometry import Size
 from edgepose.keypoints import KeypointSet, keypoint_set
 from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
+
+if TYPE_CHECKING:
+    from export.runtime import TensorSpec
 
 IN_GRAPH = "in-graph"  # how a "keypoints" output was decoded: by the model itself
 
@@ -33,6 +37,7 @@ class ModelSpec:
         output_shape: without the batch: (h, w, K) or (K, 3).
         ops: operators by type; empty for a checkpoint.
         float_islands: float operators inside an integer model; None where the question is void.
+        deflated_bytes: of the file after deflate; None where nobody measured it.
     """
 
     path: Path
@@ -51,6 +56,7 @@ class ModelSpec:
     ops: dict[str, int]
     float_islands: int | None
     runtime: dict[str, str]
+    deflated_bytes: int | None = None
 
     @property
     def normalisation(self) -> Normalisation:
@@ -66,6 +72,20 @@ class Runner(Protocol):
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Normalised input (B, h, w, 3) float32 -> the model's output (B, *output_shape) float32."""
         ...
+
+
+@runtime_checkable
+class StreamRunner(Protocol):
+    """A runner that has several inputs under way at once, as a device does."""
+
+    def stream(self, inputs: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """`run` of each input, in their order."""
+        ...
+
+
+def run_each(runner: Runner, inputs: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The runner's output for each input (1, h, w, 3), in their order; inputs are taken as needed."""
+    return runner.stream(inputs) if isinstance(runner, StreamRunner) else map(runner.run, inputs)
 
 
 class TFLiteRunner:
@@ -94,6 +114,7 @@ class TFLiteRunner:
             kind="tflite",
             sha256=sha256_file(path),
             size_bytes=path.stat().st_size,
+            deflated_bytes=deflated_bytes(path),
             network=metadata.network,
             keypoints=points,
             recipe=sidecar.recipe,
@@ -107,6 +128,16 @@ class TFLiteRunner:
             float_islands=len(info.float_islands) if info.is_integer else None,
             runtime={"name": self._session.runtime.name, "version": self._session.runtime.version},
         )
+
+    @property
+    def input(self) -> TensorSpec:
+        """The model's input, as it is stored."""
+        return self._session.inputs[0]
+
+    @property
+    def output(self) -> tuple[int, TensorSpec]:
+        """Which of the model's outputs `run` gives, and how that is stored."""
+        return self._index, self._session.outputs[self._index]
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         return self._session.run_float(inputs)[self._index]
@@ -131,6 +162,7 @@ class KerasRunner:
             kind="checkpoint",
             sha256=sha256_file(path),
             size_bytes=path.stat().st_size,
+            deflated_bytes=deflated_bytes(path),
             network=info.model,
             keypoints=keypoint_set(info.keypoints),
             recipe=None,

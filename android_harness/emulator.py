@@ -1,0 +1,262 @@
+"""Emulated devices: qemu's user mode, a sysroot, and the identity of a processor."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from android_harness import protocol
+from android_harness.errors import GuestCrashed, HarnessError
+from android_harness.profiles import DEFAULT_PROFILE, PROFILES, Profile
+from android_harness.runtimes import DEFAULT_RUNTIME, RUNTIMES, GuestRuntime
+from android_harness.sysroot import (
+    SITE,
+    Say,
+    Sysroot,
+    cache_folder,
+    ensure_sysroot,
+    locked,
+    read_sysroot,
+    verify,
+)
+from edgeio import UserError, lookup, read_json, write_json
+
+RUNNER = Path(__file__).with_name("guest") / "runner.py"
+INSTALL_QEMU = "run: sudo apt-get install qemu-user"
+_START_S = 300  # for a machine that is busy with other work
+_DEVICE_FILE = "device.json"
+
+
+@dataclass(frozen=True)
+class EmulatedDevice:
+    """A device that is made.
+
+    Attributes:
+        root: what the guest sees as /, where it has it: the sysroot and the processor's files.
+    """
+
+    profile: Profile
+    sysroot: Sysroot
+    root: Path
+
+    kind: ClassVar[str] = "emulated"
+
+    @property
+    def name(self) -> str:
+        return device_name(self.profile.key, self.sysroot.runtime)
+
+    @property
+    def target(self) -> str:
+        """As in `--target`."""
+        return f"{self.kind}:{self.name}"
+
+    def check(self) -> None:
+        """Start the runner and compare versions before any work is sent.
+
+        Raises:
+            HarnessError: no emulator, a damaged sysroot, or a runner of another version.
+            GuestCrashed: the guest died.
+        """
+        verify(self.sysroot)
+        said = run_guest([*self._command(), str(RUNNER), "version"], guest_environment(self.root), self.name)
+        protocol.check_head(said.partition("\n")[0], "runner", f"the runner of {self.name}")
+
+    def start(
+        self, job: Path, worker: str, qemu_options: tuple[str, ...] = (), mark: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Start a runner on a job folder; its words go to JOB/WORKER.log."""
+        command = [*self._command(qemu_options), str(RUNNER), "run", str(job.resolve()), worker]
+        environment = guest_environment(self.root) | ({"EDGEPOSE_MARK": "1"} if mark else {})
+        with (job / f"{worker}.log").open("wb") as log:
+            return subprocess.Popen(
+                command, cwd=job, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def _command(self, qemu_options: tuple[str, ...] = ()) -> list[str]:
+        return guest_command(self.root, self.profile, self.sysroot.python, qemu_options)
+
+
+def device_name(profile: str, runtime: str) -> str:
+    """A device's name: its processor, and its runtime where that is not the usual one."""
+    return profile if runtime == DEFAULT_RUNTIME else f"{profile}-{runtime}"
+
+
+def device_parts(name: str) -> tuple[Profile, GuestRuntime]:
+    """The processor and the runtime of a device's name; raises UnknownName."""
+    known = {device_name(p, r): (PROFILES[p], RUNTIMES[r]) for r in RUNTIMES for p in PROFILES}
+    return lookup(known, "emulated device", name or DEFAULT_PROFILE)
+
+
+def create_device(
+    profile: str,
+    runtime: str,
+    say: Say = lambda _: None,
+    mirror: str | None = None,
+    cache: Path | None = None,
+) -> EmulatedDevice:
+    """Make a device; a whole one that is there stays as it is.
+
+    Args:
+        say: is told what goes on.
+        mirror: a line as in sources.list, for systems whose sources carry no arm64 packages.
+
+    Raises:
+        UnknownName: of the profile or the runtime.
+        HarnessError: a tool, the network or a package is missing, or the cache cannot be written.
+    """
+    chosen, carried = lookup(PROFILES, "processor", profile), lookup(RUNTIMES, "runtime", runtime)
+    find_qemu()
+    where = cache or cache_folder()
+    with locked(where):
+        sysroot = ensure_sysroot(where, carried, say, mirror)
+        folder = _device_folder(where, device_name(profile, runtime))
+        # One that is whole may be at work.
+        if not (_is_of(folder, sysroot) and chosen.written(folder / "root")):
+            _write_device(folder, chosen, sysroot)
+    return open_device(device_name(profile, runtime), where)
+
+
+def _write_device(folder: Path, profile: Profile, sysroot: Sysroot) -> None:
+    building = folder.with_name(f".{folder.name}.partial")
+    for old in (building, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    root = building / "root"
+    root.mkdir(parents=True)
+    for entry in sysroot.root.iterdir():
+        (root / entry.name).symlink_to(os.path.relpath(entry, root))
+    profile.write(root)
+    write_json(building / _DEVICE_FILE, {"sysroot": sysroot.tree_sha256})
+    building.rename(folder)
+
+
+def _is_of(folder: Path, sysroot: Sysroot) -> bool:
+    """Whether a device is there that was made with the sysroot as it is now."""
+    try:
+        return bool(read_json(folder / _DEVICE_FILE, "") == {"sysroot": sysroot.tree_sha256})
+    except UserError:
+        return False
+
+
+def open_device(name: str, cache: Path | None = None) -> EmulatedDevice:
+    """A device that was made.
+
+    Raises:
+        UnknownName: no such device can be made.
+        HarnessError: it is not made, or no emulator is installed.
+    """
+    profile, runtime = device_parts(name)
+    where = cache or cache_folder()
+    mend = f"run: edgepose device create --cpu {profile.key}"
+    mend += "" if runtime.key == DEFAULT_RUNTIME else f" --runtime {runtime.key}"
+    folder = _device_folder(where, device_name(profile.key, runtime.key))
+    try:
+        sysroot = read_sysroot(where, runtime)
+    except HarnessError:
+        raise HarnessError(f"there is no emulated device '{folder.name}'", mend) from None
+    if not _is_of(folder, sysroot) or not profile.written(folder / "root"):
+        raise HarnessError(f"there is no emulated device '{folder.name}'", mend)
+    return EmulatedDevice(profile, sysroot, folder / "root")
+
+
+def list_devices(cache: Path | None = None) -> list[str]:
+    """Names of the devices that are made."""
+    made = ((cache or cache_folder()) / "emulated").glob(f"[!.]*/{_DEVICE_FILE}")
+    return sorted(path.parent.name for path in made)
+
+
+def remove_device(name: str, cache: Path | None = None) -> None:
+    """Remove a device, and its sysroot when no other device stands on it.
+
+    Raises:
+        HarnessError: it is not there.
+    """
+    where = cache or cache_folder()
+    profile, runtime = device_parts(name)
+    folder = _device_folder(where, device_name(profile.key, runtime.key))
+    with locked(where):
+        if not folder.exists():
+            raise HarnessError(f"there is no emulated device '{folder.name}'", "see: edgepose device list")
+        shutil.rmtree(folder)
+        if not any(device_parts(other)[1] == runtime for other in list_devices(where)):
+            for sysroot in (where / "sysroots").glob(f"{runtime.key}-*"):
+                shutil.rmtree(sysroot)
+
+
+def find_qemu() -> tuple[str, str]:
+    """qemu's program for AArch64, and its version; raises HarnessError."""
+    found = next(filter(None, map(shutil.which, ("qemu-aarch64", "qemu-aarch64-static"))), None)
+    if found is None:
+        raise HarnessError("qemu-aarch64 is not installed", INSTALL_QEMU)
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"version (\d+(?:\.\d+)*)", said)
+    return found, version.group(1) if version else "unknown"
+
+
+def guest_command(root: Path, profile: Profile, python: str, qemu_options: tuple[str, ...] = ()) -> list[str]:
+    """The command that starts the guest's Python."""
+    qemu, _ = find_qemu()
+    program = root / f"usr/bin/python{python}"
+    return [qemu, "-cpu", profile.cpu, *qemu_options, "-L", str(root), str(program), "-S", "-B"]
+
+
+def guest_environment(root: Path) -> dict[str, str]:
+    """What a guest sees of the environment: nothing of the host's."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONHOME": str(root / "usr"),
+        "PYTHONPATH": str(root / SITE),
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def run_guest(command: list[str], environment: Mapping[str, str], name: str) -> str:
+    """Run a guest to its end and return what it printed.
+
+    Raises:
+        HarnessError: it failed; carries its last line.
+        GuestCrashed: it died by a signal.
+    """
+    try:
+        done = subprocess.run(
+            command, env=dict(environment), capture_output=True, text=True, timeout=_START_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise HarnessError(
+            f"{name} did not start in {_START_S} s", "try again on a quieter machine"
+        ) from None
+    except OSError as error:
+        raise HarnessError(f"{command[0]} does not start ({error.strerror})", INSTALL_QEMU) from None
+    if done.returncode < 0:
+        raise GuestCrashed(f"{name} died ({crash(done.returncode)})", "make it again: edgepose device create")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise HarnessError(f"{name} does not start ({last})", "make it again: edgepose device create")
+    return done.stdout
+
+
+def crash(returncode: int) -> str:
+    """A process's end by a signal, in words."""
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = f"signal {-returncode}"
+    kinds = {
+        "SIGSEGV": "a segmentation fault in the guest",
+        "SIGILL": "an instruction that the processor lacks",
+        "SIGKILL": "killed, perhaps for want of memory",
+        "SIGABRT": "aborted by itself",
+    }
+    return f"{name}, {kinds[name]}" if name in kinds else name
+
+
+def _device_folder(cache: Path, name: str) -> Path:
+    return cache / "emulated" / name

@@ -1,0 +1,90 @@
+"""`edgepose device`: emulated arm64 phones to score models on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgepose.cli.options import AsJson
+
+app = typer.Typer(help="Emulated arm64 phones: make, list and remove them.", no_args_is_help=True)
+
+
+@app.command("create")
+def create(
+    cpu: Annotated[str, typer.Option(help="Processor: cortex-a53, -a72, -a73, -a75 or -a76.")] = "cortex-a76",
+    runtime: Annotated[
+        str, typer.Option(help="litert, or tflite-runtime: the 2.14 that older apps carry.")
+    ] = "litert",
+    mirror: Annotated[
+        str | None,
+        typer.Option(help="Where the system's sources carry no arm64 packages: 'deb URL SUITE main'."),
+    ] = None,
+) -> None:
+    """Make an emulated device: about 100 MB in the user's cache, a minute, no root.
+
+    Devices of one runtime share their files. One that is there and whole stays as it is.
+    """
+    from android_harness.emulator import create_device
+
+    device = create_device(cpu, runtime, lambda what: typer.echo(f"{what} ...", err=True), mirror)
+    typer.echo(f"{device.name} is ready: edgepose evaluate MODEL.tflite --data DATA --target {device.target}")
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False) -> None:
+    """List the devices that are made."""
+    from android_harness.emulator import list_devices, open_device
+
+    devices = [open_device(name) for name in list_devices()]
+    rows = [
+        {
+            "name": d.name,
+            "target": d.target,
+            "processor": d.profile.name,
+            "runtime": f"{d.sysroot.runtime} {d.sysroot.runtime_version}",
+            "sysroot_sha256": d.sysroot.tree_sha256,
+        }
+        for d in devices
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<26} {row['processor']:<12} {row['runtime']}")
+    if not rows:
+        typer.echo("none; make one with `edgepose device create`", err=True)
+
+
+@app.command("remove")
+def remove(name: Annotated[str, typer.Argument(help="As `edgepose device list` has it.")]) -> None:
+    """Remove a device, and its files when no other device shares them."""
+    from android_harness.emulator import remove_device
+
+    remove_device(name)
+    typer.echo(f"{name} is removed")
+
+
+@app.command("doctor")
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine lacks for devices, and the command that mends it; exits 1 when one is needed."""
+    from dataclasses import asdict
+
+    from android_harness.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+    else:
+        for f in findings:
+            mark = "ok" if f.ok else "MISSING" if f.needed else "without"
+            typer.echo(f"{mark:<8} {f.name}: {f.found}{f'; {f.mend}' if f.mend else ''}")
+    if any(f.needed and not f.ok for f in findings):
+        raise typer.Exit(1)
+
+
+def _print_json(rows: object) -> None:
+    import json
+
+    typer.echo(json.dumps(rows, indent=1))
