@@ -16,13 +16,20 @@ import edgepose
 from edgeio import UserError
 from edgepose.cli import (
     bundle,
+    calibrate_confidence,
+    cluster,
     compare,
     data,
+    device,
     distill,
     evaluate,
     import_weights,
     models,
+    paper,
+    predict,
+    prune,
     quantize,
+    raters,
     recipes,
     synth,
     train,
@@ -44,10 +51,17 @@ app.command("distill")(distill.command)
 app.command("recipes")(recipes.command)
 app.command("export")(export_command.command)
 app.command("quantize")(quantize.command)
+app.command("prune")(prune.command)
+app.command("cluster")(cluster.command)
 app.command("import-tflite")(export_command.import_tflite)
 app.command("evaluate")(evaluate.command)
+app.command("predict")(predict.command)
+app.command("calibrate-confidence")(calibrate_confidence.command)
 app.command("compare")(compare.command)
+app.command("raters")(raters.command)
+app.command("paper")(paper.command)
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(device.app, name="device")
 data.app.command("synth")(synth.command)
 app.add_typer(data.app, name="data")
 

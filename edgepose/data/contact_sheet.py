@@ -16,12 +16,12 @@ from edgepose.errors import BadDataset, BadImage, UsageError
 from edgepose.geometry import letterbox
 from edgepose.keypoints import KeypointSet
 
-_CELL = 240
+CELL = 240
 _CAPTION = 18
 _GAP = 8
 _TITLE = 30
 _MAX_CELLS = 2000
-_GROUND, _EMPTY, _INK, _WARNING = (24, 24, 27), (45, 45, 50), (220, 220, 225), (255, 120, 100)
+_GROUND, _EMPTY, INK, _WARNING = (24, 24, 27), (45, 45, 50), (220, 220, 225), (255, 120, 100)
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ def contact_sheet(
     chosen = np.sort(np.random.default_rng(seed).choice(len(records), count, replace=False))
     sample = [records[i] for i in chosen]
     legend = f"{split} split, {count} of {len(records)} images, seed {seed}"
-    page = _page(f"{dataset.format}:{dataset.root.name}, {legend}", count, columns)
+    page = empty_page(f"{dataset.format}:{dataset.root.name}, {legend}", count, columns)
     unreadable = []
     for index, (record, (_, image)) in enumerate(
         zip(sample, decode_parallel(r.image for r in sample), strict=True)
     ):
         if isinstance(image, BadImage):
             unreadable.append(record.id)
-        _draw_cell(page, _corner(index, columns), record, image, dataset.keypoints)
+        _draw_cell(page, corner_of(index, columns), record, image, dataset.keypoints)
     with replacing(out_png) as temporary:
         page.save(temporary, format="PNG")
     return Sheet(tuple(r.id for r in sample), tuple(unreadable), len(records))
@@ -84,23 +84,23 @@ def _check(out_png: Path, columns: int, rows: int) -> None:
         raise UsageError(f"{out_png} is not a PNG's name", "let the name end in .png")
 
 
-def _corner(index: int, columns: int) -> tuple[int, int]:
+def corner_of(index: int, columns: int) -> tuple[int, int]:
     """Left and top of a cell."""
     row, column = divmod(index, columns)
-    return _GAP + column * (_CELL + _GAP), _TITLE + row * (_CELL + _CAPTION + _GAP)
+    return _GAP + column * (CELL + _GAP), _TITLE + row * (CELL + _CAPTION + _GAP)
 
 
-def _page(title: str, count: int, columns: int) -> Image.Image:
+def empty_page(title: str, count: int, columns: int) -> Image.Image:
     """An empty page for `count` cells, with its title and the meaning of the colours."""
     across, down = min(count, columns), -(-count // columns)
-    page = Image.new("RGB", _corner(down * columns, columns), _GROUND)
-    page = page.resize((_GAP + across * (_CELL + _GAP), page.height))
+    page = Image.new("RGB", corner_of(down * columns, columns), _GROUND)
+    page = page.resize((_GAP + across * (CELL + _GAP), page.height))
     draw = ImageDraw.Draw(page)
     x = page.width - _GAP
     for name, colour in reversed(SIDE_COLOURS.items()):
-        x -= round(draw.textlength(name, font=_font())) + 10
-        draw.text((x + 4, 8), name, fill=colour, font=_font())
-    draw.text((_GAP, 8), _fitting(draw, title, x - _GAP), fill=_INK, font=_font())
+        x -= round(draw.textlength(name, font=font())) + 10
+        draw.text((x + 4, 8), name, fill=colour, font=font())
+    draw.text((_GAP, 8), fitting(draw, title, x - _GAP), fill=INK, font=font())
     return page
 
 
@@ -114,24 +114,24 @@ def _draw_cell(
     draw = ImageDraw.Draw(page)
     left, top = corner
     if isinstance(image, BadImage):
-        draw.rectangle([left, top, left + _CELL - 1, top + _CELL - 1], fill=_EMPTY)
-        draw.text((left + 8, top + 8), "cannot be read", fill=_WARNING, font=_font())
+        draw.rectangle([left, top, left + CELL - 1, top + CELL - 1], fill=_EMPTY)
+        draw.text((left + 8, top + 8), "cannot be read", fill=_WARNING, font=font())
     else:
-        placed = letterbox(image.shape[:2], (_CELL, _CELL))
+        placed = letterbox(image.shape[:2], (CELL, CELL))
         points = placed.to_canvas.apply(record.keypoints_px)
         page.paste(Image.fromarray(draw_skeleton(placed.draw(image), points, keypoints)), corner)
     caption = f"{record.id} ({record.split})"
-    draw.text((left, top + _CELL + 2), _fitting(draw, caption, _CELL), fill=_INK, font=_font())
+    draw.text((left, top + CELL + 2), fitting(draw, caption, CELL), fill=INK, font=font())
 
 
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=12)
 
 
-def _fitting(draw: ImageDraw.ImageDraw, text: str, width: float) -> str:
+def fitting(draw: ImageDraw.ImageDraw, text: str, width: float) -> str:
     """`text`, shortened from the left, where paths say least, to `width` pixels."""
     shown = text
-    while draw.textlength(shown, font=_font()) > width and len(text) > 1:
+    while draw.textlength(shown, font=font()) > width and len(text) > 1:
         text = text[1:]
         shown = "..." + text
     return shown

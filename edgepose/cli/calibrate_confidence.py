@@ -1,0 +1,96 @@
+"""`edgepose calibrate-confidence`: from a map's peak to the probability of being right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgepose.cli.progress import bar
+
+
+def command(
+    model: Annotated[
+        Path, typer.Argument(help="A .tflite file, a checkpoint (.safetensors), or default:MODEL.")
+    ],
+    data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
+    out: Annotated[Path, typer.Option(help="The file to write, for `edgepose predict --confidence`.")],
+    split: Annotated[
+        str, typer.Option(help="train, val, test or all: images that the model was not trained on.")
+    ] = "val",
+    crop: Annotated[
+        str, typer.Option(help="none: the whole image; person: the labelled keypoints plus --margin.")
+    ] = "none",
+    margin: Annotated[
+        float, typer.Option(min=0.0, max=2.0, help="Share of the person box added on each side.")
+    ] = 0.2,
+    decode: Annotated[
+        str | None,
+        typer.Option(
+            help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
+        ),
+    ] = None,
+    near: Annotated[
+        bool,
+        typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis)."),
+    ] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the halves that judge each other.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the file's contents.")] = False,
+) -> None:
+    """Fit, for each keypoint, the probability that it lies within half a head of the truth.
+
+    Says how well that holds on images that the curves were not fitted on: the expected calibration error
+    before and after.
+    """
+    from edgepose.errors import UsageError
+    from edgepose.models.defaults import checkpoint_path
+    from edgepose.prediction.calibrate import CalibrationRequest, calibrate_confidence
+    from edgepose.prediction.confidence import write_confidence
+
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
+    path = checkpoint_path(model)
+    request = CalibrationRequest(data, split, crop, margin, decode, near, threads, workers, seed)
+    with bar(f"calibrating {path.stem}", "images") as progress:
+        found = calibrate_confidence(path, request, progress)
+    write_confidence(out, found)
+    if as_json:
+        typer.echo(out.read_text(encoding="utf-8"), nl=False)
+    else:
+        _print(found, out)
+
+
+def _print(found: Any, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="peak that stands for 50 and 90 %", title_justify="left", box=None, pad_edge=False)
+    table.add_column("keypoint")
+    for column in ("labelled", "within half a head", "peak at 50 %", "at 90 %"):
+        table.add_column(column, justify="right")
+    for name, curve in found.curves.items():
+        share = f"{100 * curve.hits / curve.n:.1f} %" if curve.n else "-"
+        table.add_row(
+            name + (" (pooled)" if curve.pooled else ""),
+            str(curve.n),
+            share,
+            *(_peak(curve.peak_at(probability)) for probability in (0.5, 0.9)),
+        )
+    Console().print(table)
+    judged = found.reliability
+    if judged is None:
+        typer.echo("calibration error: not judged, since the images are of one video")
+    else:
+        typer.echo(
+            f"calibration error on held-out videos: {judged.before:.3f} before, {judged.after:.3f} after "
+            f"({judged.n} keypoints)"
+        )
+    typer.echo(out)
+
+
+def _peak(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

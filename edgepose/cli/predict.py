@@ -1,0 +1,130 @@
+"""`edgepose predict`: images and videos in, trajectories out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgepose.cli.progress import bar
+
+
+def command(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Images, videos, and folders of them, on this machine.", metavar="INPUT..."),
+    ],
+    model: Annotated[
+        Path, typer.Option(help="A .tflite file, a checkpoint (.safetensors), or default:MODEL.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("runs/predict"),
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also draw skeletons and trails on the input.")
+    ] = False,
+    smooth: Annotated[
+        str, typer.Option(help="Of videos: median:WINDOW, savgol:WINDOW,ORDER or none; windows in frames.")
+    ] = "median:5",
+    crop: Annotated[
+        str,
+        typer.Option(help="none: the whole picture; auto: find the infant and follow it; x,y,w,h: pixels."),
+    ] = "none",
+    format: Annotated[str, typer.Option(help="csv, coco, parquet (needs pyarrow) or h5 (h5py).")] = "csv",
+    confidence: Annotated[
+        Path | None, typer.Option(help="A file of `edgepose calibrate-confidence` for this model.")
+    ] = None,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(help="Leave less confident keypoints out; default 0.5 with --confidence, else 0."),
+    ] = None,
+    decode: Annotated[
+        str | None,
+        typer.Option(
+            help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the outputs of another run.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
+) -> None:
+    """Predict keypoints: a table, a summary, a contact sheet and a figure for each input.
+
+    Nothing leaves this machine. Inputs that are finished are passed over when the same command is given
+    again; one that was interrupted is begun anew.
+    """
+    import json
+
+    from edgepose.models.defaults import checkpoint_path
+    from edgepose.prediction.batch import PredictRequest, predict_all
+    from edgepose.prediction.sources import find_sources
+
+    request = PredictRequest(
+        smooth=smooth,
+        crop=crop,
+        format=format,
+        overlay=overlay,
+        confidence=confidence,
+        abstain_below=abstain_below,
+        decode=decode,
+        threads=threads,
+        workers=workers,
+    )
+    sources = find_sources(inputs)
+    outcomes = predict_all(checkpoint_path(model), sources.found, request, out, overwrite, _bar)
+    if as_json:
+        typer.echo(json.dumps([o.summary for o in outcomes if o.summary is not None], indent=1))
+    else:
+        _print(outcomes, out)
+    if sources.ignored:
+        first = sources.ignored[0].name
+        typer.echo(f"neither image nor video: {len(sources.ignored)} files, the first: {first}", err=True)
+    failed = [o.error for o in outcomes if o.error is not None]
+    for error in failed:
+        typer.echo(f"error: {error}", err=True)
+    if failed:
+        raise typer.Exit(max(error.exit_code for error in failed))
+
+
+def _print(outcomes: list[Any], out: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edgepose.prediction.summary import lines
+
+    done = [o for o in outcomes if o.summary is not None]
+    if not done:
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("input", overflow="fold")
+    for column in ("frames", "skipped", "confidence", "abstained", "frames/s"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    for outcome in done:
+        frames, speed = outcome.summary["frames"], outcome.summary["speed"]
+        table.add_row(
+            escape(outcome.summary["name"]),
+            str(frames["predicted"]),
+            str(len(outcome.summary["skipped"])),
+            f"{frames['mean_confidence']:.2f}",
+            f"{100 * frames['abstained_share']:.1f} %",
+            f"{speed['frames_per_s']:.0f}",
+            "done before" if outcome.before else "",
+        )
+    Console().print(table)
+    for outcome in done:
+        for line in lines(outcome.summary):
+            typer.echo(line)
+    typer.echo(f"{out}: {', '.join(n for o in done[:1] for n in o.summary['outputs'].values())}")
+
+
+def _bar(title: str, unit: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    """The common bar, which fills in how many frames a second it has seen."""
+    from rich.markup import escape
+
+    return bar(escape(title), f"{unit}, {{task.speed!s:.4}} a second")
