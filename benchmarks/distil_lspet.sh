@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # reports/distil-lspet: RT from the authors' MPII weights on real photographs: not fine-tuned, on labels, on
-# labels and a teacher, and on a black-box teacher's word alone. An hour and a half on two cores; resumes.
+# labels and a teacher, and on a black-box teacher's word alone; RT Lite on labels. Two hours on two cores; resumes.
 #
 #   SEEDS="0 1" benchmarks/distil_lspet.sh [CHECKPOINTS] [LSPET]
 set -euo pipefail
@@ -15,23 +15,30 @@ settings=(--data "$lspet" --keypoints mpii-16 --partial --crop person
   --sigma efficientpose-final --schedule cosine --batch 16)
 
 . benchmarks/runs.sh
-student() { # NAME RATE SEED OPTIONS...
-  run "$1-seed$3" distill --student rt --init "$models/rt-none.safetensors" --epochs 3 --learning-rate "$2" \
-    --seed "$3" --teacher-cache "$runs/teacher-cache" "${@:4}"
+student() { # NAME STEPS RATE OPTIONS...
+  local name=$1 steps=$2 rate=$3
+  shift 3
+  for seed in ${SEEDS:-0}; do
+    run "$name-$steps-seed$seed" distill --student rt --init "$models/rt-none.safetensors" \
+      --epochs "$((steps / 95))" --learning-rate "$rate" --seed "$seed" --teacher-cache "$runs/teacher-cache" "$@"
+  done
 }
 weights EfficientPoseRT rt "$models/rt-none.safetensors"
 weights EfficientPoseI i "$models/i-none.safetensors"
+weights EfficientPoseRT_LITE rt-lite "$models/rt-lite-none.safetensors"
 [ -f "$models/EfficientPoseII.json" ] ||
   edgepose import-tflite "$checkpoints/EfficientPoseII.tflite" --model ii --out "$models"
-run i-labels train --model i --init "$models/i-none.safetensors" --epochs 2 --learning-rate 0.0003
+run i-labels-380 train --model i --init "$models/i-none.safetensors" --epochs 4 --learning-rate 1e-3
+labels=(--teacher i --loss ground-truth)
+i=(--teacher i --teacher-weights "$models/i-labels-380.safetensors")
 ii=(--teacher ii --teacher-weights "$models/EfficientPoseII.tflite" --loss teacher-only --validation-split none)
-for seed in ${SEEDS:-0}; do
-  student labels 3e-4 "$seed" --teacher i --loss ground-truth
-  student labels-and-teacher 3e-4 "$seed" --teacher i --teacher-weights "$models/i-labels.safetensors"
-  student black-box 3e-4 "$seed" "${ii[@]}"
-  student labels-fast 1e-3 "$seed" --teacher i --loss ground-truth
-  student labels-and-teacher-fast 1e-3 "$seed" --teacher i --teacher-weights "$models/i-labels.safetensors"
-done
+student labels 570 1e-3 "${labels[@]}"
+student labels-and-i 570 1e-3 "${i[@]}"
+student labels 285 1e-3 "${labels[@]}"
+student labels-and-i-resized 285 1e-3 "${i[@]}" --teacher-targets resized --teacher-share 0.8
+student labels-slow 285 3e-4 "${labels[@]}"
+student black-box-ii-slow 285 3e-4 "${ii[@]}"
+run rt-lite-labels-285 train --model rt-lite --init "$models/rt-lite-none.safetensors" --epochs 3 --learning-rate 1e-3
 edgepose evaluate "$models"/*.safetensors "$models"/*.tflite --data "$lspet" --crop person --no-speed --out "$runs/scored"
 edgepose compare "$runs/scored" --baseline rt-none --out reports/distil-lspet \
   --title "RT on 400 photographs: no fine-tuning, labels, labels and a teacher, a teacher alone"

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# reports/compressed-vs-full-lspet and -infants: RT and RT Lite in every form that can be shipped, each against its
+# own float32 twin. The networks are those of distil_lspet.sh and distil_infants.sh. Two hours a set; resumes.
+#
+#   benchmarks/compress.sh lspet|infants [LSPET]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+set=${1:?lspet or infants}
+runs=runs/compress-$set
+case $set in
+  lspet)
+    data=(--data "lspet:${2:-../shared/data/lspet}" --crop person)
+    networks=(rt=labels-570-seed0 rt-lite=rt-lite-labels-285) from=runs/distil-lspet/models
+    teacher=$from/i-labels-380.safetensors
+    ;;
+  infants)
+    data=(--data runs/distil-infants/infants)
+    networks=(rt=rt-from-i rt-lite=rt-lite-from-i) from=runs/distil-infants/models
+    teacher=$from/i.safetensors
+    ;;
+  *) echo "error: unknown set $set; known: lspet, infants" >&2 && exit 2 ;;
+esac
+steps=${STEPS:-100}
+calibrate=(--count 48)
+
+once() { # FILE COMMAND...: makes FILE unless it is there
+  local file=$1
+  shift
+  [ -f "$file" ] || "$@"
+}
+train() { # FOLDER COMMAND...: a run, gone on with where it stopped
+  local folder=$1 resume=()
+  shift
+  [ ! -f "$folder/run.json" ] || resume=(--resume)
+  "$@" "${data[@]}" --out "$folder" "${resume[@]}"
+}
+compressed() { # KEY: every form of $files/KEY.safetensors
+  local key=$1 files=$runs/$1
+  local float=$files/$key.safetensors
+  once "$files/$key-int8-maps.tflite" edgepose export "$float" --output maps --recipe fp32 --recipe fp16 \
+    --recipe dynamic --recipe int8 --calibrate "${data[1]}" "${data[@]:2}" "${calibrate[@]}" --out "$files" --overwrite
+  once "$files/$key-int8-ptq-maps.tflite" edgepose quantize "$float" --post-training "${data[@]}" "${calibrate[@]}" --out "$files"
+  once "$files/qat/$key-int8-qat-maps.tflite" train "$files/qat" edgepose quantize "$float" --steps "$steps" "${calibrate[@]}"
+  once "$files/taught/$key-int8-qat-maps.tflite" train "$files/taught" edgepose quantize "$float" --steps "$steps" \
+    --teacher "$teacher" --loss both "${calibrate[@]}"
+  once "$files/pruned/pruning.json" train "$files/pruned" edgepose prune "$float" --sparsity 0.5 --loss both \
+    --steps "$((2 * steps))" --batch 8 --learning-rate 3e-4
+  cp "$files/pruned/last.safetensors" "$files/$key-pruned.safetensors"
+  once "$files/pruned-qat/$key-pruned-int8-qat-maps.tflite" train "$files/pruned-qat" edgepose quantize \
+    "$files/$key-pruned.safetensors" --teacher "$float" --steps "$steps" "${calibrate[@]}"
+  mkdir -p "$files/scored-files"
+  cp "$files"/*.tflite "$files"/*.json "$files"/qat/*-maps.* "$files"/pruned-qat/*-maps.* "$files/scored-files"
+  for kind in tflite json; do # the sidecar knows its model by its hash, not by its name
+    cp "$files/taught/$key-int8-qat-maps.$kind" "$files/scored-files/$key-int8-qat-taught-maps.$kind"
+  done
+  edgepose evaluate "$files"/scored-files/*.tflite "${data[@]}" --no-speed --out "$files/scored"
+  edgepose compare "$files/scored" --baseline "$key-fp32-maps" --out "reports/compressed-vs-full-$set/$key" \
+    --title "$key: every compressed form against float32 ($set)"
+}
+for each in "${networks[@]}"; do
+  key=${each%=*}
+  mkdir -p "$runs/$key"
+  cp "$from/${each#*=}.safetensors" "$runs/$key/$key.safetensors"
+  compressed "$key"
+done
