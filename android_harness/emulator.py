@@ -156,17 +156,19 @@ def open_device(name: str, cache: Path | None = None) -> EmulatedDevice:
     mend = f"run: edgepose device create --cpu {profile.key}"
     mend += "" if runtime.key == DEFAULT_RUNTIME else f" --runtime {runtime.key}"
     folder = _device_folder(where, device_name(profile.key, runtime.key))
+    state = "is not whole, or of another version" if folder.exists() else "is not there"
+    missing = HarnessError(f"the emulated device '{folder.name}' {state}", mend)
     try:
         sysroot = read_sysroot(where, runtime)
     except HarnessError:
-        raise HarnessError(f"there is no emulated device '{folder.name}'", mend) from None
+        raise missing from None
     if not _is_of(folder, sysroot) or not profile.written(folder / "root"):
-        raise HarnessError(f"there is no emulated device '{folder.name}'", mend)
+        raise missing
     return EmulatedDevice(profile, sysroot, folder / "root")
 
 
 def list_devices(cache: Path | None = None) -> list[str]:
-    """Names of the devices that are made."""
+    """Names of the devices that are made, whole or not."""
     made = ((cache or cache_folder()) / "emulated").glob(f"[!.]*/{_DEVICE_FILE}")
     return sorted(path.parent.name for path in made)
 
@@ -182,7 +184,9 @@ def remove_device(name: str, cache: Path | None = None) -> None:
     folder = _device_folder(where, device_name(profile.key, runtime.key))
     with locked(where):
         if not folder.exists():
-            raise HarnessError(f"there is no emulated device '{folder.name}'", "see: edgepose device list")
+            raise HarnessError(
+                f"the emulated device '{folder.name}' is not there", "see: edgepose device list"
+            )
         shutil.rmtree(folder)
         if not any(device_parts(other)[1] == runtime for other in list_devices(where)):
             for sysroot in (where / "sysroots").glob(f"{runtime.key}-*"):

@@ -34,10 +34,16 @@ def create(
 
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
-    """List the devices that are made."""
-    from android_harness.emulator import list_devices, open_device
+    """List the devices that are made; one that is not whole is told of on stderr, with its mend."""
+    from android_harness.emulator import EmulatedDevice, list_devices, open_device
+    from android_harness.errors import HarnessError
 
-    devices = [open_device(name) for name in list_devices()]
+    devices: list[EmulatedDevice] = []
+    for name in list_devices():
+        try:
+            devices.append(open_device(name))
+        except HarnessError as error:
+            typer.echo(f"warning: {error}", err=True)
     rows = [
         {
             "name": d.name,
@@ -53,7 +59,7 @@ def list_all(as_json: AsJson = False) -> None:
         return
     for row in rows:
         typer.echo(f"{row['name']:<26} {row['processor']:<12} {row['runtime']}")
-    if not rows:
+    if not list_devices():
         typer.echo("none; make one with `edgepose device create`", err=True)
 
 

@@ -42,3 +42,13 @@ def test_the_doctors_word_and_exit_code(monkeypatch, findings, code: int, said: 
 def test_no_devices_are_an_empty_list() -> None:
     assert json.loads(CliRunner().invoke(app, ["list", "--json"]).stdout) == []
     assert CliRunner().invoke(app, ["list"]).exit_code == 0
+
+
+def test_a_device_that_is_not_whole_is_told_of_and_hides_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "edgepose" / "devices" / "emulated" / "cortex-a53"
+    folder.mkdir(parents=True)
+    (folder / "device.json").write_text("{}")
+    done = CliRunner().invoke(app, ["list"])
+    assert done.exit_code == 0 and not done.stdout
+    assert "'cortex-a53' is not whole" in done.stderr
+    assert "edgepose device create --cpu cortex-a53" in done.stderr
