@@ -9,9 +9,9 @@ from typing import Any
 
 import av
 import numpy as np
+from made_up_models import maps_spec
 
 from edgepose.codec import Codec
-from edgepose.evaluation.runners import ModelSpec
 from edgepose.keypoints import IN_MOTION_19
 
 K = len(IN_MOTION_19)
@@ -68,24 +68,7 @@ class BlobFinder:
 
     def __init__(self, path: Path = MODEL, threads: int = 1, least: float = 6.0) -> None:
         self.least, self.calls = least, 0
-        self.spec = ModelSpec(
-            path=path,
-            kind="tflite",
-            sha256="0" * 64,
-            size_bytes=1,
-            network="rt",
-            keypoints=IN_MOTION_19,
-            recipe="int8",
-            output="maps",
-            output_shape=(28, 28, K),
-            decode="taylor",
-            input_size=(224, 224),
-            parameters=1,
-            flops=1,
-            ops={},
-            float_islands=None,
-            runtime={"name": "blobs", "version": "1"},
-        )
+        self.spec = maps_spec(path, "int8", "blobs")
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         from scipy.ndimage import find_objects, label

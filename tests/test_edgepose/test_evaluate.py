@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_models import maps_spec
 from PIL import Image
 
 from edgepose.codec import Codec
@@ -14,7 +15,6 @@ from edgepose.errors import BadDataset, BadImage, BadModel, UsageError
 from edgepose.evaluation import evaluate as module
 from edgepose.evaluation import predict as predict_module
 from edgepose.evaluation.evaluate import Request, evaluate
-from edgepose.evaluation.runners import ModelSpec
 from edgepose.evaluation.speed import Cost
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.reporting.predictions import load_predictions
@@ -31,24 +31,7 @@ class DotFinder:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.calls = 0
-        self.spec = ModelSpec(
-            path=path,
-            kind="tflite",
-            sha256="0" * 64,
-            size_bytes=1,
-            network="rt",
-            keypoints=IN_MOTION_19,
-            recipe="fp32",
-            output="maps",
-            output_shape=(28, 28, K),
-            decode="taylor",
-            input_size=(224, 224),
-            parameters=1,
-            flops=1,
-            ops={},
-            float_islands=None,
-            runtime={"name": "dots", "version": "1"},
-        )
+        self.spec = maps_spec(path, "fp32", "dots")
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         self.calls += 1
