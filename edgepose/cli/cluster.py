@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgepose.cli import options
-from edgepose.cli.epochs import Epochs
+from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 
 
@@ -72,11 +72,7 @@ def command(
         resume=resume,
     )
     request = clustering.ClusterRequest(start, fit, clusters, loss, teacher)
-    try:
-        with bar(f"clustering {start.stem}", "frames, then steps") as progress:
-            listener = Listener(progress, told.tell, lambda text: typer.echo(text, err=True))
-            kept = clustering.cluster_and_train(request, listener)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)
-        raise typer.Exit(130) from None
+    with resumable(out), bar(f"clustering {start.stem}", "frames, then steps") as progress:
+        listener = Listener(progress, told.tell, lambda text: typer.echo(text, err=True))
+        kept = clustering.cluster_and_train(request, listener)
     told.print(kept, as_json)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgepose.cli import options
-from edgepose.cli.epochs import Epochs
+from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 
 
@@ -160,10 +160,6 @@ def command(
     if data is None:
         with bar("drawing infants", "frames") as progress:
             data = built_in_infants(SMOKE if smoke else FULL, listener.say, progress)
-    try:
-        with bar(f"distilling {teacher} into {student}", "frames, then steps") as progress:
-            kept = distill(request(data), Listener(progress, listener.epoch, listener.say))
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)
-        raise typer.Exit(130) from None
+    with resumable(out), bar(f"distilling {teacher} into {student}", "frames, then steps") as progress:
+        kept = distill(request(data), Listener(progress, listener.epoch, listener.say))
     told.print(kept, as_json)

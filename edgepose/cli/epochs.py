@@ -1,12 +1,24 @@
-"""What `train` and `distill` say of a run: its epochs on stderr, what it kept on stdout."""
+"""What a command that trains says: epochs and interruption on stderr, what it kept on stdout."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import typer
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Ctrl-C ends the command with exit code 130, and says how to go on with the run in `out`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)
+        raise typer.Exit(130) from None
 
 
 @dataclass(frozen=True)

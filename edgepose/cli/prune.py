@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgepose.cli import options
-from edgepose.cli.epochs import Epochs
+from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -69,13 +69,9 @@ def command(
         resume=resume,
     )
     told = Epochs()
-    try:
-        with bar(f"pruning {start.stem}", "frames, then steps") as progress:
-            listener = Listener(progress, told.tell, lambda text: typer.echo(text, err=True))
-            made = prune(PruneRequest(start, fit, sparsity, loss, teacher), listener)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)
-        raise typer.Exit(130) from None
+    with resumable(out), bar(f"pruning {start.stem}", "frames, then steps") as progress:
+        listener = Listener(progress, told.tell, lambda text: typer.echo(text, err=True))
+        made = prune(PruneRequest(start, fit, sparsity, loss, teacher), listener)
     if as_json:
         _print_json(made)
     else:

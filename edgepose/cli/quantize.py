@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edgepose.cli import options
+from edgepose.cli.epochs import resumable
 from edgepose.cli.progress import bar
 
 _SHOWN = 20
@@ -126,14 +127,10 @@ def command(
         workers=workers,
         resume=resume,
     )
-    try:
-        with bar(f"training {start.stem} for int8", "frames, then steps") as progress:
-            listener = Listener(progress, lambda row: say(row_text(row)), say)
-            request = qat.QatRequest(start, fit, how, count, loss, teacher, keep_zeros)
-            exported = qat.train(request, listener)
-    except KeyboardInterrupt:
-        say(f"stopped; the same command with --resume goes on from {out}")
-        raise typer.Exit(130) from None
+    with resumable(out), bar(f"training {start.stem} for int8", "frames, then steps") as progress:
+        listener = Listener(progress, lambda row: say(row_text(row)), say)
+        request = qat.QatRequest(start, fit, how, count, loss, teacher, keep_zeros)
+        exported = qat.train(request, listener)
     _print(exported, (), as_json)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgepose.cli import options
-from edgepose.cli.epochs import Epochs
+from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 
 
@@ -89,10 +89,6 @@ def command(
         resume=resume,
     )
     told = Epochs()
-    try:
-        with bar(f"training {model}", "frames, then steps") as progress:
-            kept = fit(request, Listener(progress, told.tell, lambda text: typer.echo(text, err=True)))
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)
-        raise typer.Exit(130) from None
+    with resumable(out), bar(f"training {model}", "frames, then steps") as progress:
+        kept = fit(request, Listener(progress, told.tell, lambda text: typer.echo(text, err=True)))
     told.print(kept, as_json)
