@@ -119,6 +119,17 @@ def inspect(model: str | os.PathLike[str] | bytes) -> ModelInfo:
         raise ExportError(f"{name} is damaged ({type(error).__name__})", _MEND) from None
 
 
+def tensors_with_data(data: bytes) -> Iterator[tuple[Tensor, bytes]]:
+    """The main graph's constants and their bytes; `data` must have passed `inspect`."""
+    model = _schema().Model.GetRootAs(data, 0)
+    graph = model.Subgraphs(0)
+    buffers = [model.Buffers(i) for i in range(model.BuffersLength())]
+    lengths = [int(buffer.DataLength()) for buffer in buffers]
+    for tensor in (graph.Tensors(i) for i in range(graph.TensorsLength())):
+        if lengths[tensor.Buffer()]:
+            yield _tensor(tensor, lengths), buffers[tensor.Buffer()].DataAsNumpy().tobytes()
+
+
 def _read(model: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
     if isinstance(model, bytes):
         return "the model", model

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from edgepose.cli.options import Crop
 
 if TYPE_CHECKING:
     from edgepose.models.authors import ImportReport
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="The authors' .h5 file.", metavar="FILE.h5")],
+    file: Annotated[Path, typer.Argument(help="The authors' .h5 file, or EfficientPoseII.tflite.")],
     model: Annotated[str, typer.Option(help="rt, i, ii, iii, iv, rt-lite, i-lite or ii-lite.")],
     out: Annotated[Path, typer.Option(help="Checkpoint to write (.safetensors).")],
     keypoints: Annotated[
         str,
         typer.Option(help="mpii-16 keeps the authors' heads; another set, as in-motion-19, gets new ones."),
     ] = "mpii-16",
+    data: Annotated[
+        str | None, typer.Option(help="With a .tflite: images that tell what its file left out.")
+    ] = None,
+    crop: Crop = "none",
+    count: Annotated[int, typer.Option(min=8, help="Images of --data to take.")] = 48,
     as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the checkpoint.")] = False,
 ) -> None:
@@ -30,13 +37,20 @@ def command(
     from dataclasses import asdict
 
     from edgepose.errors import UsageError
+    from edgepose.exporting import Calibrate, sample_inputs
     from edgepose.models.authors import import_weights
+    from edgepose.models.variants import NORMALISATIONS, variant
 
     if out.suffix != ".safetensors":
         raise UsageError(f"{out} is no name for a checkpoint", "give an --out that ends in .safetensors")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
-    report = import_weights(file, model, out, keypoints)
+    images: list[Any] = []
+    if data is not None:
+        chosen = variant(model)
+        size, normalisation = (chosen.resolution,) * 2, NORMALISATIONS[chosen.normalisation]
+        images, _ = sample_inputs(Calibrate(data, count=count, crop=crop), size, normalisation)
+    report = import_weights(file, model, out, keypoints, images=images)
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=1))
     else:

@@ -8,7 +8,7 @@ order, so those are matched by kind and order, then by shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from edgepose.models.checkpoint import (
     save_checkpoint,
     weights_of,
 )
+from edgepose.models.folded import read_folded_layers, restore_norms, with_plain_norms
 from edgepose.models.hdf5 import Layers, read_layers
 from edgepose.models.layers import bilinear_kernel
 from edgepose.models.networks import HEAD_WIDTH
@@ -62,9 +63,14 @@ class ImportReport:
 
 
 def import_weights(
-    h5_path: Path, key: str, out: Path, keypoints: str = AUTHORS_KEYPOINTS, seed: int = 0
+    path: Path,
+    key: str,
+    out: Path,
+    keypoints: str = AUTHORS_KEYPOINTS,
+    seed: int = 0,
+    images: Sequence[np.ndarray] = (),
 ) -> ImportReport:
-    """Write our checkpoint from an authors' Keras 2 .h5 file.
+    """Write our checkpoint from an authors' Keras 2 .h5 file, or from their .tflite (EfficientPose II).
 
     With the authors' own 16 keypoints the network is theirs, map for map; of the Lite networks' heads
     only the last was released, and the two that serve training alone are new. With another set the
@@ -75,40 +81,53 @@ def import_weights(
         key: of the variant; it must be an EfficientPose network.
         keypoints: key of the keypoint set.
         seed: of the new heads' initial weights; sets the global seeds of Keras, NumPy and Python.
+        images: of a .tflite: N arrays (1, H, W, 3), normalised, at the network's resolution, by which its
+            batch normalisations are restored (`folded`).
 
     Raises:
         BadCheckpoint: not a plain weights file, another network, or a layer missing or misshapen.
-        UsageError: a network the authors released nothing for.
+        ExportError: a damaged .tflite.
+        UsageError: a network the authors released nothing for, or a .tflite without images.
     """
     chosen, points = variant(key), keypoint_set(keypoints)
     if chosen.family != "efficientpose":
         allowed = ", ".join(v.key for v in VARIANTS.values() if v.family == "efficientpose")
         raise UsageError(f"the authors released no {chosen.name} weights", f"use one of: {allowed}")
-    theirs = read_layers(h5_path)
-    _check_network(h5_path, chosen, theirs)
+    folded = Path(path).suffix == ".tflite"
+    if folded and not images:
+        raise UsageError(
+            f"{path} has its batch normalisations folded away; images are needed to restore them",
+            "give --data DATA",
+        )
+    theirs = read_folded_layers(path) if folded else read_layers(path)
+    _check_network(path, chosen, theirs)
     complete = points.key == AUTHORS_KEYPOINTS
     info = CheckpointInfo(
         model=key,
         keypoints=points.key,
         head_width=None if complete else HEAD_WIDTH,
         resolution=chosen.resolution,
-        source=f"the EfficientPose authors' {Path(h5_path).name}, sha256 {sha256_file(h5_path)}",
+        source=f"the EfficientPose authors' {Path(path).name}, sha256 {sha256_file(path)}",
         half_residual=len(chosen.backbones) == 1,  # the authors' half-resolution backbones lack it
     )
     keras().utils.set_random_seed(seed)
     model = build(info)
+    if folded:
+        theirs = with_plain_norms(theirs, model, _authors_name)
     ours = _by_layer(weights_of(model))
     new = tuple(layer for layer in ours if _is_new(layer, chosen, complete, theirs))
     names = _counterparts(ours, theirs, new)
     tensors = {f"{layer}/{name}": array for layer in new for name, array in ours[layer].items()}
     for layer, counterpart in names.items():
-        tensors.update(_taken(h5_path, layer, counterpart, ours[layer], theirs))
-    upscaling = _check_upscaling(h5_path, theirs)
-    load_weights(model, tensors, str(h5_path))
-    save_checkpoint(out, tensors, info)
+        tensors.update(_taken(path, layer, counterpart, ours[layer], theirs))
+    upscaling = _check_upscaling(path, theirs)
+    load_weights(model, tensors, str(path))
+    if folded:
+        restore_norms(model, images)
+    save_checkpoint(out, weights_of(model), info)
     used = {*names.values(), *(upscaling if complete else ())}
     return ImportReport(
-        file=str(h5_path),
+        file=str(path),
         checkpoint=str(out),
         model=key,
         keypoints=points.key,
@@ -148,12 +167,7 @@ def _by_layer(weights: Mapping[str, np.ndarray]) -> Layers:
 
 def _counterparts(ours: Layers, theirs: Layers, new: Iterable[str]) -> dict[str, str]:
     """Our layer -> the authors' name for it."""
-    names = {}
-    for layer in ours:
-        if layer not in new:
-            names[layer] = layer
-            for mine, authors in _OURS_TO_THEIRS:
-                names[layer] = names[layer].replace(mine, authors)
+    names = {layer: _authors_name(layer) for layer in ours if layer not in new}
     lite = sorted((layer for layer in theirs if _LITE_BACKBONE.match(layer)), key=_natural)
     if lite:
         for kind in ("conv", "depthwise", "norm"):
@@ -161,6 +175,12 @@ def _counterparts(ours: Layers, theirs: Layers, new: Iterable[str]) -> dict[str,
             released = [layer for layer in lite if _kind(layer, theirs[layer]) == kind]
             names.update(zip(order, released, strict=False))
     return names
+
+
+def _authors_name(layer: str) -> str:
+    for mine, authors in _OURS_TO_THEIRS:
+        layer = layer.replace(mine, authors)
+    return layer
 
 
 def _kind(layer: str, variables: Mapping[str, Any]) -> str:

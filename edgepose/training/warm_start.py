@@ -11,8 +11,12 @@ import numpy as np
 from edgepose.errors import BadCheckpoint, UsageError
 from edgepose.keypoints import KeypointSet, keypoint_set, mapping
 from edgepose.models.checkpoint import CheckpointInfo, load_weights, read_checkpoint, weights_of
+from edgepose.models.variants import variant
 
 Weights = dict[str, Any]
+_SUFFIX = {"efficientpose": "_res1"}  # of the layers of the first of several backbones; see `build_model`
+_BACKBONE_LAYERS = ("stem", "block")  # EfficientNet's; no two other networks share theirs
+_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -30,30 +34,28 @@ class Start:
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
-        parts = [f"new: {', '.join(self.new) or 'nothing'}"]
+        parts = [f"new: {_listed(self.new) or 'nothing'}"]
         if self.translated:
-            parts.append(f"by keypoint: {', '.join(self.translated)}")
-        return "; ".join(parts + ([f"not used: {', '.join(self.unused)}"] if self.unused else []))
+            parts.append(f"by keypoint: {_listed(self.translated)}")
+        return "; ".join(parts + ([f"not used: {_listed(self.unused)}"] if self.unused else []))
 
 
 def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
     """Give a network the checkpoint's weights, layer by layer where all of a layer's shapes agree.
 
     Channels of output layers mean keypoints. Those of another keypoint set are taken where the sets have
-    the keypoint in common, or nearly (`mapping`); the others are new.
+    the keypoint in common, or nearly (`mapping`); the others are new. Of another network on the same
+    backbone, the backbone's layers are taken.
 
     Args:
         info: of the network.
 
     Raises:
-        BadCheckpoint: unreadable, or of another network.
+        BadCheckpoint: unreadable, or of a network on another backbone.
     """
     theirs, weights = read_checkpoint(path)
     if theirs.model != info.model:
-        raise BadCheckpoint(
-            f"{path} is of network {theirs.model}, not {info.model}",
-            f"use --model {theirs.model}, or another --init",
-        )
+        weights = _backbone(path, weights, theirs, info)
     ours = weights_of(model)
     wanted, offered = _layers(ours), _layers(weights)
     other_outputs = set(model.output_names) if theirs.keypoints != info.keypoints else set()
@@ -73,6 +75,22 @@ def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
         translated=tuple(layer for layer in wanted if layer in layers - fits),
         unused=tuple(layer for layer in offered if layer not in layers and not layer.startswith("upscaled_")),
     )
+
+
+def _backbone(path: Path, weights: Weights, theirs: CheckpointInfo, info: CheckpointInfo) -> Weights:
+    """The weights of the backbone that both networks begin with, by our names."""
+    there, here = variant(theirs.model), variant(info.model)
+    if there.backbones[0] != here.backbones[0]:
+        raise BadCheckpoint(
+            f"{path} is of network {there.key}, not {here.key}, and their backbones differ",
+            f"use --model {there.key}, or another --init",
+        )
+    end, ours = (f"{_SUFFIX.get(v.family, '')}/" for v in (there, here))
+    return {
+        name.replace(end, ours): array
+        for name, array in weights.items()
+        if end in name and name.startswith(_BACKBONE_LAYERS)
+    }
 
 
 def _translated(
@@ -130,6 +148,11 @@ def _channels(layer: str, source: KeypointSet, target: KeypointSet) -> list[tupl
         if segment in known
         for axis in (0, 1)
     ]
+
+
+def _listed(layers: tuple[str, ...]) -> str:
+    more = len(layers) - _SHOWN
+    return ", ".join(layers[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _layers(weights: Weights) -> dict[str, list[str]]:

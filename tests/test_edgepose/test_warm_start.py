@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgepose.errors import BadCheckpoint
 from edgepose.frameworks import keras
 from edgepose.keypoints import keypoint_set, mapping
 from edgepose.models.checkpoint import CheckpointInfo, build, save_checkpoint, weights_of
@@ -75,3 +76,37 @@ def test_a_set_with_nothing_in_common_keeps_new_channels(
     )
     assert start.translated == ()
     assert set(start.new) == {"pass1_skeleton_pafs", "pass2_detection1_confs", "pass3_detection2_confs"}
+
+
+def test_another_network_gives_its_backbone(tmp_path: Path) -> None:
+    """EfficientPose II and the hourglass begin with the same EfficientNet-B4."""
+    rng = np.random.default_rng(0)
+    info = CheckpointInfo("b4", PAPER.key, None, 32, "test")
+    keras().utils.set_random_seed(4)
+    hourglass = build(info)
+    ours = weights_of(hourglass)
+    shared_names = [name for name in ours if name.startswith(("stem", "block1", "block2a"))]
+    theirs = {
+        name.replace("/", "_res1/"): rng.normal(size=ours[name].shape).astype(np.float32)
+        for name in shared_names
+    }
+    other = {"stem_conv_res2/kernel": np.zeros((3, 3, 3, 32), np.float32)}
+    other["pass1_skeleton_pafs/bias"] = np.zeros(28, np.float32)
+    save_checkpoint(
+        tmp_path / "ii.safetensors", theirs | other, CheckpointInfo("ii", MPII.key, None, 368, "")
+    )
+    start = start_from(tmp_path / "ii.safetensors", hourglass, info)
+    after = weights_of(hourglass)
+    for name in shared_names:
+        assert np.array_equal(after[name], theirs[name.replace("/", "_res1/")])
+    rest = [name for name in ours if name not in shared_names]
+    assert rest and all(np.array_equal(after[name], ours[name]) for name in rest)
+    assert "block7a_project_conv" in start.new and "block1a_dwconv" not in start.new
+    assert len(str(start)) < 500
+
+
+def test_another_backbone_is_refused(tmp_path: Path) -> None:
+    info = CheckpointInfo("i", PAPER.key, None, 64, "test")
+    save_checkpoint(tmp_path / "i.safetensors", {"stem_conv_res1/kernel": np.zeros(1, np.float32)}, info)
+    with pytest.raises(BadCheckpoint, match="backbones differ"):
+        start_from(tmp_path / "i.safetensors", None, CheckpointInfo("rt", PAPER.key, 128, 64, ""))
