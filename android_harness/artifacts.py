@@ -17,6 +17,7 @@ from edgeio import replacing, sha256_file
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies"
 _ALONE = "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>"
 _TIMEOUT_S = 600
+BUILD_TOOLS = ("javac", "java", "mvn")
 INSTALL_MAVEN = "run: sudo apt-get install maven default-jdk-headless"
 
 
@@ -115,7 +116,7 @@ def fetch(artifacts: Sequence[Artifact], timeout_s: float = _TIMEOUT_S) -> Path:
 
 
 def tool(name: str) -> str:
-    """The path of `mvn`, `java` or `javac`; raises HarnessError."""
+    """The path of one of `BUILD_TOOLS`; raises HarnessError."""
     found = shutil.which(name)
     if found is None:
         raise HarnessError(f"{name} is not installed", INSTALL_MAVEN)

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from android_harness import counting
+from android_harness.adb import find_adb
+from android_harness.artifacts import BUILD_TOOLS, INSTALL_MAVEN
 from android_harness.emulator import INSTALL_QEMU, find_qemu, list_devices, open_device
 from android_harness.errors import HarnessError
+from android_harness.runner_build import read_runner, runner_folder
 from android_harness.sysroot import cache_folder, verify
 
 _LAST_QEMU = 8  # whose plugins may be of API 1
@@ -35,7 +38,7 @@ class Finding:
 
 
 def examine(cache: Path | None = None) -> list[Finding]:
-    """Look at everything that making and using emulated devices takes, and at the devices themselves."""
+    """Look at everything that making and using emulated devices takes, what phones take, and the devices."""
     where = cache or cache_folder()
     checks: list[Callable[[], Finding]] = [
         _qemu,
@@ -44,7 +47,7 @@ def examine(cache: Path | None = None) -> list[Finding]:
         lambda: _cache(where),
         lambda: _counter(where),
     ]
-    findings = [check() for check in checks]
+    findings = [*(check() for check in checks), _adb(), *_phone_runner(runner_folder(where))]
     return findings + [_device(name, where) for name in list_devices(where)]
 
 
@@ -101,6 +104,31 @@ def _counter(where: Path) -> Finding:
             "instruction counter", False, False, said, "use qemu-user 4.2 to 8.2, not the static one"
         )
     return Finding("instruction counter", True, False, "compiled")
+
+
+def _adb() -> Finding:
+    try:
+        return Finding("adb", True, False, find_adb())
+    except HarnessError as error:
+        return Finding("adb", False, False, error.what, error.mend)
+
+
+def _phone_runner(folder: Path) -> list[Finding]:
+    """The runner for phones; where it must be built, the tools that this takes too."""
+    name = "runner for phones"
+    try:
+        runner = read_runner(folder)
+    except HarnessError as error:
+        return [Finding(name, False, False, error.what, error.mend), _build_tools()]
+    return [Finding(name, True, False, f"TensorFlow Lite {runner.runtime_version}, whole")]
+
+
+def _build_tools() -> Finding:
+    lacking = [name for name in BUILD_TOOLS if shutil.which(name) is None]
+    name = "tools to build it"
+    if lacking:
+        return Finding(name, False, False, f"{', '.join(lacking)} missing", INSTALL_MAVEN)
+    return Finding(name, True, False, "Java and Maven")
 
 
 def _device(name: str, where: Path) -> Finding:

@@ -59,9 +59,9 @@ class PhoneRunner:
         return [self.folder / name for name in (JAR, *libraries)]
 
 
-def runner_folder() -> Path:
-    """Where the runner is built, in the user's cache."""
-    return cache_folder() / "android-runner"
+def runner_folder(cache: Path | None = None) -> Path:
+    """Where the runner is built: in `cache`, by default the user's."""
+    return (cache or cache_folder()) / "android-runner"
 
 
 def read_runner(folder: Path | None = None) -> PhoneRunner:

@@ -23,10 +23,9 @@ from edgepose.errors import BadDataset, BadModel, UsageError
 from edgepose.evaluation.predict import Differences
 from edgepose.evaluation.runners import KerasRunner, Runner, TFLiteRunner
 from edgepose.reporting.device_facts import DeviceFacts, Estimate, Instructions, Parity
-from edgepose.reporting.results import Latency, Speed
+from edgepose.reporting.results import DESKTOP, Latency, Speed
 from export.runtime import TensorSpec
 
-DESKTOP = "desktop"
 TARGETS = "desktop, emulated, emulated:NAME (see `edgepose device list`), android, android:SERIAL"
 Device = EmulatedDevice | Phone
 

@@ -24,7 +24,6 @@ from edgepose.data.records import SPLITS, Dataset, PoseRecord
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.evaluation.device_runner import (
-    DESKTOP,
     Device,
     DeviceRunner,
     device_facts,
@@ -51,6 +50,8 @@ from edgepose.models.variants import variant
 from edgepose.reporting.device_facts import DeviceFacts
 from edgepose.reporting.predictions import Predictions, save_predictions
 from edgepose.reporting.results import (
+    AT,
+    DESKTOP,
     PREDICTIONS_NAME,
     RESULTS_NAME,
     SCHEMA_VERSION,
@@ -194,12 +195,11 @@ def _cost(
 
 
 def _name(spec: ModelSpec, decoder: PoseDecoder, device: Device | None, delegate: str) -> str:
-    """The row's name: the file's, and what is other than usual."""
-    words = [spec.path.stem]
-    words += [decoder.name] if decoder.name != spec.decode else []
-    words += [device.name] if device is not None else []
-    words += [delegate] if delegate != "xnnpack" else []
-    return "-".join(words)
+    """The row's name: the file's, and what is other than usual; a device's stands behind `AT`."""
+    model = "-".join([spec.path.stem, *([decoder.name] if decoder.name != spec.decode else [])])
+    if device is None:
+        return model
+    return AT.join([model, "-".join([device.name, *([delegate] if delegate != "xnnpack" else [])])])
 
 
 def _predicted(

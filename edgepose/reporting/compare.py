@@ -2,7 +2,7 @@
 
 `Comparison` holds every number that a report shows, and is written as compare.json; `compare.schema.json`
 beside this file says what each field is. Version 2 added margin, noninferiority, verdicts, movement,
-subgroups, and the differences by keypoint.
+subgroups, and the differences by keypoint; version 3 added folded.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from edgepose.reporting.predictions import Predictions, load_predictions
 from edgepose.reporting.results import RESULTS_NAME, Results, read_results
 from edgepose.reporting.verdict import Verdict, verdict_on
 
-COMPARISON_VERSION = 2
+COMPARISON_VERSION = 3
 WORST = 6  # frames a model
+SAME_PX = 0.01  # what keypoints may lie apart and no score that a report shows tell
 
 # What must agree before two rows may stand in one table, as the user would look it up in results.json.
 _SAME: Mapping[str, Callable[[Results], Any]] = {
@@ -79,6 +80,19 @@ class WorstFrame:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A model that ran in several places and put its keypoints where it had put them elsewhere.
+
+    Attributes:
+        row: name of the row that stands for it wherever keypoints alone count.
+        results: its own, for what it cost there.
+    """
+
+    row: str
+    results: Results
+
+
+@dataclass(frozen=True)
 class PaperPair:
     """A row of ours whose network is in Table 1."""
 
@@ -94,6 +108,7 @@ class Comparison:
         baseline: name of the row that the others are held against.
         baseline_reason: why that one.
         results: the rows, in the order of the tables.
+        folded: the same models elsewhere, with the same keypoints; they are rows only of what a run costs.
         margin: how much worse a row may be than the baseline; None where there is one row, or no yardstick.
         verdicts: each other row's, in words.
         noninferiority: each other row against the margin.
@@ -112,6 +127,7 @@ class Comparison:
     baseline_reason: str
     overlays: str
     results: tuple[Results, ...]
+    folded: tuple[Folded, ...]
     margin: Margin | None
     verdicts: tuple[Verdict, ...]
     noninferiority: tuple[NonInferiority, ...]
@@ -120,6 +136,13 @@ class Comparison:
     subgroups: tuple[Subgroups, ...]
     worst: Mapping[str, tuple[WorstFrame, ...]]
     paper: tuple[PaperPair, ...]
+
+    @property
+    def everywhere(self) -> tuple[Results, ...]:
+        """All that was scored: model by model, this machine's first, then the devices by name."""
+        found = [*self.results, *(f.results for f in self.folded)]
+        models = list(dict.fromkeys(map(_what, found)))
+        return tuple(sorted(found, key=lambda r: (models.index(_what(r)), r.device is not None, r.place)))
 
 
 def find_results(paths: Sequence[Path]) -> list[Path]:
@@ -172,7 +195,7 @@ def compare(
     """Everything that the report shows, computed once.
 
     Args:
-        entries: as `read_entries` gives them.
+        entries: as `read_entries` gives them; those that `fold` takes out are kept as folded.
         title: heading of the report.
         edgepose: version that compares.
         overlays: key of `frames.OVERLAYS`.
@@ -186,6 +209,7 @@ def compare(
         UnknownName: the data set has no such column.
         UsageError: the margin is none.
     """
+    entries, folded = fold(entries, baseline)
     name, reason = choose_baseline([e.results for e in entries], baseline)
     distances = {e.results.name: e.distances() for e in entries}
     predictions = {e.results.name: e.predictions for e in entries}
@@ -203,6 +227,7 @@ def compare(
         baseline_reason=reason,
         overlays=overlays,
         results=tuple(e.results for e in entries),
+        folded=folded,
         margin=allowed,
         verdicts=tuple(verdict_on(found, name) for found in judged),
         noninferiority=judged,
@@ -216,6 +241,45 @@ def compare(
             if e.results.model.network in TABLE_1
         ),
     )
+
+
+def fold(entries: Sequence[Entry], baseline: str | None) -> tuple[tuple[Entry, ...], tuple[Folded, ...]]:
+    """Set aside what would say the same a second time: a file that ran in another place, to the same end.
+
+    A row stands for those of the same file and decoder whose every keypoint lies within `SAME_PX` of its own;
+    this machine's goes before a device's, and the baseline is never set aside.
+
+    Args:
+        entries: with their images in one order.
+        baseline: name of a row, where one is asked for.
+    """
+    kept: list[Entry] = []
+    folded = []
+    asked_first = sorted(entries, key=lambda e: (e.results.name != baseline, e.results.device is not None))
+    for entry in asked_first:
+        twin = next((k for k in kept if _same_end(k, entry)), None)
+        if twin is None:
+            kept.append(entry)
+        else:
+            folded.append(Folded(twin.results.name, entry.results))
+    order = [e.results.name for e in entries]
+    return (
+        tuple(sorted(kept, key=lambda e: order.index(e.results.name))),
+        tuple(sorted(folded, key=lambda f: order.index(f.results.name))),
+    )
+
+
+def _same_end(one: Entry, other: Entry) -> bool:
+    here, there = one.results, other.results
+    if _what(here) != _what(there) or here.place == there.place:
+        return False
+    points = one.predictions.predicted_px, other.predictions.predicted_px
+    return np.allclose(*points, rtol=0, atol=SAME_PX, equal_nan=True)
+
+
+def _what(results: Results) -> tuple[str, str]:
+    """What ran, wherever it did."""
+    return results.model.sha256, results.decode
 
 
 def _margin(baseline: Results, rule: str | None) -> Margin | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from edgepose.reporting.results import METRICS, HumanSpread, Results
+from edgepose.reporting import cells
+from edgepose.reporting.results import HumanSpread, Results
 from edgepose.reporting.style import (
     FAINT,
     GREY,
@@ -25,6 +26,7 @@ from edgepose.reporting.style import (
 
 # Coarse and fine: on infants lying still the coarse one is near 100 % for every network.
 TRADED = ("pckh@0.5", "pckh@0.1")
+ON_DEVICES = "pckh@0.2"  # between the two: devices have a panel each
 _HUMAN = "human spread"
 
 
@@ -47,6 +49,11 @@ SIZE = Cost("size", "Model file, MB (10⁶ bytes)", lambda r: r.model.size_bytes
 LATENCY = Cost(
     "latency", "Latency, median ms an image", lambda r: r.speed.latency_ms.median if r.speed else None
 )
+INSTRUCTIONS = Cost(
+    "instructions",
+    "Instructions of one inference, millions",
+    lambda r: r.device.instructions.per_inference / 1e6 if r.device and r.device.instructions else None,
+)
 
 
 def pareto(cost: Sequence[float], score: Sequence[float]) -> list[int]:
@@ -58,6 +65,15 @@ def pareto(cost: Sequence[float], score: Sequence[float]) -> list[int]:
     return front
 
 
+@dataclass(frozen=True)
+class Panel:
+    """One of the panels of a trade-off: `rows` whose cost was measured, by the score `key`."""
+
+    title: str
+    rows: Sequence[Results]
+    key: str
+
+
 def draw_tradeoff(results: Sequence[Results], cost: Cost, subtitle: str) -> Figure:
     """Accuracy against one cost, coarse above fine, with the Pareto front and 95 % intervals.
 
@@ -65,17 +81,42 @@ def draw_tradeoff(results: Sequence[Results], cost: Cost, subtitle: str) -> Figu
         results: rows whose cost was measured, under the same conditions.
         subtitle: those conditions.
     """
-    figure = new_figure(7.5, 9.5)
-    panels = figure.subplots(len(TRADED), 1, sharex=True)
-    for axes, key in zip(panels, TRADED, strict=True):
-        _tradeoff_panel(axes, results, cost, key)
-    panels[-1].set_xlabel(f"{cost.label}\n{subtitle}".strip())
-    colour = colours(results)
-    for axes, key in zip(panels, TRADED, strict=True):
-        rows = [r for r in results if r.metrics.overall.scores[key] is not None]
-        points = [_position(r, cost, key) for r in rows]
-        label_points(axes, points, [r.name for r in rows], [colour[r.name] for r in rows])
+    panels = [Panel(cells.heading(key), results, key) for key in TRADED]
+    return _draw_panels(panels, cost, subtitle, {r.name: r.name for r in results}, 7.5)
+
+
+def draw_on_devices(devices: Mapping[str, Sequence[Results]]) -> Figure:
+    """Accuracy against instructions, a panel for each device, all on one scale.
+
+    Args:
+        devices: rows with counted instructions, by what the device is called.
+    """
+    heading = cells.heading(ON_DEVICES)
+    panels = [Panel(f"{name}: {heading}", rows, ON_DEVICES) for name, rows in devices.items()]
+    names = {r.name: r.model_name for rows in devices.values() for r in rows}
+    return _draw_panels(panels, INSTRUCTIONS, "", names, 9.0)
+
+
+def _draw_panels(
+    panels: Sequence[Panel], cost: Cost, subtitle: str, labels: Mapping[str, str], width: float
+) -> Figure:
+    """Panels one above the other over one axis of cost; `labels` are by row name, `width` in inches."""
+    figure = new_figure(width, 0.7 + 4.4 * len(panels))
+    drawn = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    colour = colours([r for panel in panels for r in panel.rows])
+    for axes, panel in zip(drawn, panels, strict=True):
+        _tradeoff_panel(axes, panel, cost, colour)
+    _log_where_wide(drawn[-1], [_position(r, cost, p.key)[0] for p in panels for r in _scored(p)])
+    drawn[-1].set_xlabel(f"{cost.label}\n{subtitle}".strip())
+    for axes, panel in zip(drawn, panels, strict=True):
+        rows = _scored(panel)
+        points = [_position(r, cost, panel.key) for r in rows]
+        label_points(axes, points, [labels[r.name] for r in rows], [colour[r.name] for r in rows])
     return figure
+
+
+def _scored(panel: Panel) -> list[Results]:
+    return [r for r in panel.rows if r.metrics.overall.scores[panel.key] is not None]
 
 
 def _position(result: Results, cost: Cost, key: str) -> tuple[float, float]:
@@ -84,10 +125,9 @@ def _position(result: Results, cost: Cost, key: str) -> tuple[float, float]:
     return x, y
 
 
-def _tradeoff_panel(axes: Axes, results: Sequence[Results], cost: Cost, key: str) -> None:
-    rows = [r for r in results if r.metrics.overall.scores[key] is not None]
+def _tradeoff_panel(axes: Axes, panel: Panel, cost: Cost, colour: Mapping[str, str]) -> None:
+    rows, key = _scored(panel), panel.key
     points = [_position(r, cost, key) for r in rows]
-    colour = colours(results)
     xs, ys = [x for x, _ in points], [y for _, y in points]
     front = pareto(xs, ys)
     axes.step([xs[i] for i in front], [ys[i] for i in front], where="post", color=GREY, lw=1.2, zorder=1)
@@ -95,14 +135,19 @@ def _tradeoff_panel(axes: Axes, results: Sequence[Results], cost: Cost, key: str
         interval = row.metrics.overall.intervals.get(key)
         if interval is not None:
             axes.vlines(x, *interval, color=colour[row.name], lw=1.2, alpha=0.5, zorder=2)
-        axes.plot(x, y, marker(row), color=colour[row.name], ms=7, mec="white", mew=0.8, zorder=3)
-    if xs and max(xs) > 10 * min(xs):
+        shape = marker(row)
+        size = 11 if shape == "*" else 7  # a star's points take little ink
+        axes.plot(x, y, shape, color=colour[row.name], ms=size, mec="white", mew=0.8, zorder=3)
+    axes.margins(x=0.15, y=0.15)
+    axes.set_title(panel.title)
+
+
+def _log_where_wide(axes: Axes, costs: Sequence[float]) -> None:
+    if costs and max(costs) > 10 * min(costs):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
-    axes.margins(x=0.15, y=0.15)
-    axes.set_title(f"{METRICS[key].label}, {METRICS[key].unit}")
 
 
 def draw_curves(results: Sequence[Results]) -> Figure:

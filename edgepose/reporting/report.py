@@ -12,17 +12,26 @@ from edgeio import lookup, replacing, write_json
 from edgepose.reporting.cells import conditions
 from edgepose.reporting.compare import Comparison, Entry
 from edgepose.reporting.document import Picture, render_html, render_markdown
-from edgepose.reporting.figures import LATENCY, SIZE, draw_curves, draw_keypoint_errors, draw_tradeoff
+from edgepose.reporting.figures import (
+    LATENCY,
+    SIZE,
+    draw_curves,
+    draw_keypoint_errors,
+    draw_on_devices,
+    draw_tradeoff,
+)
 from edgepose.reporting.figures_against import draw_forest, draw_spectra
 from edgepose.reporting.frames import OVERLAYS, draw_worst
 from edgepose.reporting.records import to_plain
 from edgepose.reporting.results import Results
 from edgepose.reporting.sections import build_document
+from edgepose.reporting.sections_devices import by_device, device_caption
 from edgepose.reporting.style import figure_style, save_figure
 
 DRAWN_MODELS = 6  # whose forests and worst frames are drawn
 _OURS = (
     "accuracy-*.png",
+    "device-*.png",
     "pckh-curves.png",
     "keypoint-errors.png",
     "forest-*.png",
@@ -69,9 +78,13 @@ def _figures(comparison: Comparison, entries: Sequence[Entry]) -> list[tuple[Pic
             draw_tradeoff(results, SIZE, ""),
         )
     ]
-    for i, (where, rows) in enumerate(_by_conditions(results).items(), start=1):
+    for i, (where, rows) in enumerate(_by_conditions(comparison.everywhere).items(), start=1):
         picture = Picture(f"accuracy-latency-{i}.png", text.format(f"latency on {where}", _KEY))
         drawn.append((picture, draw_tradeoff(rows, LATENCY, where)))
+    devices = by_device(comparison.everywhere)
+    if devices:
+        picture = Picture("device-instructions.png", f"{device_caption(devices)} {_KEY}")
+        drawn.append((picture, draw_on_devices(devices)))
     drawn.append((Picture("pckh-curves.png", "PCKh over all keypoints by threshold."), draw_curves(results)))
     human = results[0].metrics.human
     beside = f" Human spread: {human.source}." if human else ""
@@ -111,7 +124,8 @@ def _worst_figures(comparison: Comparison, entries: Sequence[Entry]) -> list[tup
     if comparison.overlays == "none":
         return []
     drawn = []
-    for i, entry in enumerate(_drawn_rows(comparison.baseline, entries), start=1):
+    rows = [e for e in entries if e.results.name in comparison.worst]
+    for i, entry in enumerate(_drawn_rows(comparison.baseline, rows), start=1):
         name = entry.results.name
         picture = Picture(f"worst-{i:02d}-{_slug(name)}.png", f"Worst frames of {name}.")
         drawn.append((picture, draw_worst(entry, comparison.worst[name], comparison.overlays)))

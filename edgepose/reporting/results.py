@@ -20,6 +20,8 @@ from edgepose.reporting.records import Mismatch, from_plain, to_plain
 SCHEMA_VERSION = 1
 RESULTS_NAME = "results.json"
 PREDICTIONS_NAME = "predictions.npz"
+AT = "@"  # between a model's name and the device's, in the name of a row
+DESKTOP = "desktop"
 
 _RESCORE = "score the model again with `edgepose evaluate`"
 
@@ -216,7 +218,7 @@ class Results:
     """One results.json.
 
     Attributes:
-        name: unique row name, the model file's stem.
+        name: unique row name, the model file's stem; of a run elsewhere with `AT` and the device's name.
         created: ISO 8601 time of scoring.
         edgepose: version of edgepose that scored.
         decode: key of the decoder.
@@ -240,6 +242,18 @@ class Results:
     runtime: Mapping[str, str]
     predictions_sha256: str
     device: DeviceFacts | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The row's name without the device's."""
+        return self.name.rpartition(AT)[0] or self.name if self.device else self.name
+
+    @property
+    def place(self) -> str:
+        """Where it ran: this machine, or the device's name, with its delegate where that is not the usual."""
+        if self.device is None:
+            return DESKTOP
+        return self.name[len(self.model_name) + 1 :] or self.device.name
 
 
 def read_results(path: Path) -> Results:

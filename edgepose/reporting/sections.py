@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from edgepose.keypoints import IN_MOTION_19
-from edgepose.reporting import cells
+from edgepose.reporting import cells, sections_devices
 from edgepose.reporting import sections_against as against
 from edgepose.reporting.compare import Comparison
 from edgepose.reporting.differences import DIFFERED
@@ -55,8 +55,9 @@ def build_document(comparison: Comparison, pictures: Sequence[Picture]) -> Docum
     sections = (
         Section("What was compared", _compared(comparison)),
         Section("Accuracy", _accuracy(comparison.results)),
-        Section("Size and speed", _cost(comparison.results)),
+        Section("Size and speed", _cost(comparison)),
         Section("Accuracy against size and speed", drawn("accuracy-")),
+        Section("On devices", sections_devices.on_devices(comparison, drawn("device-"))),
         Section("PCKh at every threshold", drawn("pckh-curves")),
         Section("Against the margin", against.noninferiority(comparison, drawn("forest-"))),
         Section("Differences to the baseline", _differences(comparison)),
@@ -143,7 +144,7 @@ def _agreement(results: Sequence[Results]) -> tuple[Block, ...]:
     return (Table(columns, tuple(rows)),)
 
 
-def _cost(results: Sequence[Results]) -> tuple[Block, ...]:
+def _cost(comparison: Comparison) -> tuple[Block, ...]:
     models = Table(
         _MODEL_COLUMNS,
         tuple(
@@ -161,11 +162,12 @@ def _cost(results: Sequence[Results]) -> tuple[Block, ...]:
                 cells.number(None if r.model.flops is None else r.model.flops / 1e9, 3),
                 cells.number(r.model.float_islands, 0),
             )
-            for r in results
+            for r in comparison.results
         ),
     )
-    speed = Table(_SPEED_COLUMNS, tuple(_speed_row(r) for r in results))
-    notes = dict.fromkeys(r.speed.note for r in results if r.speed and r.speed.note)
+    ran = comparison.everywhere
+    speed = Table(_SPEED_COLUMNS, tuple(_speed_row(r) for r in ran))
+    notes = dict.fromkeys(r.speed.note for r in ran if r.speed and r.speed.note)
     text = "Times hold for the processor, runtime and threads beside them only; MB are 10⁶ bytes."
     return (models, speed, Paragraph(" ".join([text, *(f"Note: {n}." for n in notes)])))
 
@@ -317,7 +319,7 @@ def _excluded(first: Results) -> tuple[Block, ...]:
 
 
 def _made(comparison: Comparison) -> tuple[Block, ...]:
-    versions = list(dict.fromkeys(key for r in comparison.results for key in r.runtime))
+    versions = list(dict.fromkeys(key for r in comparison.everywhere for key in r.runtime))
     rows = tuple(
         (
             r.name,
@@ -328,7 +330,7 @@ def _made(comparison: Comparison) -> tuple[Block, ...]:
             str(r.seed),
             *(r.runtime.get(key, cells.NONE) for key in versions),
         )
-        for r in comparison.results
+        for r in comparison.everywhere
     )
     named = {"name": "runtime", "version": "runtime version"}
     columns = ("Model", "File", "SHA-256 (first 16)", "Scored", "edgepose", "Seed")
@@ -343,7 +345,7 @@ def _made(comparison: Comparison) -> tuple[Block, ...]:
             "The commands, with file names for paths. Options that results.json does not record "
             "(--limit, --fallback, --human) must be repeated where they were given."
         ),
-        Commands((*map(_evaluate_command, comparison.results), _compare_command(comparison))),
+        Commands((*map(_evaluate_command, comparison.everywhere), _compare_command(comparison))),
     )
 
 
@@ -355,12 +357,21 @@ def _evaluate_command(result: Results) -> str:
         words += ["--margin", f"{data.crop_margin:g}"]
     words += ["--decode", result.decode, "--target", result.target, "--seed", str(result.seed)]
     words += ["--near"] if data.near_matched else []
-    words += ["--threads", str(result.speed.latency_ms.threads)] if result.speed else ["--no-speed"]
+    words += _how_it_ran(result)
     return _shell([*words, "--out", "RESULTS"])
 
 
+def _how_it_ran(result: Results) -> list[str]:
+    device, speed = result.device, result.speed
+    if device is None:
+        return ["--threads", str(speed.latency_ms.threads)] if speed else ["--no-speed"]
+    words = ["--threads", str(device.threads)]
+    words += ["--delegate", device.delegate] if device.delegate != "xnnpack" else []
+    return words + (["--no-speed"] if device.not_counted == "--no-speed" else [])
+
+
 def _compare_command(comparison: Comparison) -> str:
-    folders = [f"RESULTS/{r.name}" for r in comparison.results]
+    folders = [f"RESULTS/{r.name}" for r in comparison.everywhere]
     words = ["edgepose", "compare", *folders, "--baseline", comparison.baseline]
     words += ["--margin", comparison.margin.rule] if comparison.margin else []
     words += [word for found in comparison.subgroups for word in ("--by", found.column)]

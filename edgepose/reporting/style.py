@@ -22,7 +22,16 @@ from edgepose.reporting.results import Results
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#4D4D4D")
 INK, GREY, FAINT = "#222222", "#8A8A8A", "#DDDDDD"
 
-_MARKERS = {"fp32": "o", "fp16": "s", "dynamic": "D", "int8": "v", "int16x8": "p"}
+_MARKERS = {
+    "fp32": "o",
+    "fp16": "s",
+    "dynamic": "D",
+    "int8": "v",
+    "int8-ptq": "^",
+    "int8-mixed": "<",
+    "int8-qat": ">",
+    "int16x8": "p",
+}
 _LINES: Mapping[str, str | tuple[float, tuple[float, ...]]] = {
     "fp32": "-",
     "fp16": (0, (5, 1.5)),

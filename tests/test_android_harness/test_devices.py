@@ -9,12 +9,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from java_runner import make_runner
 
 from android_harness import counting, doctor, downloads, emulator, sysroot
 from android_harness.downloads import Apt, download_wheels
 from android_harness.emulator import create_device, list_devices, open_device, remove_device
 from android_harness.errors import HarnessError
 from android_harness.profiles import DEFAULT_PROFILE, PROFILES
+from android_harness.runner_build import runner_folder
 from android_harness.runtimes import DEFAULT_RUNTIME, RUNTIMES, GuestRuntime, Wheel
 from edgeio import UnknownName, sha256_file
 
@@ -236,6 +238,33 @@ def test_the_doctor_names_each_lack_and_its_mend(tmp_path: Path, monkeypatch) ->
     assert not found["instruction counter"].ok and not found["instruction counter"].needed
     assert "apt-get install gcc" in found["instruction counter"].mend
     assert found["cache"].ok
+
+
+def test_the_doctor_sees_what_phones_lack(tmp_path: Path, monkeypatch) -> None:
+    for name in ("ANDROID_HOME", "ANDROID_SDK_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def looked() -> dict[str, doctor.Finding]:
+        return {f.name: f for f in doctor.examine()}
+
+    program(tmp_path, "java", "")
+    found = looked()
+    assert (found["adb"].ok, found["adb"].needed) == (False, False)
+    assert "apt-get install adb" in found["adb"].mend
+    assert found["runner for phones"].mend == "run: make android-runner"
+    assert not found["runner for phones"].ok and not found["runner for phones"].needed
+    assert found["tools to build it"].found == "javac, mvn missing"
+    assert "apt-get install maven" in found["tools to build it"].mend
+    for name in ("adb", "javac", "mvn"):
+        program(tmp_path, name, "")
+    assert looked()["adb"].ok and looked()["tools to build it"].ok
+    make_runner()
+    found = looked()
+    assert found["runner for phones"].ok and "tools to build it" not in found
+    (runner_folder() / "runner.jar").write_bytes(b"other")
+    assert "missing or damaged" in looked()["runner for phones"].found
 
 
 def test_the_doctor_sees_a_device_that_is_not_whole(cache: Path, monkeypatch) -> None:

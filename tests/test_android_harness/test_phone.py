@@ -254,7 +254,7 @@ def test_scores_on_a_phone(connect: Connect, built: None, infants: Path, model: 
     phone = connect()
     here, _ = evaluate(model, Request(str(infants), speed=False), tmp_path / "here")
     there, path = evaluate(model, Request(str(infants), target="android", threads=2), tmp_path / "out")
-    assert path.parent.name == "tiny-fp32-maps-Double-1"
+    assert path.parent.name == "tiny-fp32-maps@Double-1"
     assert there.metrics == here.metrics and there.target == "android:Double-1"
     assert there.device is not None and there.device.parity.identical == there.device.parity.n_images == 5
     assert (there.device.processor, there.device.system) == ("SD000", "Android 14")

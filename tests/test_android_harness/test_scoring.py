@@ -47,7 +47,7 @@ def test_a_device_scores_as_the_desktop_does(infants, model, target, tmp_path) -
         tmp_path / "out",
         progress=lambda done, _: seen.append(done),
     )
-    assert path == tmp_path / "out" / "tiny-fp32-maps-host" / "results.json"
+    assert path == tmp_path / "out" / "tiny-fp32-maps@host" / "results.json"
     assert there.metrics == here.metrics and there.data == here.data
     assert (there.target, there.speed) == ("emulated:host", None)
     assert seen[:5] == [1, 2, 3, 4, 5]
@@ -104,7 +104,7 @@ def test_a_crash_keeps_the_job_and_its_mark(infants, model, target, tmp_path, mo
     with monkeypatch.context() as patch, pytest.raises(GuestCrashed, match="SIGSEGV"):
         patch.setattr(module, "open_target", lambda _: dies)
         evaluate(model, request, tmp_path / "out")
-    assert (tmp_path / "out/tiny-fp32-maps-host/.parts/device/crash.txt").exists()
+    assert (tmp_path / "out/tiny-fp32-maps@host/.parts/device/crash.txt").exists()
     found, _ = evaluate(model, request, tmp_path / "out")
     assert found.device is not None and found.device.parity.identical == 5
 

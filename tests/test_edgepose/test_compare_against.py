@@ -84,6 +84,7 @@ def test_schema_and_dataclasses_name_the_same_fields() -> None:
         "group": subgroups.Group,
         "group_score": subgroups.GroupScore,
         "worst_frame": comparing.WorstFrame,
+        "folded": comparing.Folded,
         "paper_row": paper.PaperRow,
         "paper_pair": comparing.PaperPair,
     }
