@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 JOBS   ?= 2
 
-.PHONY: setup test check demo android-runner lock clean
+.PHONY: setup test check demo docs docs-pictures android-runner lock clean
 
 setup: $(READY)
 
@@ -28,6 +28,14 @@ check: $(READY)
 
 demo: $(READY)
 	PATH="$(abspath $(BIN)):$$PATH" ./demo.sh $(DEMO)
+
+# The pages of docs/commands, out of the command line itself.
+docs: $(READY)
+	$(BIN)/python docs/command_pages.py
+
+# docs/pictures, by doing the tutorial's first steps; other versions of libraries may give other pixels.
+docs-pictures: $(READY)
+	$(BIN)/python docs/tutorial_pictures.py
 
 # What `edgepose evaluate --target android` puts on a phone; needs a JDK and Maven.
 android-runner: $(READY)
