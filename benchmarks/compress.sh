@@ -2,7 +2,7 @@
 # reports/compressed-vs-full-lspet and -infants: RT and RT Lite in every form that can be shipped, each against its
 # own float32 twin. The networks are those of distil_lspet.sh and distil_infants.sh. Two hours a set; resumes.
 #
-#   benchmarks/compress.sh lspet|infants [LSPET]
+#   FORMS="qat taught pruned" benchmarks/compress.sh lspet|infants [LSPET]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 set=${1:?lspet or infants}
@@ -22,6 +22,7 @@ case $set in
 esac
 steps=${STEPS:-100}
 calibrate=(--count 48)
+read -ra forms <<<"${FORMS:-qat taught pruned}" # beside those that need no training
 
 once() { # FILE COMMAND...: makes FILE unless it is there
   local file=$1
@@ -34,24 +35,39 @@ train() { # FOLDER COMMAND...: a run, gone on with where it stopped
   [ ! -f "$folder/run.json" ] || resume=(--resume)
   "$@" "${data[@]}" --out "$folder" "${resume[@]}"
 }
+scored() { # FOLDER NAME AS: a file among those that are scored; its sidecar knows it by its hash, not by its name
+  local kind
+  for kind in tflite json; do
+    cp "$1/$2-maps.$kind" "$files/scored-files/$3-maps.$kind"
+  done
+}
+qat() { # KEY FILES FLOAT, as the two that follow
+  once "$2/qat/$1-int8-qat-maps.tflite" train "$2/qat" edgepose quantize "$3" --steps "$steps" "${calibrate[@]}"
+  scored "$2/qat" "$1-int8-qat" "$1-int8-qat"
+}
+taught() {
+  once "$2/taught/$1-int8-qat-maps.tflite" train "$2/taught" edgepose quantize "$3" --steps "$steps" \
+    --teacher "$teacher" --loss both "${calibrate[@]}"
+  scored "$2/taught" "$1-int8-qat" "$1-int8-qat-taught"
+}
+pruned() {
+  once "$2/pruned/pruning.json" train "$2/pruned" edgepose prune "$3" --sparsity 0.5 --loss both \
+    --steps "$((2 * steps))" --batch 8 --learning-rate 3e-4
+  cp "$2/pruned/last.safetensors" "$2/$1-pruned.safetensors"
+  once "$2/pruned-qat/$1-pruned-int8-qat-maps.tflite" train "$2/pruned-qat" edgepose quantize \
+    "$2/$1-pruned.safetensors" --teacher "$3" --steps "$steps" "${calibrate[@]}"
+  scored "$2/pruned-qat" "$1-pruned-int8-qat" "$1-pruned-int8-qat"
+}
 compressed() { # KEY: every form of $files/KEY.safetensors
   local key=$1 files=$runs/$1
   local float=$files/$key.safetensors
   once "$files/$key-int8-maps.tflite" edgepose export "$float" --output maps --recipe fp32 --recipe fp16 \
     --recipe dynamic --recipe int8 --calibrate "${data[1]}" "${data[@]:2}" "${calibrate[@]}" --out "$files" --overwrite
   once "$files/$key-int8-ptq-maps.tflite" edgepose quantize "$float" --post-training "${data[@]}" "${calibrate[@]}" --out "$files"
-  once "$files/qat/$key-int8-qat-maps.tflite" train "$files/qat" edgepose quantize "$float" --steps "$steps" "${calibrate[@]}"
-  once "$files/taught/$key-int8-qat-maps.tflite" train "$files/taught" edgepose quantize "$float" --steps "$steps" \
-    --teacher "$teacher" --loss both "${calibrate[@]}"
-  once "$files/pruned/pruning.json" train "$files/pruned" edgepose prune "$float" --sparsity 0.5 --loss both \
-    --steps "$((2 * steps))" --batch 8 --learning-rate 3e-4
-  cp "$files/pruned/last.safetensors" "$files/$key-pruned.safetensors"
-  once "$files/pruned-qat/$key-pruned-int8-qat-maps.tflite" train "$files/pruned-qat" edgepose quantize \
-    "$files/$key-pruned.safetensors" --teacher "$float" --steps "$steps" "${calibrate[@]}"
   mkdir -p "$files/scored-files"
-  cp "$files"/*.tflite "$files"/*.json "$files"/qat/*-maps.* "$files"/pruned-qat/*-maps.* "$files/scored-files"
-  for kind in tflite json; do # the sidecar knows its model by its hash, not by its name
-    cp "$files/taught/$key-int8-qat-maps.$kind" "$files/scored-files/$key-int8-qat-taught-maps.$kind"
+  cp "$files"/*.tflite "$files"/*.json "$files/scored-files"
+  for form in "${forms[@]}"; do
+    "$form" "$key" "$files" "$float"
   done
   edgepose evaluate "$files"/scored-files/*.tflite "${data[@]}" --no-speed --out "$files/scored"
   edgepose compare "$files/scored" --baseline "$key-fp32-maps" --out "reports/compressed-vs-full-$set/$key" \
