@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 models=runs/distil-infants/models
 runs=runs/paper
-infants=(--data runs/distil-infants/infants --out "$runs")
+infants=(--scale short --data runs/distil-infants/infants --out "$runs")
 two=(--models "i=$models/i.safetensors" --models "rt=$models/rt-from-i.safetensors")
 
 edgepose paper table1 "${infants[@]}" --models "b4=$models/b4.safetensors" "${two[@]}" \
