@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -136,12 +138,13 @@ def verify_bundle(path: Path, runtime: str | None = None) -> Verified:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, MODEL)
         model.write_bytes(bundle.parts[manifest.model.file])
-        inspect(model)
-        for name in [runtime] if runtime else RUNTIMES:
-            if not runtime and (reason := _absent(name)):
-                absent[name] = reason
-                continue
-            replayed.append(golden.replay(model, manifest, vectors, bundle.parts, name, str(path)))
+        with _named(model, f"{path}: {manifest.model.file}"):
+            inspect(model)
+            for name in [runtime] if runtime else RUNTIMES:
+                if not runtime and (reason := _absent(name)):
+                    absent[name] = reason
+                    continue
+                replayed.append(golden.replay(model, manifest, vectors, bundle.parts, name, str(path)))
     if not replayed:
         raise ExportError(
             f"no runtime can replay {path} ({'; '.join(absent.values())})", "install ai-edge-litert"
@@ -152,6 +155,17 @@ def verify_bundle(path: Path, runtime: str | None = None) -> Verified:
 def manifest_schema() -> str:
     """The JSON Schema of manifest.json."""
     return resources.files("edgepose.reporting").joinpath("bundle.schema.json").read_text(encoding="utf-8")
+
+
+@contextmanager
+def _named(copy: Path, part: str) -> Iterator[None]:
+    """Errors over a temporary copy name the part that it is of."""
+    try:
+        yield
+    except ExportError as error:
+        if str(copy) not in error.what:
+            raise
+        raise ExportError(error.what.replace(str(copy), part), golden.MEND) from None
 
 
 def _absent(runtime: str) -> str | None:

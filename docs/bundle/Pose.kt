@@ -12,6 +12,7 @@ class Pose(bundle: File) {
 
     init {
         check(at("schema_version") == 1 && at("output.kind") == "maps" && at("output.decode.name") == "taylor")
+        for (tensor in listOf("input", "output")) check(at("$tensor.dtype") == if (number("$tensor.scale") == 0f) "float32" else "int8")
         val listed = at("parts") as JSONObject
         check(parts.keys == listed.keys().asSequence().toSet() + "manifest.json") { "a part is missing or extra" }
         for (name in listed.keys()) {

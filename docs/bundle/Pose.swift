@@ -7,10 +7,13 @@ struct Pose {
 
     init(folder: URL) throws {
         let text = try Data(contentsOf: folder.appendingPathComponent("manifest.json"))
-        manifest = try JSONSerialization.jsonObject(with: text) as! [String: Any]
-        func get(_ path: String) -> Any { path.split(separator: ".").reduce(manifest as Any) { ($0 as! [String: Any])[String($1)]! } }
+        let said = try JSONSerialization.jsonObject(with: text) as! [String: Any]
+        func get(_ path: String) -> Any { path.split(separator: ".").reduce(said as Any) { ($0 as! [String: Any])[String($1)]! } }
         precondition(get("schema_version") as! Int == 1 && get("output.kind") as! String == "maps")
         precondition(get("output.decode.name") as! String == "taylor")
+        for tensor in ["input", "output"] {
+            precondition(get("\(tensor).dtype") as! String == (get("\(tensor).scale") as! Double == 0 ? "float32" : "int8"))
+        }
         for (name, part) in get("parts") as! [String: [String: Any]] {
             let data = try Data(contentsOf: folder.appendingPathComponent(name))
             let hash = SHA256.hash(data: data).map { String(format: "%02x", $0) }.joined()
@@ -18,6 +21,7 @@ struct Pose {
         }
         model = try Interpreter(modelPath: folder.appendingPathComponent(get("model.file") as! String).path)
         names = get("keypoints.names") as! [String]
+        manifest = said
         try model.allocateTensors()
     }
 
@@ -29,10 +33,12 @@ struct Pose {
         let ch = max(1, Int((Double(image.height) * fit).rounded(.toNearestOrEven)))
         let left = (w - cw) / 2, top = (h - ch) / 2
         var pixels = [UInt8](repeating: 0, count: w * h * 4)  // black: the padding
-        let context = CGContext(data: &pixels, width: w, height: h, bitsPerComponent: 8, bytesPerRow: w * 4,
-            space: CGColorSpaceCreateDeviceRGB(), bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue)!
-        context.interpolationQuality = .high
-        context.draw(image, in: CGRect(x: left, y: h - top - ch, width: cw, height: ch))  // its y points up
+        pixels.withUnsafeMutableBytes { raw in
+            let context = CGContext(data: raw.baseAddress, width: w, height: h, bitsPerComponent: 8, bytesPerRow: w * 4,
+                space: CGColorSpaceCreateDeviceRGB(), bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue)!
+            context.interpolationQuality = .high
+            context.draw(image, in: CGRect(x: left, y: h - top - ch, width: cw, height: ch))  // its y points up
+        }
         let a = numbers("input.normalisation.scale"), b = numbers("input.normalisation.offset")
         let s = number("input.scale"), z = number("input.zero_point")
         let values = (0..<w * h * 3).map { Float(pixels[$0 / 3 * 4 + $0 % 3]) * a[$0 % 3] + b[$0 % 3] }

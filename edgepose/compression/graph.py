@@ -42,11 +42,16 @@ IN_AXIS = {"conv": 2, "depthwise": 2, "deconv": 3}
 class CannotQuantize(EdgeposeError):
     """A layer that has no integer form here."""
 
-    def __init__(self, layer: str, why: str) -> None:
+    def __init__(self, layer: str, why: str, network: str = "") -> None:
+        self.layer, self.why = layer, why
         super().__init__(
-            f"layer {layer} cannot be quantized ({why})",
+            f"layer {layer}{network and f' of {network}'} cannot be quantized ({why})",
             "use `edgepose export --recipe int8`, `dynamic` or `fp16` for this network",
         )
+
+    def of(self, network: str) -> CannotQuantize:
+        """The same, naming the network too."""
+        return CannotQuantize(self.layer, self.why, network)
 
 
 @dataclass(frozen=True)
@@ -157,8 +162,10 @@ def _folded_layer(
             raise CannotQuantize(layer.name, "it shifts its input")
         return sources[0][0], sources[0][1] * float(layer.scale)
     if kind == "BatchNormalization":
-        node = nodes[sources[0][0]]
-        if node.kind not in CONVOLUTIONS or node.norm is not None or readers[node.name] > 1:
+        node, before = nodes[sources[0][0]], _inputs(layer)[0]
+        # Through a Rescaling its statistics would be of other values, through a Dropout others might read
+        # the convolution too.
+        if before != node.name or node.kind not in CONVOLUTIONS or readers[before] > 1:
             raise CannotQuantize(layer.name, "it does not follow a convolution of its own")
         nodes[node.name] = replace(node, norm=layer.name)
         _absorb_norm(node, layer, weights)
@@ -186,6 +193,9 @@ def _node(layer: Any, inputs: tuple[str, ...]) -> Node:
         raise CannotQuantize(layer.name, f"it is a {name}")
     if kind == "input":
         return Node(layer.name, kind, (), (name, layer.get_config()), int(layer.output.shape[-1]))
+    own = getattr(layer, "activation", None)
+    if name != "Activation" and own is not None and own.__name__ != "linear":
+        raise CannotQuantize(layer.name, "it has an activation of its own")
     if name == "ReLU" and (layer.negative_slope or layer.threshold):
         raise CannotQuantize(layer.name, "it is a leaky ReLU")
     had_bias = bool(getattr(layer, "use_bias", True))

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeio import lookup
 from edgepose.compression.deploy import Samples, target_path, write_model
-from edgepose.compression.graph import Folded, fold
+from edgepose.compression.graph import CannotQuantize, Folded, fold
 from edgepose.compression.network import NOTHING, Kept, Ranges
 from edgepose.compression.ranges import METHODS, Range
 from edgepose.exporting import Calibrate, Exported, sample_inputs
@@ -117,11 +117,20 @@ def _reported(
 
 
 def float_network(checkpoint: Path, output: str = "maps") -> tuple[Any, Folded]:
-    """A checkpoint's network in tf_keras with an output as in `build_model`; and the same, folded."""
+    """A checkpoint's network in tf_keras with an output as in `build_model`; and the same, folded.
+
+    Raises:
+        CannotQuantize: a layer that has no integer form; names it and the network.
+        BadCheckpoint: as `load_model`.
+    """
     from edgepose.frameworks import tf_keras
 
     model = load_model(checkpoint, output, tf_keras())
-    return model, fold(model)
+    try:
+        return model, fold(model)
+    except CannotQuantize as error:
+        info, _ = read_checkpoint(checkpoint)
+        raise error.of(variant(info.model).name) from None
 
 
 def calibration(calibrate: Calibrate, info: CheckpointInfo) -> tuple[Samples, Range]:

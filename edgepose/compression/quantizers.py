@@ -149,19 +149,33 @@ def quantized_kernel(kernel: Tensor, kind: str) -> Tensor:
     """A kernel as 8 bits keep it: (h, w, i, o), (h, w, c, 1) or (h, w, o, i) by its kind."""
     tf = tensorflow()
     shape = kernel.shape
-    # TensorFlow's operator wants the channels last; the converter sees through both detours.
+    if kind == "deconv":
+        return _rounded_deconv(kernel)
+    # TensorFlow's operator wants the channels last; the converter sees through the detour.
     if kind == "depthwise":
         kernel = tf.reshape(kernel, (shape[0], shape[1], shape[3], shape[2]))
-    elif kind == "deconv":
-        kernel = tf.transpose(kernel, (0, 1, 3, 2))
-    limits = tf.reduce_max(tf.abs(kernel), axis=(0, 1, 2))
-    limits = tf.stop_gradient(tf.maximum(limits, tf.maximum(SCALE_FLOOR * tf.reduce_max(limits), 1e-9)))
+    limits = _limits(kernel, (0, 1, 2), False)
     kept = tf.quantization.fake_quant_with_min_max_vars_per_channel(
         kernel, -limits, limits, num_bits=8, narrow_range=True
     )
-    if kind == "depthwise":
-        return tf.reshape(kept, shape)
-    return tf.transpose(kept, (0, 1, 3, 2)) if kind == "deconv" else kept
+    return tf.reshape(kept, shape) if kind == "depthwise" else kept
+
+
+def _rounded_deconv(kernel: Tensor) -> Tensor:
+    """The same in plain arithmetic: the converter refuses a quantized kernel that is transposed.
+
+    It folds the arithmetic to a constant, and gives that one the 8-bit scales that it was rounded to.
+    """
+    tf = tensorflow()
+    step = _limits(kernel, (0, 1, 3), True) / (STEPS // 2)
+    return kernel + tf.stop_gradient(tf.round(kernel / step) * step - kernel)
+
+
+def _limits(kernel: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    """Each channel's largest weight, but for the floor; no gradient goes through it."""
+    tf = tensorflow()
+    found = tf.reduce_max(tf.abs(kernel), axis=axes, keepdims=keepdims)
+    return tf.stop_gradient(tf.maximum(found, tf.maximum(SCALE_FLOOR * tf.reduce_max(found), 1e-9)))
 
 
 def wrapped(layer: Any, kind: str, output: RangeVariable | None, marked: bool = False) -> Any:

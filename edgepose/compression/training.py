@@ -87,10 +87,11 @@ def train(request: QatRequest, listener: Listener | None = None) -> Exported:
     fit = request.fit
     path = target_path(request.checkpoint, RECIPE, fit.out, overwrite=fit.resume)
     material = open_material(fit.data, labelled=LOSSES[request.loss].labels)
+    # Before OUT is claimed: what is refused here must not leave a run behind that nobody can go on with.
+    exact, folded = twin_network(request.checkpoint, "training")
+    samples, pixels = calibration(_calibrate(request), read_checkpoint(request.checkpoint)[0])
     binding = {"quantization": _binding(request)}
     with assembled(fit, listener, binding, material) as assembly:
-        exact, folded = twin_network(request.checkpoint, "training")
-        samples, pixels = calibration(_calibrate(request), assembly.info)
         twin = Twin(_start(request, folded, samples, pixels, listener))
         goal = assembly.objective(*_terms(request, assembly, twin, folded))
         assembly.train(twin, goal, shaping=_shaping(request, twin, listener))

@@ -52,14 +52,18 @@ def small(
     return kr.Model(images, [pafs, maps], name="small")
 
 
-def seeded(model: Any, seed: int = 0) -> Any:
-    """With weights and batch statistics like a trained network's."""
+def seeded(model: Any, seed: int = 0, gain: float = 1.0) -> Any:
+    """With weights and batch statistics like a trained network's.
+
+    Args:
+        gain: of every batch normalisation. With 1, a deep network makes of a rounding error what it likes.
+    """
     rng = np.random.default_rng(seed)
 
     def drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
         spread = rng.normal(size=shape)
         if name.endswith(("gamma", "moving_variance")):
-            spread = np.exp(0.5 * spread)
+            spread = np.exp(0.5 * spread) * (gain if name.endswith("gamma") else 1.0)
         elif name.endswith("kernel"):
             spread *= np.sqrt(2 / np.prod(shape[:2] if shape[-1] == 1 else shape[:-1]))
         else:

@@ -239,6 +239,11 @@ def _other_model_and_its_hash(parts: dict[str, bytes], manifest: dict[str, Any])
     in_golden(lambda g: g.update(model_sha256=hashlib.sha256(parts[app.MODEL]).hexdigest()))(parts, manifest)
 
 
+def _cut_model(parts: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    parts[app.MODEL] = parts[app.MODEL][: len(tiny_tflite()) // 2]
+    in_golden(lambda g: g.update(model_sha256=hashlib.sha256(parts[app.MODEL]).hexdigest()))(parts, manifest)
+
+
 def _nudged_output(parts: dict[str, bytes], manifest: dict[str, Any]) -> None:
     values = np.frombuffer(parts["golden/1/output.bin"], "<f4").copy()
     values[7] += 0.01
@@ -263,6 +268,7 @@ def _huge_frame(parts: dict[str, bytes], manifest: dict[str, Any]) -> None:
     [
         (_other_model, "golden/golden.json is of another model than model.tflite"),
         (_other_model_and_its_hash, "golden/0/output.bin: litert"),
+        (_cut_model, "tampered.zip: model.tflite is damaged (cut off, or changed); do not ship"),
         (_nudged_output, "golden/1/output.bin: litert"),
         (_black_frame, "golden/0/frame.png does not letterbox to golden/0/input.bin"),
         (_huge_frame, "golden/0/frame.png is no frame"),
@@ -433,7 +439,9 @@ def test_paths_are_looked_up_in_the_schema() -> None:
 def test_snippets_are_short_and_name_fields_of_the_schema(name: str) -> None:
     text = (DOCS / name).read_text(encoding="utf-8")
     assert len(text.splitlines()) < 60
-    paths = re.findall(r'\b(?:at|numbers?|get)\("([a-z_.0-9]+)"\)', text)
+    both = "".join(re.sub(r"\$tensor|\\\(tensor\)", tensor, text) for tensor in ("input", "output"))
+    paths = set(re.findall(r'\b(?:at|numbers?|get)\("([a-z_.0-9]+)"\)', both))
+    assert name.startswith("Taylor") or {"input.dtype", "output.scale", "output.decode.cell_px"} <= paths
     assert paths or name.startswith("Taylor")
     for path in paths:
         assert in_schema(path), path

@@ -15,17 +15,18 @@ from typer.testing import CliRunner
 
 from edgeio import UnknownName
 from edgepose.compression import deploy
-from edgepose.compression.calibrate import histograms
+from edgepose.compression.calibrate import calibrated, histograms
 from edgepose.compression.correct import corrected
 from edgepose.compression.deploy import check_integer
 from edgepose.compression.equalize import channel_groups, equalized
 from edgepose.compression.graph import CannotQuantize, Folded, fold, weights_back
 from edgepose.compression.network import Ranges, build_float, build_rounded, effects, range_owners
 from edgepose.compression.post_training import input_range
+from edgepose.compression.quantizers import quantized_kernel
 from edgepose.compression.ranges import BINS, SIGMOID, Histogram, Range, choose
 from edgepose.compression.sensitivity import layer_costs
 from edgepose.errors import BadDataset, UsageError
-from edgepose.frameworks import keras, tf_keras
+from edgepose.frameworks import keras, tensorflow, tf_keras
 from edgepose.models import checkpoint as checkpoint_module
 from edgepose.models.checkpoint import CheckpointInfo, load_weights, save_checkpoint, weights_of
 from edgepose.models.variants import NORMALISATIONS
@@ -79,6 +80,44 @@ def test_folding_changes_nothing_and_can_be_undone(whole: Folded) -> None:
     load_weights(again, weights_back(whole))
     for mine, theirs in zip(again(images, training=False), wanted, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_a_factor_that_is_still_to_be_applied_is_never_lost() -> None:
+    kr = tf_keras()
+    images = kr.Input((8, 8, 3), name="images")
+    doubled = kr.layers.Rescaling(2.0, name="double")(images)
+    x = kr.layers.Conv2D(4, 1, name="conv")(doubled)
+    x = kr.layers.BatchNormalization(name="conv_bn")(x)
+    x = kr.layers.Rescaling(1.25, name="more")(kr.layers.Dropout(0.2, name="drop")(x))
+    gate = kr.layers.GlobalAveragePooling2D(keepdims=True, name="mean")(x)
+    x = kr.layers.AveragePooling2D(2, name="pool")(kr.layers.Multiply(name="product")([x, gate]))
+    x = kr.layers.BatchNormalization(name="deep_bn")(kr.layers.DepthwiseConv2D(3, name="deep")(x))
+    model = seeded(kr.Model(images, kr.layers.Conv2DTranspose(2, 2, name="maps")(x)))
+    pixels = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    folded = fold(model)
+    assert [folded.graph[name].factor for name in ("conv", "deep", "maps")] == [2.0, 1.25**2, 1.0]
+    wanted = np.asarray(model(pixels, training=False))
+    np.testing.assert_allclose(run(build_float(folded), pixels), wanted, rtol=1e-5, atol=1e-5)
+    again = seeded(kr.models.clone_model(model), 5)
+    load_weights(again, weights_back(folded))
+    np.testing.assert_allclose(again(pixels, training=False), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_normalisation_is_only_folded_into_the_convolution_that_it_reads() -> None:
+    kr = tf_keras()
+    images = kr.Input((8, 8, 3), name="images")
+    conv = kr.layers.Conv2D(4, 1, name="conv")(images)
+    doubled = kr.layers.Rescaling(2.0, name="double")(conv)
+    dropped = kr.layers.Dropout(0.2, name="drop")(conv)  # the sum below reads it too
+    for before in (doubled, dropped):
+        late = kr.layers.BatchNormalization(name="late_bn")(before)
+        with pytest.raises(CannotQuantize, match=r"layer late_bn .*does not follow a convolution"):
+            fold(kr.Model(images, kr.layers.Add(name="sum")([late, before])))
+    active = kr.layers.Conv2D(4, 1, activation="relu", name="active")(images)
+    with pytest.raises(CannotQuantize, match=r"layer active .*an activation of its own"):
+        fold(kr.Model(images, kr.layers.BatchNormalization(name="late_bn")(active)))
 
 
 @pytest.mark.slow
@@ -244,6 +283,30 @@ def test_the_file_computes_what_the_simulation_does(folded: Folded, ranges: Rang
 
 
 @pytest.mark.slow
+def test_a_transposed_convolution_is_rounded_by_channel(tmp_path: Path) -> None:
+    """The hourglass ends in three. The converter once refused them."""
+    kr = tf_keras()
+    images = kr.Input((8, 8, 3), name="images")
+    up = kr.layers.Conv2DTranspose(6, 4, strides=2, padding="same", use_bias=False, name="up")(images)
+    up = kr.layers.BatchNormalization(name="up_bn")(up)
+    product = kr.layers.Multiply(name="swish")([up, kr.layers.Activation("sigmoid", name="gate")(up)])
+    folded = fold(seeded(kr.Model(images, kr.layers.Conv2D(4, 1, name="maps")(product))))
+    kernel = folded.weights["up/kernel"] * np.geomspace(0.02, 1, 6, dtype=np.float32)[:, None]
+    folded = Folded(folded.graph, folded.weights | {"up/kernel": kernel})
+    steps = np.abs(kernel).max((0, 1, 3), keepdims=True) / 127
+    kept = np.asarray(quantized_kernel(tensorflow().constant(kernel), "deconv"))
+    np.testing.assert_allclose(kept, np.rint(kernel / steps) * steps, atol=1e-7)
+    pixels = [np.random.default_rng(i).uniform(-2, 2, (1, 8, 8, 3)).astype(np.float32) for i in range(4)]
+    rounded = build_rounded(folded, calibrated(folded, pixels, Range(-2.0, 2.0), "minmax"))
+    data = to_bytes(rounded.model, SIMULATED_RECIPES["int8-ptq"])
+    check_integer(data)
+    (tmp_path / "up.tflite").write_bytes(data)
+    session = Session(tmp_path / "up.tflite")
+    found, simulated = (session.run_float(np.concatenate(pixels))[0], run(rounded, np.concatenate(pixels)))
+    assert noise(found, simulated) < session.outputs[0].scale / 2
+
+
+@pytest.mark.slow
 def test_a_layer_with_a_poor_range_costs_most(folded: Folded, ranges: Ranges) -> None:
     poor = ranges | {"two_b_swish": Range(-400.0, 400.0)}
     costs = layer_costs(folded, poor, photos(2))
@@ -354,5 +417,7 @@ def test_a_network_without_an_integer_form_is_refused(
     out = tmp_path / "out"
     refused = call(checkpoint, "--data", make_data(tmp_path / "data"), "--out", out, "--post-training")
     assert isinstance(refused.exception, CannotQuantize)
-    assert "layer slope " in str(refused.exception) and "edgepose export" in str(refused.exception)
+    said = str(refused.exception)
+    assert said.startswith("layer slope of EfficientPose RT cannot be quantized (it is a PReLU); ")
+    assert "`edgepose export --recipe int8`" in said and "\n" not in said
     assert not out.exists()

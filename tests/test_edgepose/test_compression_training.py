@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from edgepose.models import checkpoint as checkpoint_module
 from edgepose.models.checkpoint import CheckpointInfo, load_model, save_checkpoint, weights_of
 from edgepose.training.loop import Listener
 from edgepose.training.material import DataRequest
+from export.errors import ExportError
 from export.runtime import Session
 
 PIXELS = Range(-2.5, 2.5)
@@ -199,6 +201,8 @@ def test_what_cannot_work_is_refused_at_once(checkpoint: Path, tmp_path: Path) -
     save_checkpoint(lite, weights_of(seeded(small(info))), info)
     with pytest.raises(UsageError, match="its normalisation symmetric, not imagenet"):
         train(request(checkpoint, data, tmp_path / "b", teacher=lite))
+    with pytest.raises(ExportError, match="11 calibration samples were asked for and there are 10"):
+        train(replace(request(checkpoint, data, tmp_path / "a"), count=11))
     asked = [
         "quantize",
         str(checkpoint),
