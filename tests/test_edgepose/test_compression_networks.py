@@ -2,8 +2,8 @@
 
 Every EfficientPose and Lite variant and the hourglass was converted so by hand; here are those that differ in
 what they are made of, since the larger ones are more of the same and take the converter minutes: `i-lite` and
-`ii-lite` are `rt-lite` with more blocks, `ii`, `iii` and `iv` are `i` with more blocks. What `rt`'s blocks are
-made of is converted in test_compression, and so is what only the hourglass has.
+`ii-lite` are `rt-lite` with more blocks, `ii`, `iii` and `iv` are `i` with more blocks. What `rt` is made of
+is converted in test_compression, and so is what only the hourglass has.
 """
 
 from __future__ import annotations
