@@ -104,6 +104,11 @@ def test_command_pages_hold_nothing_of_a_machine(monkeypatch: pytest.MonkeyPatch
     assert not [name for name, text in before.items() if str(fenced.ROOT) in text]
 
 
+def test_every_option_says_what_it_means() -> None:
+    rows = [line for text in command_pages.all_pages().values() for line in text.splitlines()]
+    assert not [row for row in rows if row.startswith("|") and row.endswith("|  |")]
+
+
 def test_every_command_has_an_example_of_itself() -> None:
     tree = typer.main.get_command(edgepose.cli.app)
     names = [full for name, child in tree.commands.items() for full, _ in command_pages.leaves(name, child)]

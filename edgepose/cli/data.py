@@ -36,8 +36,8 @@ def show(
     out: Annotated[Path, typer.Option(help="PNG to write.")],
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
     seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
-    columns: Annotated[int, typer.Option(min=1)] = 6,
-    rows: Annotated[int, typer.Option(min=1)] = 4,
+    columns: Annotated[int, typer.Option(min=1, help="Images beside each other.")] = 6,
+    rows: Annotated[int, typer.Option(min=1, help="Images below each other.")] = 4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the PNG where it exists.")] = False,
 ) -> None:
     """Draw a contact sheet: a sample of the images with their skeletons."""

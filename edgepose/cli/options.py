@@ -16,7 +16,7 @@ Crop = Annotated[
 ]
 Margin = Annotated[float, typer.Option(min=0.0, max=2.0, help="Share of the person box added on each side.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Train on the first so many frames.")]
-Epochs = Annotated[int, typer.Option(min=1)]
+Epochs = Annotated[int, typer.Option(min=1, help="Passes of --steps-per-epoch, each validated.")]
 StepsPerEpoch = Annotated[int | None, typer.Option(min=1, help="Default: one pass over the data.")]
 Batch = Annotated[int, typer.Option(min=1, help="Frames a step; small ones hurt precision.")]
 Accumulate = Annotated[int, typer.Option(min=1, help="Parts of a batch, where memory is short.")]
@@ -29,7 +29,7 @@ Augmentation = Annotated[str, typer.Option(help="paper, paper-colour or none.")]
 Precision = Annotated[
     str, typer.Option(help="auto (mixed on a GPU), float32, mixed_float16 or mixed_bfloat16.")
 ]
-Seed = Annotated[int, typer.Option(min=0)]
+Seed = Annotated[int, typer.Option(min=0, help="Of all that is drawn by chance.")]
 CheckpointEvery = Annotated[int, typer.Option(min=1, help="Steps that a kill can cost.")]
 Memory = Annotated[
     float, typer.Option(min=0.0, help="GiB for decoded frames; more are decoded in every pass.")
