@@ -20,10 +20,10 @@ import numpy as np
 
 from edgepose.data.inputs import DEFAULT_MARGIN
 from edgepose.errors import UsageError
-from edgepose.evaluation.evaluate import Request
 from edgepose.evaluation.evaluate import evaluate as score
 from edgepose.evaluation.predict import Progress
 from edgepose.evaluation.runners import ModelSpec, open_runner
+from edgepose.evaluation.subject import Request
 from edgepose.models.defaults import checkpoint_path
 from edgepose.prediction.batch import PredictRequest, make_estimator, settings_of
 from edgepose.prediction.predict import Prediction, predict_array, predict_source

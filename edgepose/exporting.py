@@ -63,6 +63,20 @@ def model_name(checkpoint: Path, recipe: str, output: str) -> str:
     return f"{checkpoint.stem}-{recipe}-{output}"
 
 
+def new_model_path(out: Path, name: str, overwrite: bool) -> Path:
+    """OUT/NAME, in a folder that is made now: a place that takes no file is told before minutes of work.
+
+    Raises:
+        UsageError: the file is there and must stay.
+        OSError: the folder cannot be made.
+    """
+    path = out / name
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists", "give another --out, or --overwrite")
+    out.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def export_checkpoint(
     checkpoint: Path,
     recipe: str,
@@ -87,15 +101,13 @@ def export_checkpoint(
     chosen = lookup(RECIPES, "recipe", recipe)
     lookup(dict.fromkeys(OUTPUTS), "output", output)
     _check(chosen, output, calibrate)
-    path = out / f"{model_name(checkpoint, recipe, output)}.tflite"
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists", "give another --out, or --overwrite")
 
     from edgepose.models.checkpoint import load_model, read_checkpoint
     from edgepose.models.profile import inference_cost
     from export.convert import convert
 
     info, _ = read_checkpoint(checkpoint)
+    path = new_model_path(out, f"{model_name(checkpoint, recipe, output)}.tflite", overwrite)
     model = load_model(checkpoint, output=output)
     size: Size = tuple(model.input_shape[1:3])
     normalisation = NORMALISATIONS[variant(info.model).normalisation]
@@ -152,9 +164,7 @@ def import_tflite(
         raise ExportError(
             f"{source} has {count} outputs, so none is number {output_index}", "see --output-index"
         )
-    path = out / source.name
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists", "give another --out, or --overwrite")
+    path = new_model_path(out, source.name, overwrite)
     sidecar_path(path).unlink(missing_ok=True)
     with replacing(path) as temporary:
         shutil.copyfile(source, temporary)

@@ -77,7 +77,8 @@ def command(
     same command is given again.
     """
     from edgepose.errors import UsageError
-    from edgepose.evaluation.evaluate import Request, evaluate
+    from edgepose.evaluation.evaluate import evaluate
+    from edgepose.evaluation.subject import Request
     from edgepose.models.defaults import checkpoint_path
 
     models = [checkpoint_path(model) for model in models]

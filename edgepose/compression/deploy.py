@@ -15,9 +15,9 @@ from edgepose.compression.graph import CannotQuantize
 from edgepose.compression.keep import Islands, islands
 from edgepose.compression.network import NOTHING, Kept, Network
 from edgepose.deploy import PoseMetadata
-from edgepose.errors import EdgeposeError, UsageError
+from edgepose.errors import EdgeposeError
 from edgepose.evaluation.runners import DECODE
-from edgepose.exporting import VALIDATION_COUNT, Exported, model_name
+from edgepose.exporting import VALIDATION_COUNT, Exported, model_name, new_model_path
 from edgepose.models.checkpoint import CheckpointInfo
 from edgepose.models.profile import inference_cost
 
@@ -50,11 +50,8 @@ class Samples:
 
 
 def target_path(checkpoint: Path, recipe: str, out: Path, overwrite: bool) -> Path:
-    """Where the model of a checkpoint goes; raises UsageError where one is and must stay."""
-    path = out / f"{model_name(checkpoint, recipe, OUTPUT)}.tflite"
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists", "give another --out, or --overwrite")
-    return path
+    """Where the model of a checkpoint goes; see `new_model_path`."""
+    return new_model_path(out, f"{model_name(checkpoint, recipe, OUTPUT)}.tflite", overwrite)
 
 
 def write_model(

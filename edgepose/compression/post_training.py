@@ -86,8 +86,8 @@ def quantize(
     listener = listener or Listener()
     how.check()
     recipe = MIXED if keep_layers else RECIPE
-    path = target_path(checkpoint, recipe, out, overwrite)
     info, _ = read_checkpoint(checkpoint)
+    path = target_path(checkpoint, recipe, out, overwrite)
     exact, folded = float_network(checkpoint)
     kept = keep(folded.graph, keep_layers)
     listener.say("reading the calibration images")

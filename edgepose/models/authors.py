@@ -75,7 +75,7 @@ def import_weights(
     With the authors' own 16 keypoints the network is theirs, map for map; of the Lite networks' heads
     only the last was released, and the two that serve training alone are new. With another set the
     backbone and the passes are loaded, and all heads are new: another number of maps, and the
-    128-channel layer of the infant networks.
+    128-channel layer of the infant networks. New outputs are zero until they are trained.
 
     Args:
         key: of the variant; it must be an EfficientPose network.
@@ -118,6 +118,10 @@ def import_weights(
     new = tuple(layer for layer in ours if _is_new(layer, chosen, complete, theirs))
     names = _counterparts(ours, theirs, new)
     tensors = {f"{layer}/{name}": array for layer in new for name, array in ours[layer].items()}
+    # Noise in a new output is an error that dwarfs all others, and training unlearns the rest to mend it:
+    # RT Lite fell from PCKh@0.5 64 to 48 in its first epoch so.
+    outputs = [layer for layer in new if layer in model.output_names]
+    tensors |= {f"{layer}/kernel": np.zeros_like(ours[layer]["kernel"]) for layer in outputs}
     for layer, counterpart in names.items():
         tensors.update(_taken(path, layer, counterpart, ours[layer], theirs))
     upscaling = _check_upscaling(path, theirs)

@@ -12,9 +12,10 @@ from edgeio import write_json
 from edgepose.data.records import Dataset
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
-from edgepose.evaluation.evaluate import Request, evaluate
+from edgepose.evaluation.evaluate import evaluate
 from edgepose.evaluation.human import IN_MOTION_HUMAN, HumanSpread
 from edgepose.evaluation.raters import RaterReport, human_spread, rater_report, read_raters
+from edgepose.evaluation.subject import Request
 from edgepose.keypoints import IN_MOTION_19, MINI_RGBD_25
 from edgepose.models.variants import variant
 from edgepose.paper import published

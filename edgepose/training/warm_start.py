@@ -24,7 +24,7 @@ class Start:
     """What a network started from.
 
     Attributes:
-        new: layers that keep their random weights.
+        new: layers that keep their random weights; those that give an output are zero.
         translated: output layers of another keypoint set, whose channels were taken by keypoint.
         unused: layers of the checkpoint that the network does not have, or not in this shape.
     """
@@ -44,7 +44,8 @@ def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
     """Give a network the checkpoint's weights, layer by layer where all of a layer's shapes agree.
 
     Channels of output layers mean keypoints. Those of another keypoint set are taken where the sets have
-    the keypoint in common, or nearly (`mapping`); the others are new. Of another network on the same
+    the keypoint in common, or nearly (`mapping`); the others are new, and zero: noise there would be an error
+    that dwarfs all others, and training would unlearn the rest to mend it. Of another network on the same
     backbone, the backbone's layers are taken.
 
     Args:
@@ -57,6 +58,8 @@ def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
     if theirs.model != info.model:
         weights = _backbone(path, weights, theirs, info)
     ours = weights_of(model)
+    for kernel in (f"{layer}/kernel" for layer in model.output_names):
+        ours[kernel] = np.zeros_like(ours[kernel])
     wanted, offered = _layers(ours), _layers(weights)
     other_outputs = set(model.output_names) if theirs.keypoints != info.keypoints else set()
     fits = {

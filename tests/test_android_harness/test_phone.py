@@ -24,7 +24,8 @@ from android_harness.runner_build import read_runner, runner_folder
 from android_harness.session import Session
 from edgeio import UnknownName, sha256_file
 from edgepose.errors import UsageError
-from edgepose.evaluation.evaluate import Request, evaluate
+from edgepose.evaluation.evaluate import evaluate
+from edgepose.evaluation.subject import Request
 from edgepose.reporting.results import read_results
 
 Connect = Callable[..., FakePhone]

@@ -19,7 +19,8 @@ from edgepose.errors import UsageError
 from edgepose.evaluation import device_runner
 from edgepose.evaluation import evaluate as module
 from edgepose.evaluation import predict as predict_module
-from edgepose.evaluation.evaluate import Request, evaluate
+from edgepose.evaluation.evaluate import evaluate
+from edgepose.evaluation.subject import Request
 from edgepose.reporting import device_facts, results
 from edgepose.reporting.results import read_results
 

@@ -14,8 +14,9 @@ from edgepose.codec import Codec
 from edgepose.errors import BadDataset, BadImage, BadModel, UsageError
 from edgepose.evaluation import evaluate as module
 from edgepose.evaluation import predict as predict_module
-from edgepose.evaluation.evaluate import Request, evaluate
+from edgepose.evaluation.evaluate import evaluate
 from edgepose.evaluation.speed import Cost
+from edgepose.evaluation.subject import Request
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.reporting.predictions import load_predictions
 from edgepose.reporting.results import read_results

@@ -19,10 +19,10 @@ from edgepose.cli import app
 from edgepose.data.records import PoseRecord
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
-from edgepose.evaluation.evaluate import Request
 from edgepose.evaluation.human import IN_MOTION_HUMAN
 from edgepose.evaluation.metrics import head_lengths, normalised_distances
 from edgepose.evaluation.raters import RaterSet, rater_report
+from edgepose.evaluation.subject import Request
 from edgepose.keypoints import COMMON_12, IN_MOTION_19, MINI_RGBD_25, mapping
 from edgepose.models import defaults, profile
 from edgepose.models.variants import checked_resolution, variant

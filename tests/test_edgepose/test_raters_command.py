@@ -17,9 +17,9 @@ from edgepose.cli import app
 from edgepose.data.records import Dataset
 from edgepose.data.synthetic.raters import write_raters
 from edgepose.errors import BadDataset
-from edgepose.evaluation.evaluate import _human
 from edgepose.evaluation.human import IN_MOTION_HUMAN, read_human
 from edgepose.evaluation.raters import human_spread, read_raters, spread
+from edgepose.evaluation.subject import _human
 from edgepose.keypoints import IN_MOTION_19, LSP_14
 from edgepose.reporting.rater_report import FRAME_FACTOR, HumanFile, describe, draw_raters
 from edgepose.reporting.records import to_plain

@@ -48,6 +48,8 @@ def test_keypoints_in_common_keep_their_maps(paper: Any, tmp_path: Path, head_wi
     for before, after in zip(theirs[1:], ours[1:], strict=True):
         np.testing.assert_allclose(after[..., places], before[..., sources], rtol=1e-4, atol=1e-3)
         assert np.ptp(before, axis=(0, 1, 2)).min() > 0.01
+    new = [i for i in range(len(PAPER.names)) if i not in places]
+    assert len(new) == 3 and not any(after[..., new].any() for after in ours[1:])
     # right elbow to right wrist: segment 3 of MPII's; in the paper's order it is another one
     there = PAPER.segments.index(("right_elbow", "right_wrist"))
     here = MPII.segments.index(("right_elbow", "right_wrist"))
@@ -76,6 +78,9 @@ def test_a_set_with_nothing_in_common_keeps_new_channels(
     )
     assert start.translated == ()
     assert set(start.new) == {"pass1_skeleton_pafs", "pass2_detection1_confs", "pass3_detection2_confs"}
+    after = weights_of(paper)
+    assert not any(after[f"{layer}/kernel"].any() for layer in start.new)
+    assert all(after[f"{layer}_hidden/kernel"].any() for layer in start.new)
 
 
 def test_another_network_gives_its_backbone(tmp_path: Path) -> None:
@@ -99,7 +104,9 @@ def test_another_network_gives_its_backbone(tmp_path: Path) -> None:
     after = weights_of(hourglass)
     for name in shared_names:
         assert np.array_equal(after[name], theirs[name.replace("/", "_res1/")])
-    rest = [name for name in ours if name not in shared_names]
+    zero = {f"{layer}/kernel" for layer in hourglass.output_names}
+    assert not any(after[name].any() for name in zero)
+    rest = [name for name in ours if name not in {*shared_names, *zero}]
     assert rest and all(np.array_equal(after[name], ours[name]) for name in rest)
     assert "block7a_project_conv" in start.new and "block1a_dwconv" not in start.new
     assert len(str(start)) < 500

@@ -1,0 +1,67 @@
+"""What stands in results.json beside the metrics: model, data, what was left out, cost on this machine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepose.evaluation.runners import ModelSpec
+from edgepose.evaluation.speed import Cost
+from edgepose.evaluation.subject import Request, Scorable, Subject
+from edgepose.models.variants import variant
+from edgepose.reporting.results import DataFacts, Latency, ModelFacts, Speed
+
+
+def model_facts(spec: ModelSpec) -> ModelFacts:
+    return ModelFacts(
+        path_name=spec.path.name,
+        sha256=spec.sha256,
+        kind="checkpoint" if spec.kind == "checkpoint" else "tflite",
+        network=spec.network,
+        network_name=variant(spec.network).name,
+        keypoints=spec.keypoints.key,
+        recipe=spec.recipe,
+        output=spec.output,  # type: ignore[arg-type]
+        input_size=spec.input_size,
+        size_bytes=spec.size_bytes,
+        parameters=spec.parameters,
+        flops=spec.flops,
+        ops=spec.ops,
+        float_islands=spec.float_islands,
+        deflated_bytes=spec.deflated_bytes,
+    )
+
+
+def data_facts(subject: Subject, request: Request, scored: Scorable) -> DataFacts:
+    dataset, points = subject.dataset, subject.dataset.keypoints
+    predictions, heads = scored.predictions, scored.heads
+    segment = " to ".join(points.head_segment) if points.head_segment else "none"
+    rule = f"{points.head_scale:g} x |{segment}|"
+    if any(record.head_length_px is not None for record in subject.records):
+        rule = "the data set's own"
+    return DataFacts(
+        name=dataset.label,
+        format=dataset.format,
+        sha256=subject.sha256,
+        split=request.split if request.limit is None else f"{request.split}, first {request.limit}",
+        crop="person" if request.crop == "person" else "none",
+        crop_margin=request.margin if request.crop == "person" else None,
+        keypoints=points.key,
+        scored_keypoints=subject.names,
+        near_matched=subject.mapping.near,
+        n_images=len(predictions),
+        n_keypoints=int(np.isfinite(predictions.annotated_px).all(-1).sum()),
+        n_videos=len(np.unique(predictions.videos)),
+        excluded=scored.excluded,
+        head_length=f"{rule}; images without one: {heads.fallback} ({heads.missing} of {len(heads.px)})",
+    )
+
+
+def speed_facts(cost: Cost) -> Speed:
+    return Speed(
+        latency_ms=Latency(cost.latency_median, cost.latency_p90, cost.runs, cost.warm_up, cost.threads),
+        letterbox_ms=cost.letterbox_median,
+        decode_ms=cost.decode_median,
+        peak_memory_bytes=cost.peak_memory,
+        processor=cost.processor,
+        note="this machine's, not a phone's: compare within one run only",
+    )

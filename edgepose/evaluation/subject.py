@@ -1,0 +1,174 @@
+"""What is scored: the question as it was asked, and the data set's side of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgepose.data.collect import reason_kind
+from edgepose.data.inputs import DEFAULT_MARGIN
+from edgepose.data.records import SPLITS, Dataset, PoseRecord
+from edgepose.data.registry import open_dataset
+from edgepose.errors import BadDataset, UsageError
+from edgepose.evaluation.human import HumanSpread
+from edgepose.evaluation.metrics import HeadLengths, head_lengths
+from edgepose.evaluation.predict import Predicted, data_sha256
+from edgepose.evaluation.runners import ModelSpec
+from edgepose.keypoints import Mapping, mapping
+from edgepose.reporting.predictions import Predictions
+from edgepose.reporting.results import DESKTOP, Excluded
+
+_NOT_ANNOTATED = "not annotated"  # a reason to leave an image out that is no fault
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to score on, and how.
+
+    Attributes:
+        data: `FORMAT:PATH` or a path.
+        split: "train", "val", "test" or "all".
+        crop, margin: see `Framing`.
+        decode: a decoder's name, or None for the one the model is meant for.
+        near: also match keypoints that other sets define slightly differently (hip and pelvis).
+        fallback: for images without a head length: "exclude" or "median".
+        human: a raters' file, or a human.json made of one, that replaces the published human spread.
+        limit: score only the first so many images.
+        strict: stop at the first unusable image.
+        speed: measure latency and memory too; on an emulated device instructions instead of latency.
+        target: where the model runs: "desktop", or a device (`device_runner.open_target`).
+        delegate: of a phone: "xnnpack", "none", "gpu" or "nnapi".
+    """
+
+    data: str
+    split: str = "test"
+    crop: str = "none"
+    margin: float = DEFAULT_MARGIN
+    decode: str | None = None
+    near: bool = False
+    fallback: str = "exclude"
+    human: Path | None = None
+    limit: int | None = None
+    strict: bool = False
+    speed: bool = True
+    threads: int = 1
+    workers: int = 2
+    seed: int = 0
+    target: str = DESKTOP
+    delegate: str = "xnnpack"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The data side of a run: what is scored, by which keypoints, with which rulers."""
+
+    dataset: Dataset
+    records: tuple[PoseRecord, ...]
+    mapping: Mapping
+    human: HumanSpread | None
+    sha256: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Scored keypoints, in the data set's order."""
+        return tuple(self.dataset.keypoints.names[target] for _, target in self.mapping.pairs)
+
+
+@dataclass(frozen=True)
+class Scorable:
+    """Predictions beside annotations, of the images that can be scored.
+
+    Attributes:
+        heads: rulers of all images of the subject.
+        excluded: what cannot be scored, and why.
+    """
+
+    predictions: Predictions
+    heads: HeadLengths
+    excluded: tuple[Excluded, ...]
+
+
+def subject_of(spec: ModelSpec, request: Request) -> Subject:
+    if request.split not in (*SPLITS, "all"):
+        raise UsageError(f"unknown split '{request.split}'", f"known: {', '.join(SPLITS)}, all")
+    dataset = open_dataset(request.data)
+    left_out = dataset.left_out_of(request.split)
+    bad = [entry for entry in left_out if reason_kind(entry.reason) != _NOT_ANNOTATED]
+    if request.strict and bad:
+        raise BadDataset(f"{dataset.name}: {bad[0].name} ({bad[0].reason})", "mend it, or leave --strict out")
+    records = dataset.split(request.split)[: request.limit]
+    if not records:
+        raise BadDataset(f"{dataset.name} has no image in split '{request.split}'", "choose another --split")
+    return Subject(
+        dataset,
+        records,
+        mapping(spec.keypoints, dataset.keypoints, request.near),
+        _human(dataset, request.human),
+        data_sha256(records, request.workers),
+    )
+
+
+def _human(dataset: Dataset, raters: Path | None) -> HumanSpread | None:
+    """The raters' own spread where given; the published one only for the set it was measured on."""
+    if raters is not None:
+        from edgepose.evaluation.raters import human_spread
+
+        return human_spread(raters, dataset.keypoints)
+    from edgepose.evaluation.human import IN_MOTION_HUMAN
+
+    return IN_MOTION_HUMAN if dataset.keypoints.names == IN_MOTION_HUMAN.names else None
+
+
+def scorable(subject: Subject, request: Request, predicted: Predicted) -> Scorable:
+    """Set predictions beside annotations; raises BadDataset where no image can be scored."""
+    sources, targets = (list(side) for side in zip(*subject.mapping.pairs, strict=True))
+    annotated = np.stack([record.keypoints_px for record in subject.records]).astype(np.float64)
+    heads = head_lengths(
+        annotated,
+        subject.dataset.keypoints,
+        [record.head_length_px for record in subject.records],
+        request.fallback,
+    )
+    reasons = _reasons(predicted, heads, annotated[:, targets])
+    rows = [i for i, reason in enumerate(reasons) if not reason]
+    if not rows:
+        raise BadDataset(
+            f"no image of {subject.dataset.name} could be scored (the first: {reasons[0]})",
+            "see `edgepose data info` for what the data set holds",
+        )
+    records = [subject.records[i] for i in rows]
+    predictions = Predictions(
+        ids=np.array([record.id for record in records]),
+        videos=np.array([record.video for record in records]),
+        keypoints=np.array(subject.names),
+        predicted_px=predicted.keypoints_px[rows][:, sources],
+        annotated_px=annotated[rows][:, targets],
+        head_length_px=heads.px[rows],
+        confidence=predicted.confidence[rows][:, sources].astype(np.float64),
+        image_paths=np.array([str(record.image) for record in records]),
+        columns=_columns(records),
+    )
+    root = f"{subject.dataset.root}/"  # results travel; this machine's paths stay here
+    left_out = subject.dataset.left_out_of(request.split)
+    excluded = [Excluded(e.name, e.reason.replace(root, "")) for e in left_out]
+    excluded += [Excluded(r.id, reason) for r, reason in zip(subject.records, reasons, strict=True) if reason]
+    return Scorable(predictions, heads, tuple(excluded))
+
+
+def _columns(records: list[PoseRecord]) -> dict[str, np.ndarray]:
+    """What the data set says of each image, by column; empty where it says nothing."""
+    names = dict.fromkeys(name for record in records for name in record.columns)
+    return {name: np.array([record.columns.get(name, "") for record in records], dtype=str) for name in names}
+
+
+def _reasons(predicted: Predicted, heads: HeadLengths, annotated: np.ndarray) -> list[str]:
+    """Why each image is not scored; empty where it is."""
+    labelled = np.isfinite(annotated).all(-1).any(-1)
+    return [
+        reason
+        or ("no scored keypoint is annotated" if not any_label else "")
+        or ("no head length" if np.isnan(head) else "")
+        for reason, any_label, head in zip(predicted.reasons, labelled, heads.px, strict=True)
+    ]
