@@ -11,7 +11,7 @@ training=(--resolution 224 --batch 16) recipes=(--recipe fp32 --recipe fp16 --re
 scoring=(--speed)
 if [ "${1:-}" = --smoke ]; then
   videos=12 frames=2 size=160x120 epochs=1
-  training=(--resolution 64 --batch 4 --steps-per-epoch 3) recipes=(--recipe fp16 --recipe int8)
+  training=(--resolution 64 --batch 4 --steps-per-epoch 3) recipes=(--recipe int8)
   scoring=(--no-speed)
 fi
 data=$out/infants run=$out/run distilled=$out/models/$student-distilled.safetensors
@@ -42,7 +42,7 @@ edgepose evaluate "default:$teacher" "default:$student" "$distilled" "$out"/tfli
 say "5/5 compared with the student as it was before"
 edgepose compare "$out/scored" --baseline "$student" --overlays full --out "$out/report" \
   --title "The demo: RT Lite before and after it learnt from EfficientPose I, on made-up infants"
-printf '\n%s: the teacher. %s: the student before. %s-distilled: after; with -fp16-maps and so on: its files for
+printf '\n%s: the teacher. %s: the student before. %s-distilled: after; with -int8-maps and so on: its files for
 the phone. Made-up infants on which minutes were spent: the report shows the way and every measure on it, and
 no figure in it speaks of real infants.\n' "$teacher" "$student" "$student"
 printf 'Open %s\n' "$(realpath "$out")/report/report.html"

@@ -64,16 +64,10 @@ def model_name(checkpoint: Path, recipe: str, output: str) -> str:
 
 
 def new_model_path(out: Path, name: str, overwrite: bool) -> Path:
-    """OUT/NAME, in a folder that is made now: a place that takes no file is told before minutes of work.
-
-    Raises:
-        UsageError: the file is there and must stay.
-        OSError: the folder cannot be made.
-    """
+    """OUT/NAME; raises UsageError where that is and must stay."""
     path = out / name
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists", "give another --out, or --overwrite")
-    out.mkdir(parents=True, exist_ok=True)
     return path
 
 
@@ -108,6 +102,7 @@ def export_checkpoint(
 
     info, _ = read_checkpoint(checkpoint)
     path = new_model_path(out, f"{model_name(checkpoint, recipe, output)}.tflite", overwrite)
+    out.mkdir(parents=True, exist_ok=True)  # a place that takes no file is told before minutes of work
     model = load_model(checkpoint, output=output)
     size: Size = tuple(model.input_shape[1:3])
     normalisation = NORMALISATIONS[variant(info.model).normalisation]

@@ -88,6 +88,7 @@ def quantize(
     recipe = MIXED if keep_layers else RECIPE
     info, _ = read_checkpoint(checkpoint)
     path = target_path(checkpoint, recipe, out, overwrite)
+    out.mkdir(parents=True, exist_ok=True)  # a place that takes no file is told before minutes of work
     exact, folded = float_network(checkpoint)
     kept = keep(folded.graph, keep_layers)
     listener.say("reading the calibration images")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
+from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -21,11 +23,16 @@ class Cost(NamedTuple):
 
 
 def inference_cost(info: CheckpointInfo) -> Cost:
-    """What a checkpoint's network costs, as Table 1 counts it.
+    """What a checkpoint's network costs, as Table 1 counts it; counted once, since that takes seconds.
 
     TensorFlow's profiler counts the operations, on tf_keras's graph: that keeps batch normalisation as
     the one operator which the paper's count passes over, where Keras 3 spells it out.
     """
+    return _counted(replace(info, source=""))
+
+
+@cache
+def _counted(info: CheckpointInfo) -> Cost:
     model = build(info, "upscaled", tf_keras())
     return Cost(parameters(model), model_flops(model))
 

@@ -34,9 +34,14 @@ def bottleneck(kit: Kit, x: Any, name: str, width: int = 8) -> Any:
 
 
 def small(
-    info: CheckpointInfo | None = None, _: str = "", namespace: Any = None, *__: Any, stride: int = 4
+    info: CheckpointInfo | None = None,
+    _: str = "",
+    namespace: Any = None,
+    *__: Any,
+    stride: int = 4,
+    whole: bool = True,
 ) -> Any:
-    """Fields and maps from two dense bottlenecks, in either Keras."""
+    """Fields and maps from dense bottlenecks, in either Keras: three, or one, which takes less time."""
     kr = namespace or keras()
     kit, points = Kit(kr), keypoint_set(info.keypoints if info else "in-motion-19")
     size = info.resolution if info else SIZE
@@ -44,10 +49,12 @@ def small(
     x = kit.conv(images, 8, 3, "stem_conv", strides=stride)
     x = kit.activation(kit.norm(x, "stem_bn"), "swish", "stem_activation")
     first = bottleneck(kit, x, "one")
-    second = kit.concat([bottleneck(kit, first, "two"), first], "two_dense")
-    second = kit.drop_connect(second, 0.2, "drop")
+    second = summed = first
+    if whole:
+        second = kit.concat([bottleneck(kit, first, "two"), first], "two_dense")
+        second = kit.drop_connect(second, 0.2, "drop")
+        summed = kit.add([bottleneck(kit, second, "three", 16), second], "three_add")
     pafs = kit.conv(second, 2 * len(points.segments), 1, "pass1_skeleton_pafs", bias=True)
-    summed = kit.add([bottleneck(kit, second, "three", 16), second], "three_add")
     maps = kit.conv(summed, len(points), 1, "pass3_detection2_confs", bias=True)
     return kr.Model(images, [pafs, maps], name="small")
 

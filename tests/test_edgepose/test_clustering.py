@@ -38,7 +38,7 @@ from edgepose.training.material import DataRequest
 from export.convert import to_bytes
 from export.recipe import RECIPES
 
-NET = partial(small, stride=8)
+NET = partial(small, stride=8, whole=False)
 
 
 def kernel(shape: tuple[int, ...] = (1, 1, 40, 12)) -> np.ndarray:

@@ -103,7 +103,7 @@ def test_likeness_is_a_share_of_each_output() -> None:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return made_with(small, tmp_path, monkeypatch)
+    return made_with(partial(small, whole=False), tmp_path, monkeypatch)
 
 
 def made_with(build: Any, folder: Path, patch: pytest.MonkeyPatch) -> Path:
@@ -149,7 +149,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(checkpoint: Path, tmp_path: Path)
     assert how["method"] == "quantization-aware training" and how["loss"] == "float" and how["batch"] == 4
     state = load_file(tmp_path / "b" / "state.safetensors")
     moved = [name for name in state if name.endswith("range_shift") and np.abs(state[name]).max() > 0]
-    assert len(moved) > 30
+    assert len(moved) > 8
     with pytest.raises(UsageError, match=r"cannot resume with other settings: .*quantization.loss"):
         train(request(checkpoint, data, tmp_path / "a", "both", resume=True))
 
@@ -175,7 +175,9 @@ def test_training_brings_the_rounded_network_nearer(checkpoint: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_labels_have_a_say_where_they_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint = made_with(partial(small, stride=8), tmp_path, monkeypatch)  # labels need RT's stride
+    checkpoint = made_with(
+        partial(small, stride=8, whole=False), tmp_path, monkeypatch
+    )  # labels need RT's stride
     more = ("--steps", 4, "--validation-split", "val")
     log = log_of(checkpoint, make_data(tmp_path / "data"), tmp_path / "run", "both", *more)
     assert {"ground_truth", "likeness", "pckh@0.1"} <= set(log)
