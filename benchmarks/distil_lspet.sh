@@ -38,9 +38,7 @@ student labels 285 1e-3 "${labels[@]}"
 student labels-and-i-resized 285 1e-3 "${i[@]}" --teacher-targets resized --teacher-share 0.8
 student labels-slow 285 3e-4 "${labels[@]}"
 student black-box-ii-slow 285 3e-4 "${ii[@]}"
-lite=(train --model rt-lite --init "$models/rt-lite-none.safetensors")
-run rt-lite-labels-285 "${lite[@]}" --epochs 3 --learning-rate 1e-3
-run rt-lite-labels-570 "${lite[@]}" --epochs 6 --learning-rate 5e-4
+run rt-lite-labels-570 train --model rt-lite --init "$models/rt-lite-none.safetensors" --epochs 6 --learning-rate 1e-3
 edgepose evaluate "$models"/*.safetensors "$models"/*.tflite --data "$lspet" --crop person --no-speed --out "$runs/scored"
 edgepose compare "$runs/scored" --baseline rt-none --out reports/distil-lspet \
   --title "RT on 400 photographs: no fine-tuning, labels, labels and a teacher, a teacher alone"
