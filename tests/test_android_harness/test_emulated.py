@@ -17,7 +17,7 @@ from android_harness.session import Session
 from edgeio import sha256_file
 from export.runtime import Session as Interpreter
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("emulated")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,6 @@ from PIL import Image
 
 from edgepose.keypoints import IN_MOTION_19
 
-pytestmark = pytest.mark.xdist_group("cli")  # one worker makes the files that the tests share
-
 
 def edgepose(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edgepose", *map(str, arguments)]
