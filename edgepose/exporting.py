@@ -95,13 +95,13 @@ def export_checkpoint(
     chosen = lookup(RECIPES, "recipe", recipe)
     lookup(dict.fromkeys(OUTPUTS), "output", output)
     _check(chosen, output, calibrate)
+    path = new_model_path(out, f"{model_name(checkpoint, recipe, output)}.tflite", overwrite)
 
     from edgepose.models.checkpoint import load_model, read_checkpoint
     from edgepose.models.profile import inference_cost
     from export.convert import convert
 
     info, _ = read_checkpoint(checkpoint)
-    path = new_model_path(out, f"{model_name(checkpoint, recipe, output)}.tflite", overwrite)
     out.mkdir(parents=True, exist_ok=True)  # a place that takes no file is told before minutes of work
     model = load_model(checkpoint, output=output)
     size: Size = tuple(model.input_shape[1:3])

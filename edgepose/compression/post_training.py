@@ -86,13 +86,13 @@ def quantize(
     listener = listener or Listener()
     how.check()
     recipe = MIXED if keep_layers else RECIPE
-    info, _ = read_checkpoint(checkpoint)
     path = target_path(checkpoint, recipe, out, overwrite)
-    out.mkdir(parents=True, exist_ok=True)  # a place that takes no file is told before minutes of work
+    info, _ = read_checkpoint(checkpoint)
     exact, folded = float_network(checkpoint)
     kept = keep(folded.graph, keep_layers)
     listener.say("reading the calibration images")
     samples, inputs = calibration(calibrate, info)
+    out.mkdir(parents=True, exist_ok=True)  # a place that takes no file is told before minutes of work
     prepared, ranges = prepare(folded, samples.inputs, inputs, how, listener, kept)
     listener.say("converting")
     rounded = build_rounded(prepared, ranges, kept=kept, marked=True)

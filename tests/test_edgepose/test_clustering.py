@@ -130,7 +130,7 @@ def test_an_integer_file_holds_no_more_levels_than_clusters(checkpoint: Path, tm
     assert read_checkpoint(path)[0].source == "noise; 6 clusters a kernel"
     data = to_bytes(load_model(path, "maps"), RECIPES["int8"], photos(2))
     few = [k.shape for k in integer_kernels(data) if len(np.unique(k)) <= 6]
-    assert len(few) == 12  # three bottlenecks' convolutions, and those of their gates
+    assert len(few) == 4  # the bottleneck's convolutions, and those of its gate
     with pytest.raises(UsageError, match="exists"):
         cluster(checkpoint, 6, tmp_path / "out")
     cluster(checkpoint, 6, tmp_path / "out", overwrite=True)
