@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -76,9 +77,14 @@ def work(tmp_path: Path) -> Work:
 def left_on(phone: FakePhone, patience_s: float = 20.0) -> list[str]:
     """What is on the phone, once it is nothing or patience has run out."""
     deadline = time.monotonic() + patience_s
-    while (left := [p.name for p in phone.place.rglob("*")]) and time.monotonic() < deadline:
+    while (left := names_under(phone.place)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return left
+
+
+def names_under(folder: Path) -> list[str]:
+    """Of files and folders, while they may be vanishing."""
+    return [name for _, folders, files in os.walk(folder) for name in (*folders, *files)]
 
 
 def test_an_unauthorized_phone(connect: Connect, built: None) -> None:

@@ -1,22 +1,41 @@
-"""The command line as a user meets it: real processes, real exit codes, one line for bad input."""
+"""The command line as a user meets it: exit codes, one line for bad input, real processes where it counts."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from edgepose.cli import main
 from edgepose.keypoints import IN_MOTION_19
 
 
 def edgepose(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edgepose", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=cwd)
+
+
+def told(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """`edgepose` without a process of its own, which takes seconds to start."""
+    words = list(map(str, arguments))
+    with (
+        mock.patch.object(sys, "argv", ["edgepose", *words]),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+        pytest.raises(SystemExit) as done,
+    ):
+        main()
+    code = done.value.code
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def refused(result: subprocess.CompletedProcess[str], *mentions: str, code: int = 1) -> None:
@@ -144,32 +163,32 @@ def test_a_tflite_from_elsewhere_is_described_and_scored(exported, infants, tmp_
 def test_wrong_usage_exits_2(checkpoint, infants, tmp_path):
     out = ("--out", tmp_path / "out")
     refused(edgepose("export", checkpoint, "--recipe", "int4", *out), "int4", "fp32, fp16", code=2)
-    refused(edgepose("export", checkpoint, "--output", "map", *out), "did you mean 'maps'", code=2)
-    refused(edgepose("export", checkpoint, "--recipe", "int8", *out), "--calibrate", code=2)
+    refused(told("export", checkpoint, "--output", "map", *out), "did you mean 'maps'", code=2)
+    refused(told("export", checkpoint, "--recipe", "int8", *out), "--calibrate", code=2)
     both = ("--recipe", "int8", "--output", "keypoints", "--calibrate", infants)
-    refused(edgepose("export", checkpoint, *both, *out), "--output maps", code=2)
+    refused(told("export", checkpoint, *both, *out), "--output maps", code=2)
     score = ("evaluate", checkpoint, "--data", infants, *out)
-    refused(edgepose(*score, "--split", "tset"), "train, val, test", code=2)
-    refused(edgepose(*score, "--target", "moon"), "desktop", code=2)
-    refused(edgepose("evaluate", checkpoint, "--data", f"lspt:{infants}", *out), "lspet", code=2)
-    refused(edgepose("evaluate", checkpoint, checkpoint, "--data", infants, *out), "same name", code=2)
+    refused(told(*score, "--split", "tset"), "train, val, test", code=2)
+    refused(told(*score, "--target", "moon"), "desktop", code=2)
+    refused(told("evaluate", checkpoint, "--data", f"lspt:{infants}", *out), "lspet", code=2)
+    refused(told("evaluate", checkpoint, checkpoint, "--data", infants, *out), "same name", code=2)
     assert not (tmp_path / "out").exists()
 
 
 def test_bad_input_exits_1(checkpoint, infants, tmp_path):
     out = ("--out", tmp_path / "out")
     refused(edgepose("evaluate", tmp_path / "absent.tflite", "--data", infants, *out), "absent.tflite")
-    refused(edgepose("evaluate", checkpoint, "--data", tmp_path / "nowhere", *out), "nowhere")
+    refused(told("evaluate", checkpoint, "--data", tmp_path / "nowhere", *out), "nowhere")
     (tmp_path / "empty").mkdir()
-    refused(edgepose("evaluate", checkpoint, "--data", tmp_path / "empty", *out), "empty")
+    refused(told("evaluate", checkpoint, "--data", tmp_path / "empty", *out), "empty")
     bad = tmp_path / "bad.safetensors"
     for content in (b"", b"junk" * 100, checkpoint.read_bytes()[:-1000]):
         bad.write_bytes(content)
-        refused(edgepose("export", bad, *out), "bad.safetensors")
+        refused(told("export", bad, *out), "bad.safetensors")
     h5 = tmp_path / "bad.h5"
     h5.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 500)
-    refused(edgepose("import-weights", h5, "--model", "rt", "--out", tmp_path / "x.safetensors"), "bad.h5")
-    refused(edgepose("compare", tmp_path / "empty", *out), "empty")
+    refused(told("import-weights", h5, "--model", "rt", "--out", tmp_path / "x.safetensors"), "bad.h5")
+    refused(told("compare", tmp_path / "empty", *out), "empty")
     assert not (tmp_path / "out").exists() and not (tmp_path / "x.safetensors").exists()
 
 
