@@ -41,22 +41,23 @@ scored() { # FOLDER NAME AS: a file among those that are scored; its sidecar kno
     cp "$1/$2-maps.$kind" "$files/scored-files/$3-maps.$kind"
   done
 }
-qat() { # KEY FILES FLOAT, as the two that follow
-  once "$2/qat/$1-int8-qat-maps.tflite" train "$2/qat" edgepose quantize "$3" --steps "$steps" "${calibrate[@]}"
-  scored "$2/qat" "$1-int8-qat" "$1-int8-qat"
+# The forms that are trained, each of `compressed`'s $key, $files and $float.
+qat() {
+  once "$files/qat/$key-int8-qat-maps.tflite" train "$files/qat" edgepose quantize "$float" --steps "$steps" "${calibrate[@]}"
+  scored "$files/qat" "$key-int8-qat" "$key-int8-qat"
 }
 taught() {
-  once "$2/taught/$1-int8-qat-maps.tflite" train "$2/taught" edgepose quantize "$3" --steps "$steps" \
+  once "$files/taught/$key-int8-qat-maps.tflite" train "$files/taught" edgepose quantize "$float" --steps "$steps" \
     --teacher "$teacher" --loss both "${calibrate[@]}"
-  scored "$2/taught" "$1-int8-qat" "$1-int8-qat-taught"
+  scored "$files/taught" "$key-int8-qat" "$key-int8-qat-taught"
 }
 pruned() {
-  once "$2/pruned/pruning.json" train "$2/pruned" edgepose prune "$3" --sparsity 0.5 --loss both \
+  once "$files/pruned/pruning.json" train "$files/pruned" edgepose prune "$float" --sparsity 0.5 --loss both \
     --steps "$((2 * steps))" --batch 8 --learning-rate 3e-4
-  cp "$2/pruned/last.safetensors" "$2/$1-pruned.safetensors"
-  once "$2/pruned-qat/$1-pruned-int8-qat-maps.tflite" train "$2/pruned-qat" edgepose quantize \
-    "$2/$1-pruned.safetensors" --teacher "$3" --steps "$steps" "${calibrate[@]}"
-  scored "$2/pruned-qat" "$1-pruned-int8-qat" "$1-pruned-int8-qat"
+  cp "$files/pruned/last.safetensors" "$files/$key-pruned.safetensors"
+  once "$files/pruned-qat/$key-pruned-int8-qat-maps.tflite" train "$files/pruned-qat" edgepose quantize \
+    "$files/$key-pruned.safetensors" --teacher "$float" --steps "$steps" "${calibrate[@]}"
+  scored "$files/pruned-qat" "$key-pruned-int8-qat" "$key-pruned-int8-qat"
 }
 compressed() { # KEY: every form of $files/KEY.safetensors
   local key=$1 files=$runs/$1
@@ -67,7 +68,7 @@ compressed() { # KEY: every form of $files/KEY.safetensors
   mkdir -p "$files/scored-files"
   cp "$files"/*.tflite "$files"/*.json "$files/scored-files"
   for form in "${forms[@]}"; do
-    "$form" "$key" "$files" "$float"
+    "$form"
   done
   edgepose evaluate "$files"/scored-files/*.tflite "${data[@]}" --no-speed --out "$files/scored"
   edgepose compare "$files/scored" --baseline "$key-fp32-maps" --out "reports/compressed-vs-full-$set/$key" \

@@ -9,21 +9,23 @@ cd "$(dirname "$0")/.."
 checkpoints=${1:-../shared/reference/efficientpose}
 data=(--data "lspet:${2:-../shared/data/lspet}" --crop person)
 runs=runs/post-training-lspet
-weights=$runs/rt.safetensors
+float=$runs/rt.safetensors
 files=$runs/files
+
+. benchmarks/runs.sh
 
 quantized() { # NAME OPTIONS...: the file that `quantize` makes so, under a name of its own
   local name=$1 kind
   shift
   [ ! -f "$files/rt-$name-maps.tflite" ] || return 0
-  edgepose quantize "$weights" --post-training "${data[@]}" --count 48 --out "$runs/$name" --overwrite "$@"
+  edgepose quantize "$float" --post-training "${data[@]}" --count 48 --out "$runs/$name" --overwrite "$@"
   for kind in json tflite; do # the .tflite last: it says that both are there
     cp "$runs/$name/rt-int8-ptq-maps.$kind" "$files/rt-$name-maps.$kind"
   done
 }
 mkdir -p "$files"
-[ -f "$weights" ] || edgepose import-weights "$checkpoints/EfficientPoseRT.h5" --model rt --out "$weights"
-[ -f "$files/rt-int8-maps.tflite" ] || edgepose export "$weights" --output maps --recipe fp32 --recipe int8 \
+weights EfficientPoseRT rt "$float"
+[ -f "$files/rt-int8-maps.tflite" ] || edgepose export "$float" --output maps --recipe fp32 --recipe int8 \
   --calibrate "${data[1]}" "${data[@]:2}" --count 48 --out "$files" --overwrite
 for ranges in minmax percentile mse; do
   quantized "$ranges" --ranges "$ranges" --no-equalize

@@ -1,4 +1,4 @@
-# Sourced by the benchmarks that train. Expects: checkpoints, runs, models (folders), settings (options of every run).
+# Sourced by the benchmarks. Expects: checkpoints; `run` also runs, models (folders) and settings (options of every run).
 
 weights() { # FILE MODEL PATH: the authors' weights as a checkpoint of ours
   [ -f "$3" ] || edgepose import-weights "$checkpoints/$1.h5" --model "$2" --out "$3"

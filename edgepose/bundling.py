@@ -39,7 +39,8 @@ from edgepose.app_manifest import (
     parse_manifest,
 )
 from edgepose.deploy import LETTERBOX, PIXELS, PoseMetadata, pose_metadata
-from edgepose.errors import BadModel, BadResults, UsageError
+from edgepose.errors import BadModel, BadResults
+from edgepose.exporting import check_free
 from edgepose.golden import Replayed
 from edgepose.keypoints import keypoint_set
 from edgepose.model_card import model_card
@@ -91,8 +92,7 @@ def make_bundle(model: Path, report: Path, out: Path, overwrite: bool = False) -
         ExportError, BadModel: the model or its sidecar cannot be used.
         BadResults: the results are of another file.
     """
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists", "give another --out, or --overwrite")
+    check_free(out, overwrite)
     inspect(model)
     sidecar = read_sidecar(model)
     entry = _entry(model, report)

@@ -63,12 +63,10 @@ def model_name(checkpoint: Path, recipe: str, output: str) -> str:
     return f"{checkpoint.stem}-{recipe}-{output}"
 
 
-def new_model_path(out: Path, name: str, overwrite: bool) -> Path:
-    """OUT/NAME; raises UsageError where that is and must stay."""
-    path = out / name
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raise UsageError where a file to be written is there and must stay."""
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists", "give another --out, or --overwrite")
-    return path
 
 
 def export_checkpoint(
@@ -95,7 +93,8 @@ def export_checkpoint(
     chosen = lookup(RECIPES, "recipe", recipe)
     lookup(dict.fromkeys(OUTPUTS), "output", output)
     _check(chosen, output, calibrate)
-    path = new_model_path(out, f"{model_name(checkpoint, recipe, output)}.tflite", overwrite)
+    path = out / f"{model_name(checkpoint, recipe, output)}.tflite"
+    check_free(path, overwrite)
 
     from edgepose.models.checkpoint import load_model, read_checkpoint
     from edgepose.models.profile import inference_cost
@@ -159,7 +158,8 @@ def import_tflite(
         raise ExportError(
             f"{source} has {count} outputs, so none is number {output_index}", "see --output-index"
         )
-    path = new_model_path(out, source.name, overwrite)
+    path = out / source.name
+    check_free(path, overwrite)
     sidecar_path(path).unlink(missing_ok=True)
     with replacing(path) as temporary:
         shutil.copyfile(source, temporary)

@@ -24,6 +24,7 @@ from edgeio import sha256_file
 from edgepose.compression.finetune import LOSSES, check_loss, float_network, terms
 from edgepose.compression.sparsity import Part, parts
 from edgepose.errors import UsageError
+from edgepose.exporting import check_free
 from edgepose.models.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgepose.training.assembly import assembled
 from edgepose.training.loop import Listener
@@ -127,8 +128,7 @@ def cluster(checkpoint: Path, count: int, out: Path, overwrite: bool = False) ->
     """
     check_count(count)
     path = out / f"{checkpoint.stem}-{count}-clusters.safetensors"
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists", "give another --out, or --overwrite")
+    check_free(path, overwrite)
     info, weights = read_checkpoint(checkpoint)
     for part in _clustered(load_model(checkpoint, "training")):
         name = f"{part.name}/kernel"

@@ -17,7 +17,7 @@ from edgepose.compression.network import NOTHING, Kept, Network
 from edgepose.deploy import PoseMetadata
 from edgepose.errors import EdgeposeError
 from edgepose.evaluation.runners import DECODE
-from edgepose.exporting import VALIDATION_COUNT, Exported, model_name, new_model_path
+from edgepose.exporting import VALIDATION_COUNT, Exported, check_free, model_name
 from edgepose.models.checkpoint import CheckpointInfo
 from edgepose.models.profile import inference_cost
 
@@ -50,8 +50,10 @@ class Samples:
 
 
 def target_path(checkpoint: Path, recipe: str, out: Path, overwrite: bool) -> Path:
-    """Where the model of a checkpoint goes; see `new_model_path`."""
-    return new_model_path(out, f"{model_name(checkpoint, recipe, OUTPUT)}.tflite", overwrite)
+    """Where the model of a checkpoint goes; raises UsageError where one is and must stay."""
+    path = out / f"{model_name(checkpoint, recipe, OUTPUT)}.tflite"
+    check_free(path, overwrite)
+    return path
 
 
 def write_model(

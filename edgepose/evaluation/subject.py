@@ -91,6 +91,12 @@ class Scorable:
 
 
 def subject_of(spec: ModelSpec, request: Request) -> Subject:
+    """What a model is scored on.
+
+    Raises:
+        UsageError: no such split, or no keypoint in common.
+        BadDataset: unreadable, no image in the split, or an unusable one where `strict` forbids it.
+    """
     if request.split not in (*SPLITS, "all"):
         raise UsageError(f"unknown split '{request.split}'", f"known: {', '.join(SPLITS)}, all")
     dataset = open_dataset(request.data)

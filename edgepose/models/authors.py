@@ -26,6 +26,7 @@ from edgepose.models.checkpoint import (
     load_weights,
     save_checkpoint,
     weights_of,
+    weights_to_start_from,
 )
 from edgepose.models.folded import read_folded_layers, restore_norms, with_plain_norms
 from edgepose.models.hdf5 import Layers, read_layers
@@ -114,14 +115,10 @@ def import_weights(
     model = build(info)
     if folded:
         theirs = with_plain_norms(theirs, model, _authors_name)
-    ours = _by_layer(weights_of(model))
+    ours = _by_layer(weights_to_start_from(model))
     new = tuple(layer for layer in ours if _is_new(layer, chosen, complete, theirs))
     names = _counterparts(ours, theirs, new)
     tensors = {f"{layer}/{name}": array for layer in new for name, array in ours[layer].items()}
-    # Noise in a new output is an error that dwarfs all others, and training unlearns the rest to mend it:
-    # RT Lite fell from PCKh@0.5 64 to 48 in its first epoch so.
-    outputs = [layer for layer in new if layer in model.output_names]
-    tensors |= {f"{layer}/kernel": np.zeros_like(ours[layer]["kernel"]) for layer in outputs}
     for layer, counterpart in names.items():
         tensors.update(_taken(path, layer, counterpart, ours[layer], theirs))
     upscaling = _check_upscaling(path, theirs)

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgepose.errors import BadCheckpoint, UsageError
 from edgepose.keypoints import KeypointSet, keypoint_set, mapping
-from edgepose.models.checkpoint import CheckpointInfo, load_weights, read_checkpoint, weights_of
+from edgepose.models.checkpoint import CheckpointInfo, load_weights, read_checkpoint, weights_to_start_from
 from edgepose.models.variants import variant
 
 Weights = dict[str, Any]
@@ -44,9 +44,8 @@ def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
     """Give a network the checkpoint's weights, layer by layer where all of a layer's shapes agree.
 
     Channels of output layers mean keypoints. Those of another keypoint set are taken where the sets have
-    the keypoint in common, or nearly (`mapping`); the others are new, and zero: noise there would be an error
-    that dwarfs all others, and training would unlearn the rest to mend it. Of another network on the same
-    backbone, the backbone's layers are taken.
+    the keypoint in common, or nearly (`mapping`); the others are new, and zero. Of another network on the
+    same backbone, the backbone's layers are taken.
 
     Args:
         info: of the network.
@@ -57,9 +56,7 @@ def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
     theirs, weights = read_checkpoint(path)
     if theirs.model != info.model:
         weights = _backbone(path, weights, theirs, info)
-    ours = weights_of(model)
-    for kernel in (f"{layer}/kernel" for layer in model.output_names):
-        ours[kernel] = np.zeros_like(ours[kernel])
+    ours = weights_to_start_from(model)
     wanted, offered = _layers(ours), _layers(weights)
     other_outputs = set(model.output_names) if theirs.keypoints != info.keypoints else set()
     fits = {

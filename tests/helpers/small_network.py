@@ -49,11 +49,9 @@ def small(
     x = kit.conv(images, 8, 3, "stem_conv", strides=stride)
     x = kit.activation(kit.norm(x, "stem_bn"), "swish", "stem_activation")
     first = bottleneck(kit, x, "one")
-    second = summed = first
-    if whole:
-        second = kit.concat([bottleneck(kit, first, "two"), first], "two_dense")
-        second = kit.drop_connect(second, 0.2, "drop")
-        summed = kit.add([bottleneck(kit, second, "three", 16), second], "three_add")
+    second = kit.concat([bottleneck(kit, first, "two"), first], "two_dense") if whole else first
+    second = kit.drop_connect(second, 0.2, "drop")
+    summed = kit.add([bottleneck(kit, second, "three", 16), second], "three_add") if whole else second
     pafs = kit.conv(second, 2 * len(points.segments), 1, "pass1_skeleton_pafs", bias=True)
     maps = kit.conv(summed, len(points), 1, "pass3_detection2_confs", bias=True)
     return kr.Model(images, [pafs, maps], name="small")

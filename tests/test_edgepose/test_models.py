@@ -180,21 +180,22 @@ def test_a_seed_repeats_the_weights():
     ("key", "head_width"), [("rt", 7), ("rt-lite", None), ("cima", None), ("openpose", None)]
 )
 def test_any_number_of_keypoints_and_segments(key, head_width):
-    from edgepose.frameworks import keras
+    from edgepose.frameworks import keras, tf_keras
     from edgepose.models.networks import build_model
     from edgepose.models.outputs import with_output
 
-    model = build_model(key, K, S, head_width, resolution=16, output="training")
-    channels = [{"p": 2 * S, "c": K}[kind] for kind in TRAINED[variant(key).family]]
-    assert [o.shape[-1] for o in model.outputs] == channels
-    hidden = [layer.filters for layer in model.layers if layer.name.endswith("s_hidden") and head_width]
-    assert hidden == ([head_width] * 3 if head_width else [])
-    inference = with_output(model, "maps", keras())
-    frozen = with_output(model, "upscaled", keras())
-    assert frozen.output_shape == (None, 16, 16, K)
-    assert len(frozen.trainable_weights) == len(inference.trainable_weights)
-    image = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)
-    np.testing.assert_array_equal(_outputs(inference, image)[0], _outputs(model, image)[-1])
+    for namespace in (keras(), tf_keras()):
+        model = build_model(key, K, S, head_width, resolution=16, output="training", namespace=namespace)
+        channels = [{"p": 2 * S, "c": K}[kind] for kind in TRAINED[variant(key).family]]
+        assert [o.shape[-1] for o in model.outputs] == channels
+        hidden = [layer.filters for layer in model.layers if layer.name.endswith("s_hidden") and head_width]
+        assert hidden == ([head_width] * 3 if head_width else [])
+        inference = with_output(model, "maps", namespace)
+        frozen = with_output(model, "upscaled", namespace)
+        assert frozen.output_shape == (None, 16, 16, K)
+        assert len(frozen.trainable_weights) == len(inference.trainable_weights)
+        image = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)
+        np.testing.assert_array_equal(_outputs(inference, image)[0], _outputs(model, image)[-1])
 
 
 @pytest.mark.slow
@@ -232,7 +233,7 @@ def test_models_command():
     (row,) = json.loads(result.stdout)
     assert (row["key"], row["parameters"], row["paper_parameters"]) == ("rt", 481_336, 481_336)
     assert abs(row["flops"] - row["paper_flops"]) <= 10
-    table = CliRunner().invoke(app, ["--model", "rt"])
-    assert table.exit_code == 0 and "481,336" in table.stdout
+    table = CliRunner().invoke(app, ["--model", "rt-lite"])
+    assert table.exit_code == 0 and "425,660" in table.stdout
     unknown = CliRunner().invoke(app, ["--model", "nonsense"])
     assert isinstance(unknown.exception, UnknownName)

@@ -273,7 +273,7 @@ def test_the_command_says_what_is_zero_and_what_was_left(checkpoint: Path, tmp_p
     done = CliRunner().invoke(cli.app, asked)
     assert done.exit_code == 0, done.output
     assert f"{out / 'last.safetensors'}: " in done.stdout and "deflated" in done.stdout
-    assert "left dense (depthwise): one_dconv1" in done.stdout
+    assert "left dense (depthwise): one_dconv1\n" in done.stdout
     again = CliRunner().invoke(cli.app, [*asked, "--resume", "--json"])
     told = json.loads(again.stdout)
     assert 0 < told["share"] < 0.5 and told["deflated_bytes"] < told["size_bytes"]
