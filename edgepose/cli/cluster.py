@@ -71,7 +71,7 @@ def command(
         workers=workers,
         resume=resume,
     )
-    request = clustering.ClusterRequest(start, fit, clusters, loss, teacher)
+    request = clustering.ClusterRequest(start, fit, loss, teacher, count=clusters)
     with resumable(out), bar(f"clustering {start.stem}", "frames, then steps") as progress:
         listener = Listener(progress, told.tell, lambda text: typer.echo(text, err=True))
         kept = clustering.cluster_and_train(request, listener)

@@ -71,7 +71,7 @@ def command(
     told = Epochs()
     with resumable(out), bar(f"pruning {start.stem}", "frames, then steps") as progress:
         listener = Listener(progress, told.tell, lambda text: typer.echo(text, err=True))
-        made = prune(PruneRequest(start, fit, sparsity, loss, teacher), listener)
+        made = prune(PruneRequest(start, fit, loss, teacher, sparsity=sparsity), listener)
     if as_json:
         _print_json(made)
     else:

@@ -129,7 +129,7 @@ def command(
     )
     with resumable(out), bar(f"training {start.stem} for int8", "frames, then steps") as progress:
         listener = Listener(progress, lambda row: say(row_text(row)), say)
-        request = qat.QatRequest(start, fit, how, count, loss, teacher, keep_zeros)
+        request = qat.QatRequest(start, fit, loss, teacher, start=how, count=count, keep_zeros=keep_zeros)
         exported = qat.train(request, listener)
     _print(exported, (), as_json)
 

@@ -20,16 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import sha256_file
-from edgepose.compression.finetune import LOSSES, check_loss, float_network, terms
+from edgepose.compression.finetune import FineTune
 from edgepose.compression.sparsity import Part, parts
 from edgepose.errors import UsageError
 from edgepose.exporting import check_free
 from edgepose.models.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgepose.training.assembly import assembled
 from edgepose.training.loop import Listener
-from edgepose.training.material import open_material
-from edgepose.training.request import FitRequest
 from edgepose.training.shaping import Hold, Shaping
 
 FEWEST, MOST = 4, 128  # clusters of a kernel; 8 bits have 255 levels
@@ -88,29 +85,23 @@ def _nearest(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return np.searchsorted((shares[1:] + shares[:-1]) / 2, values)
 
 
-@dataclass(frozen=True)
-class ClusterRequest:
+@dataclass(frozen=True, kw_only=True)
+class ClusterRequest(FineTune):
     """What to cluster, and how to train it on.
 
     Attributes:
-        checkpoint: the float network.
-        fit: data, length, learning rate and seed; its network and resolution are the checkpoint's.
         count: clusters of each kernel.
-        loss: a name in `finetune.LOSSES`.
-        teacher: checkpoint of the float network to be like; None for `checkpoint` itself.
     """
 
-    checkpoint: Path
-    fit: FitRequest
     count: int = 32
-    loss: str = "float"
-    teacher: Path | None = None
 
     def check(self) -> None:
         """Raise UsageError or UnknownName for what can never work."""
         check_count(self.count)
-        self.fit.check()
-        check_loss(self.loss, self.teacher, self.checkpoint)
+        super().check()
+
+    def settings(self) -> dict[str, Any]:
+        return {"count": self.count, **super().settings()}
 
 
 def check_count(count: int) -> None:
@@ -151,18 +142,10 @@ def cluster_and_train(request: ClusterRequest, listener: Listener | None = None)
     """
     listener = listener or Listener()
     request.check()
-    material = open_material(request.fit.data, labelled=LOSSES[request.loss].labels)
-    binding = {
-        "clustering": {
-            "count": request.count,
-            "loss": request.loss,
-            "teacher_sha256": sha256_file(request.teacher) if request.teacher else None,
-        }
-    }
-    with assembled(request.fit, listener, binding, material) as assembly:
+    binding = {"clustering": request.settings()}
+    with assembled(request.fit, listener, binding, request.material()) as assembly:
         model = assembly.network()
-        exact = partial(float_network, request.teacher, request.checkpoint)
-        goal = assembly.objective(*terms(request.loss, assembly, model, exact))
+        goal = assembly.objective(*request.terms(assembly, model))
         return assembly.train(model, goal, shaping=_shaping(request, model))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeio import lookup
+from edgeio import lookup, sha256_file
 from edgepose.compression.twin import label_weight
 from edgepose.errors import UsageError
 from edgepose.models.checkpoint import load_model, read_checkpoint
@@ -17,7 +17,7 @@ from edgepose.models.variants import variant
 from edgepose.training.assembly import Assembly
 from edgepose.training.augmentation import Arrays
 from edgepose.training.losses import Term
-from edgepose.training.material import DataRequest
+from edgepose.training.material import DataRequest, Material, open_material
 from edgepose.training.request import FitRequest
 from edgepose.training.schedules import SIGMA_SCHEDULES
 
@@ -41,13 +41,65 @@ LOSSES = {
 }
 
 
-def check_loss(loss: str, teacher: Path | None, checkpoint: Path) -> None:
-    """Raise UnknownName for no loss of ours, UsageError for a teacher that has no say or does not fit."""
-    lookup(LOSSES, "loss", loss)
-    if teacher is not None and not LOSSES[loss].likeness:
-        raise UsageError("a teacher has no say in the loss from labels", "use --loss float or both")
-    if teacher is not None:
-        _check_teacher(teacher, checkpoint)
+@dataclass(frozen=True)
+class FineTune:
+    """A network that is trained on for its size: which, on what, and whom it listens to.
+
+    Attributes:
+        checkpoint: the float network.
+        fit: data, length, learning rate and seed; its network and resolution are the checkpoint's.
+        loss: a name in LOSSES.
+        teacher: checkpoint of the float network to be like; None for `checkpoint` itself.
+    """
+
+    checkpoint: Path
+    fit: FitRequest
+    loss: str = "float"
+    teacher: Path | None = None
+
+    def check(self) -> None:
+        """Raise UsageError or UnknownName for what can never work, a teacher that has no say or does not
+        fit among it."""
+        self.fit.check()
+        loss = lookup(LOSSES, "loss", self.loss)
+        if self.teacher is None:
+            return
+        if not loss.likeness:
+            raise UsageError("a teacher has no say in the loss from labels", "use --loss float or both")
+        _check_teacher(self.teacher, self.checkpoint)
+
+    def settings(self) -> dict[str, Any]:
+        """What of this decides the result beside the run's own settings; a resumed run is held to it."""
+        return {
+            "loss": self.loss,
+            "teacher_sha256": sha256_file(self.teacher) if self.teacher else None,
+        }
+
+    def material(self) -> Material:
+        return open_material(self.fit.data, labelled=LOSSES[self.loss].labels)
+
+    def exact(self) -> Any:
+        """The network to be like, built for the checkpoint's input: the teacher, or the checkpoint's own."""
+        if self.teacher is None:
+            return load_model(self.checkpoint, "training")
+        return load_model(self.teacher, "maps", resolution=read_checkpoint(self.checkpoint)[0].resolution)
+
+    def terms(self, assembly: Assembly, model: Any, own: Callable[[], Any] | None = None) -> list[Term]:
+        """The terms of the loss, alike in size.
+
+        Args:
+            model: what is trained.
+            own: makes what `exact` gives without a teacher, for who has it at hand.
+        """
+        found = []
+        if LOSSES[self.loss].labels:
+            sigma = SIGMA_SCHEDULES[str(self.fit.sigma_schedule)].sigma(0, 1, assembly.map_size[1])
+            weight = label_weight(assembly.map_size, sigma)
+            found.append(Term("ground_truth", assembly.ground_truth(model), lambda done: weight))
+        if LOSSES[self.loss].likeness:
+            exact = own() if own and self.teacher is None else self.exact()
+            found.append(Term("likeness", Likeness(exact)))
+        return found
 
 
 def request_for(
@@ -80,23 +132,6 @@ def request_for(
     )
 
 
-def terms(loss: str, assembly: Assembly, model: Any, exact: Callable[[], Any]) -> list[Term]:
-    """The terms of a name in LOSSES, alike in size.
-
-    Args:
-        model: what is trained.
-        exact: makes the float network that it is to be like, as `Likeness` wants it.
-    """
-    found = []
-    if LOSSES[loss].labels:
-        sigma = SIGMA_SCHEDULES[str(assembly.request.sigma_schedule)].sigma(0, 1, assembly.map_size[1])
-        weight = label_weight(assembly.map_size, sigma)
-        found.append(Term("ground_truth", assembly.ground_truth(model), lambda done: weight))
-    if LOSSES[loss].likeness:
-        found.append(Term("likeness", Likeness(exact())))
-    return found
-
-
 def _check_teacher(path: Path, checkpoint: Path) -> None:
     """Raise UsageError for a teacher whose maps are not on the student's grid, or not of its keypoints, or
     that wants its input otherwise."""
@@ -116,13 +151,6 @@ def _check_teacher(path: Path, checkpoint: Path) -> None:
             f"{path} cannot teach {mine.name}: its {', its '.join(told)}",
             "distil with `edgepose distill` first, then go on without --teacher",
         )
-
-
-def float_network(teacher: Path | None, checkpoint: Path) -> Any:
-    """The network to be like, built for the checkpoint's input: the teacher, or the checkpoint's own."""
-    if teacher is None:
-        return load_model(checkpoint, "training")
-    return load_model(teacher, "maps", resolution=read_checkpoint(checkpoint)[0].resolution)
 
 
 @dataclass(frozen=True)

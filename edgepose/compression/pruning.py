@@ -18,14 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import sha256_file, write_json
-from edgepose.compression.finetune import LOSSES, check_loss, float_network, terms
+from edgeio import write_json
+from edgepose.compression.finetune import FineTune
 from edgepose.compression.sparsity import Part, Zeros, cut, parts, rising
 from edgepose.errors import UsageError
 from edgepose.models.checkpoint import read_checkpoint
 from edgepose.training.assembly import assembled
 from edgepose.training.loop import Listener
-from edgepose.training.material import open_material
 from edgepose.training.request import FitRequest
 from edgepose.training.shaping import Hold, Shaping, kept_zeros
 
@@ -34,43 +33,26 @@ _CUTS = 20  # on the way there
 REPORT_NAME = "pruning.json"
 
 
-@dataclass(frozen=True)
-class PruneRequest:
+@dataclass(frozen=True, kw_only=True)
+class PruneRequest(FineTune):
     """What to prune, on what, and how.
 
     Attributes:
-        checkpoint: the float network.
-        fit: data, length, learning rate and seed; its network and resolution are the checkpoint's.
         sparsity: share of each pruned kernel's weights that become zero, 0 up to but not 1.
-        loss: a name in `finetune.LOSSES`.
-        teacher: checkpoint of the float network to be like; None for `checkpoint` itself.
     """
 
-    checkpoint: Path
-    fit: FitRequest
     sparsity: float = 0.5
-    loss: str = "float"
-    teacher: Path | None = None
 
     def check(self) -> None:
         """Raise UsageError or UnknownName for what can never work."""
-        self.fit.check()
-        check_loss(self.loss, self.teacher, self.checkpoint)
+        super().check()
         if not 0 <= self.sparsity < 1:
             raise UsageError(
                 f"the sparsity is {self.sparsity}", "give the share of weights to cut, from 0 to below 1: 0.5"
             )
 
-    def binding(self) -> dict[str, Any]:
-        """What decides the result beside the run's own settings; a resumed run is held to it."""
-        return {
-            "pruning": {
-                "sparsity": self.sparsity,
-                "rise": RISE,
-                "loss": self.loss,
-                "teacher_sha256": sha256_file(self.teacher) if self.teacher else None,
-            }
-        }
+    def settings(self) -> dict[str, Any]:
+        return {"sparsity": self.sparsity, "rise": RISE, **super().settings()}
 
 
 @dataclass(frozen=True)
@@ -111,12 +93,10 @@ def prune(request: PruneRequest, listener: Listener | None = None) -> Pruned:
     listener = listener or Listener()
     request.check()
     fit = request.fit
-    material = open_material(fit.data, labelled=LOSSES[request.loss].labels)
-    with assembled(fit, listener, request.binding(), material) as assembly:
+    with assembled(fit, listener, {"pruning": request.settings()}, request.material()) as assembly:
         model = assembly.network()
         found = parts(model)
-        exact = partial(float_network, request.teacher, request.checkpoint)
-        goal = assembly.objective(*terms(request.loss, assembly, model, exact))
+        goal = assembly.objective(*request.terms(assembly, model))
         path = assembly.train(model, goal, shaping=_shaping(request, found))
     made = Pruned(path, _counted(path, found))
     write_json(fit.out / REPORT_NAME, made.to_json())

@@ -12,9 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeio import sha256_file
 from edgepose.compression.deploy import Samples, target_path, write_model
-from edgepose.compression.finetune import LOSSES, check_loss, float_network, terms
+from edgepose.compression.finetune import FineTune
 from edgepose.compression.graph import Folded
 from edgepose.compression.network import (
     Network,
@@ -24,52 +23,48 @@ from edgepose.compression.network import (
     fixed_ranges,
     range_owners,
 )
-from edgepose.compression.post_training import PostTraining, calibration, prepare
-from edgepose.compression.post_training import float_network as twin_network
+from edgepose.compression.post_training import PostTraining, calibration, float_network, prepare
 from edgepose.compression.quantizers import RANGE_RATE
 from edgepose.compression.ranges import Range
 from edgepose.compression.sparsity import is_sparse, share
 from edgepose.compression.twin import Twin, deployed
 from edgepose.exporting import Calibrate, Exported
 from edgepose.models.checkpoint import read_checkpoint
-from edgepose.training.assembly import Assembly, assembled
+from edgepose.training.assembly import assembled
 from edgepose.training.loop import Listener
-from edgepose.training.losses import Term
-from edgepose.training.material import open_material
-from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder
 from edgepose.training.shaping import NO_SHAPING, Hold, Shaping, kept_zeros
 
 RECIPE = "int8-qat"
 
 
-@dataclass(frozen=True)
-class QatRequest:
+@dataclass(frozen=True, kw_only=True)
+class QatRequest(FineTune):
     """What to train for int8, on what, and how.
 
     Attributes:
-        checkpoint: the float network.
-        fit: data, length, learning rate and seed; its network and resolution are the checkpoint's.
         start: what is done before training.
         count: images that set the ranges at the start.
-        loss: a name in `finetune.LOSSES`.
-        teacher: checkpoint of the float network to be like; None for `checkpoint` itself.
         keep_zeros: weights that were pruned stay zero.
     """
 
-    checkpoint: Path
-    fit: FitRequest
     start: PostTraining
     count: int = 64
-    loss: str = "float"
-    teacher: Path | None = None
     keep_zeros: bool = True
 
     def check(self) -> None:
         """Raise UsageError or UnknownName for what can never work."""
-        self.fit.check()
         self.start.check()
-        check_loss(self.loss, self.teacher, self.checkpoint)
+        super().check()
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "start": asdict(self.start),
+            "count": self.count,
+            "keep_zeros": self.keep_zeros,
+            "range_rate": RANGE_RATE,
+            **super().settings(),
+        }
 
 
 def train(request: QatRequest, listener: Listener | None = None) -> Exported:
@@ -86,28 +81,15 @@ def train(request: QatRequest, listener: Listener | None = None) -> Exported:
     request.check()
     fit = request.fit
     path = target_path(request.checkpoint, RECIPE, fit.out, overwrite=fit.resume)
-    material = open_material(fit.data, labelled=LOSSES[request.loss].labels)
+    material = request.material()
     # Before OUT is claimed: what is refused here must not leave a run behind that nobody can go on with.
-    exact, folded = twin_network(request.checkpoint, "training")
+    exact, folded = float_network(request.checkpoint, "training")
     samples, pixels = calibration(_calibrate(request), read_checkpoint(request.checkpoint)[0])
-    binding = {"quantization": _binding(request)}
-    with assembled(fit, listener, binding, material) as assembly:
+    with assembled(fit, listener, {"quantization": request.settings()}, material) as assembly:
         twin = Twin(_start(request, folded, samples, pixels, listener))
-        goal = assembly.objective(*_terms(request, assembly, twin, folded))
+        goal = assembly.objective(*request.terms(assembly, twin, lambda: build_float(folded).model))
         assembly.train(twin, goal, shaping=_shaping(request, twin, listener))
         return _write(twin, exact, request, path, samples)
-
-
-def _binding(request: QatRequest) -> dict[str, Any]:
-    """What decides the result beside the run's own settings; a resumed run is held to it."""
-    return {
-        "start": asdict(request.start),
-        "count": request.count,
-        "loss": request.loss,
-        "keep_zeros": request.keep_zeros,
-        "range_rate": RANGE_RATE,
-        "teacher_sha256": sha256_file(request.teacher) if request.teacher else None,
-    }
 
 
 def _calibrate(request: QatRequest) -> Calibrate:
@@ -130,15 +112,6 @@ def _any_ranges(folded: Folded, pixels: Range) -> Ranges:
     return dict.fromkeys(sorted(owners), Range(-1.0, 1.0)) | fixed_ranges(folded.graph, pixels)
 
 
-def _terms(request: QatRequest, assembly: Assembly, twin: Twin, folded: Folded) -> list[Term]:
-    def exact() -> Any:
-        if request.teacher is None:
-            return build_float(folded).model
-        return float_network(request.teacher, request.checkpoint)
-
-    return terms(request.loss, assembly, twin, exact)
-
-
 def _shaping(request: QatRequest, twin: Twin, listener: Listener) -> Shaping:
     """Holds the zeros of kernels that were pruned, unless they shall be filled."""
     weights = twin.network.weights()
@@ -155,7 +128,7 @@ def _write(twin: Twin, exact: Any, request: QatRequest, path: Path, samples: Sam
     ranges, part = twin.ranges(), deployed(twin.folded())
     owners = set(range_owners(part.graph).values())
     rounded = build_rounded(part, {name: ranges[name] for name in owners})
-    how = {"method": "quantization-aware training", **_binding(request), **request.fit.settings()}
+    how = {"method": "quantization-aware training", **request.settings(), **request.fit.settings()}
     how["zeros"] = share(part.weights)
     info, _ = read_checkpoint(request.checkpoint)
     return write_model(

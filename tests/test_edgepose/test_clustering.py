@@ -143,7 +143,7 @@ def test_clusters_are_trained_as_clusters_and_resumed_as_the_same(checkpoint: Pa
     def asked(name: str, **more: Any) -> ClusterRequest:
         frames = DataRequest(str(data), validation_split="none")
         fit = request_for(checkpoint, frames, tmp_path / name, 4, 4, 1e-2, checkpoint_every=2, **more)
-        return ClusterRequest(checkpoint, fit, 6)
+        return ClusterRequest(checkpoint, fit, count=6)
 
     path = cluster_and_train(asked("whole"))
     check_levels(path, checkpoint, 6)

@@ -120,7 +120,7 @@ def request(checkpoint: Path, data: Path, out: Path, loss: str = "float", **more
     frames = DataRequest(str(data), validation_split=more.pop("validation_split", "none"))
     teacher = more.pop("teacher", None)
     fit = request_for(checkpoint, frames, out, 4, 4, 1e-3, checkpoint_every=2, **more)
-    return QatRequest(checkpoint, fit, PostTraining("mse", equalize=True), 4, loss, teacher)
+    return QatRequest(checkpoint, fit, loss, teacher, start=PostTraining("mse", equalize=True), count=4)
 
 
 class Stopped(Exception):

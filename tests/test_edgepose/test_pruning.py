@@ -237,7 +237,7 @@ def test_quantization_aware_training_keeps_zeros(checkpoint: Path, tmp_path: Pat
     zeros = sparse(checkpoint, tmp_path / "sparse.safetensors")
     frames = DataRequest(str(make_data(tmp_path / "data")), validation_split="none")
     fit = request_for(tmp_path / "sparse.safetensors", frames, tmp_path / "run", 3, 4, 1e-2)
-    asked = QatRequest(tmp_path / "sparse.safetensors", fit, PostTraining("minmax"), 4)
+    asked = QatRequest(tmp_path / "sparse.safetensors", fit, start=PostTraining("minmax"), count=4)
     said: list[str] = []
     exported = train(asked, Listener(say=said.append))
     found, before = kernels(fit.out / "last.safetensors"), kernels(asked.checkpoint)
@@ -286,7 +286,7 @@ def test_shares_that_are_none_are_refused(sparsity: float, tmp_path: Path) -> No
 
     fit = FitRequest("rt", DataRequest("x"), tmp_path / "out")
     with pytest.raises(UsageError, match=r"the sparsity is .*; give the share"):
-        PruneRequest(tmp_path / "a.safetensors", fit, sparsity).check()
+        PruneRequest(tmp_path / "a.safetensors", fit, sparsity=sparsity).check()
 
 
 def test_losses_and_teachers_that_make_no_sense_are_refused(tmp_path: Path) -> None:
