@@ -10,12 +10,12 @@ runs=runs/compress-$set
 case $set in
   lspet)
     data=(--data "lspet:${2:-../shared/data/lspet}" --crop person)
-    networks=(rt=labels-570-seed0 rt-lite=rt-lite-none) from=runs/distil-lspet/models
+    networks=(rt=labels-570-seed0 rt-lite=rt-lite-labels-570) from=runs/distil-lspet/models
     teacher=$from/i-labels-380.safetensors
     ;;
   infants)
     data=(--data runs/distil-infants/infants)
-    networks=(rt=rt-from-i rt-lite=rt-lite-from-i) from=runs/distil-infants/models
+    networks=(rt=rt-plain rt-lite=rt-lite-plain) from=runs/distil-infants/models
     teacher=$from/i.safetensors
     ;;
   *) echo "error: unknown set $set; known: lspet, infants" >&2 && exit 2 ;;

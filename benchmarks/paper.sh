@@ -7,10 +7,10 @@ cd "$(dirname "$0")/.."
 models=runs/distil-infants/models
 runs=runs/paper
 infants=(--scale short --data runs/distil-infants/infants --out "$runs")
-two=(--models "i=$models/i.safetensors" --models "rt=$models/rt-from-i.safetensors")
+two=(--models "i=$models/i.safetensors" --models "rt=$models/rt-plain.safetensors")
 
 edgepose paper table1 "${infants[@]}" --models "b4=$models/b4.safetensors" "${two[@]}" \
-  --models "rt-lite=$models/rt-lite-from-i.safetensors"
+  --models "rt-lite=$models/rt-lite-plain.safetensors"
 for experiment in table2 table3 fig4; do
   edgepose paper "$experiment" "${infants[@]}" "${two[@]}"
 done
