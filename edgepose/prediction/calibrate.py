@@ -113,16 +113,20 @@ def _predicted(
     )
 
 
-def _empty_peaks(estimator: Estimator, seed: int) -> np.ndarray:
-    """(E, K) peaks on pictures without an infant: plain greys, slopes of grey, and coarse noise."""
+def empty_pictures(seed: int) -> list[np.ndarray]:
+    """Pictures (H, W, 3) uint8 without an infant: plain greys, slopes of grey, and coarse noise."""
     rng, size = np.random.default_rng(seed), (96, 128)
     slope = np.linspace(0, 255, size[1])[None, :]
     greys = [np.full(size, grey) for grey in (0, 128, 235)]
     greys += [np.broadcast_to(slope, size), np.broadcast_to(slope[:, ::-1], size)]
     greys += [np.kron(rng.uniform(0, 255, (12, 16)), np.ones((8, 8))) for _ in range(3)]
+    return [np.repeat(grey.astype(np.uint8)[..., None], 3, -1) for grey in greys]
+
+
+def _empty_peaks(estimator: Estimator, seed: int) -> np.ndarray:
+    """(E, K) peaks on pictures without an infant."""
     clock = Clock()
-    pictures = [np.repeat(grey.astype(np.uint8)[..., None], 3, -1) for grey in greys]
-    placed = [estimator.place(picture, None, clock) for picture in pictures]
+    placed = [estimator.place(picture, None, clock) for picture in empty_pictures(seed)]
     return np.stack([estimator.pose(where, True, clock).peaks for where in placed])
 
 

@@ -15,8 +15,8 @@ from edgepose.geometry import Box, Letterbox, letterbox
 from edgepose.models.variants import variant
 
 # A second peak is another infant's where it is this strong beside the first, and this far from it.
-SECOND_PEAK = 0.5  # of the first
-SECOND_REACH = 0.2  # of the map's width
+SECOND_PEAK = 0.2  # of the first: networks trained on one infant a picture play the other one down
+SECOND_REACH = 0.15  # of the map's width
 _LEAST_PEAK = 0.1  # below this the first peak is noise itself
 _PAIRED = ("left_", "right_")  # their maps have a second peak at the other side's joint
 _ENOUGH_UNPAIRED = 3

@@ -97,7 +97,7 @@ def draw_confidence(track: Track, calibrated: bool, threshold: float, name: str,
         lower.plot(time[nobody], np.full(int(nobody.sum()), 108.0), "|", color=GREY, ms=6)
         if nobody.any():
             lower.set_title(
-                f"| mean peak below {NONE_BELOW:g}: no infant made out", fontsize=8, fontweight="normal"
+                f"| middle peak below {NONE_BELOW:g}: no infant made out", fontsize=8, fontweight="normal"
             )
         lower.set_ylim(0, 116)
         lower.set_yticks([0, 50, 100])

@@ -11,8 +11,11 @@ from edgepose.prediction.smoothing import uneven
 from edgepose.prediction.track import Track
 
 HEAD_CELLS = 2.0  # a head shorter than so many map cells is too small to tell its parts apart
-NONE_BELOW = 0.06  # mean peak; the shipped networks give 0.02 on empty pictures and 0.45 on infants
-TWO_ABOVE = 0.5  # share of maps with a second strong peak
+# The three that tell a picture of one infant from others were set on drawn infants, alone and in pairs:
+# benchmarks/predict_warnings.py says how many of each the shipped networks are warned of.
+NONE_BELOW = 0.1  # the middle one of the keypoints' peaks
+TWO_ABOVE = 1 / 3  # share of maps with a second strong peak
+TORN_ABOVE = 4.5  # the longest segment in lengths of the middle one
 _EDGE_CELLS = 1.0  # a keypoint this near to the frame's edge may lie beyond it
 _FRAMES = 0.1  # share of frames, from which a warning is given
 _NAMED = 4  # keypoints spelt out in a warning
@@ -46,7 +49,22 @@ def head_cells(track: Track) -> np.ndarray:
 
 def none_found(track: Track) -> np.ndarray:
     """(N,) bool: no infant, or one that the network cannot see."""
-    return track.peak.mean(1) < NONE_BELOW
+    return np.median(track.peak, 1) < NONE_BELOW
+
+
+def second_found(track: Track) -> np.ndarray:
+    """(N,) bool: the maps show a second infant, whom the pose may mix with the first; where nobody looked,
+    False."""
+    return np.nan_to_num(track.doubles) >= TWO_ABOVE
+
+
+def torn(track: Track) -> np.ndarray:
+    """(N,) bool: a segment is too long beside the others for one body, however bent."""
+    ends = np.array(track.keypoints.segment_indices)
+    if not len(ends):
+        return np.zeros(len(track), bool)
+    lengths = np.linalg.norm(track.raw_px[:, ends[:, 0]] - track.raw_px[:, ends[:, 1]], axis=-1)
+    return lengths.max(1) > TORN_ABOVE * np.median(lengths, 1)
 
 
 def at_edge(track: Track) -> np.ndarray:
@@ -59,7 +77,7 @@ def at_edge(track: Track) -> np.ndarray:
 
 def warn(track: Track) -> list[Warned]:
     """Everything that applies, the gravest first."""
-    rules = (_nobody, _second, _small, _beyond, _uncertain, _steps)
+    rules = (_nobody, _second, _torn, _small, _beyond, _uncertain, _steps)
     return [found for rule in rules if (found := rule(track)) is not None]
 
 
@@ -77,10 +95,18 @@ def _nobody(track: Track) -> Warned | None:
 
 
 def _second(track: Track) -> Warned | None:
-    looked = np.isfinite(track.doubles)
-    share = _share(track.doubles[looked] >= TWO_ABOVE)
+    share = _share(second_found(track)[np.isfinite(track.doubles)])
     text = f"a second infant may be in {share:.0%} of the frames that were looked at: a pose may mix the two"
     return Warned("second-infant", share, text) if share >= _FRAMES else None
+
+
+def _torn(track: Track) -> Warned | None:
+    share = _share(torn(track)[~none_found(track)])
+    text = (
+        f"a limb is over {TORN_ABOVE:g} times as long as most in {share:.0%} of frames: a pose may mix two"
+        " infants, or the network is lost; film one infant, or use --crop x,y,w,h"
+    )
+    return Warned("torn-pose", share, text) if share >= _FRAMES else None
 
 
 def _small(track: Track) -> Warned | None:

@@ -239,3 +239,35 @@ def test_shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadCheckpoint, match="in float16 has maps that differ by"):
         ship_weights.ship(tmp_path / "best.safetensors", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.ndarray]]:
+    """Of one drawn infant, of two and of none; see benchmarks/predict_warnings.py."""
+    from edgepose.data.registry import open_dataset
+    from edgepose.data.synthetic import synthesise
+
+    out = tmp_path_factory.mktemp("drawn") / "infants"
+    synthesise(out, 8, 1, 5, (240, 320), workers=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        import predict_warnings
+
+        return predict_warnings.pictures(open_dataset(str(out)).records, 6, 0)
+
+
+@pytest.mark.slow
+@each_row
+def test_warnings_tell_one_infant_from_two_and_from_none(
+    row: DefaultWeights, pictures: dict[str, list[np.ndarray]]
+) -> None:
+    import predict_warnings
+
+    from edgepose.evaluation.runners import open_runner
+    from edgepose.prediction.estimator import Estimator
+
+    estimator = Estimator(open_runner(row.path))
+    shares = {kind: predict_warnings.flagged(estimator, images) for kind, images in pictures.items()}
+    assert shares["one"]["any"] <= 0.25
+    assert shares["two, beside"]["any"] >= 0.5
+    assert shares["nobody"]["no-infant"] == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from blob_videos import MODEL, BlobFinder, K, disc, no_bar, truth, write_video
+from blob_videos import MODEL, PATTERN, BlobFinder, K, disc, no_bar, truth, write_video
 from PIL import Image
 
 from edgeio import UnknownName, read_json
@@ -396,6 +396,15 @@ def test_a_good_video_is_not_warned_of(tmp_path: Path) -> None:
 def test_two_infants_are_flagged(tmp_path: Path) -> None:
     found = warned(tmp_path, [disc((240, 320), [(80, 120, 70), (245, 120, 68)])] * 4)
     assert "second infant" in found["second-infant"]
+
+
+def test_a_pose_over_two_infants_is_flagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a second peak: the network takes one wrist from the other infant."""
+    elsewhere = PATTERN.copy()
+    elsewhere[IN_MOTION_19.index("left_wrist")] = (4.8, 0.0)
+    monkeypatch.setattr("blob_videos.PATTERN", elsewhere)
+    found = warned(tmp_path, [disc((320, 320), [(60, 160, 50)])] * 4)
+    assert set(found) == {"torn-pose"} and "100% of frames" in found["torn-pose"]
 
 
 def test_no_infant_is_flagged(tmp_path: Path) -> None:

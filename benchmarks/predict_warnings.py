@@ -1,0 +1,120 @@
+"""How often `edgepose predict` warns of two infants, a torn pose or no infant, rightly and wrongly.
+
+    python benchmarks/predict_warnings.py --data infants --out reports/predict-warnings/warnings.json
+
+Shows the networks that come with the project pictures of the validation split: single infants; pairs of
+different infants side by side, one above the other, and side by side cropped to themselves; and pictures of
+nobody. Counts single pictures: `predict` warns from one frame in ten. A pair that no warning finds is not
+always a wrong pose: a network may see one of the two and follow that one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from edgeio import write_json
+from edgepose.data.images import read_image
+from edgepose.data.records import PoseRecord
+from edgepose.data.registry import open_dataset
+from edgepose.evaluation.runners import open_runner
+from edgepose.models.defaults import DEFAULT_WEIGHTS
+from edgepose.prediction.calibrate import empty_pictures
+from edgepose.prediction.estimator import Clock, Estimator
+from edgepose.prediction.quality import none_found, second_found, torn
+from edgepose.prediction.smoothing import NONE, Smoothing
+from edgepose.prediction.track import Seen, Track, make_track
+
+_SIDE = 480  # px, of each infant's picture in a pair
+_MARGIN = 0.15
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, help="infants of `edgepose data synth`")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--pictures", type=int, default=60, help="of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    dataset = open_dataset(chosen.data)
+    shown = pictures(dataset.split("val"), chosen.pictures, chosen.seed)
+    result = {"data": dataset.label, "split": "val", "seed": chosen.seed, "networks": {}}
+    for key, weights in DEFAULT_WEIGHTS.items():
+        estimator = Estimator(open_runner(weights.path))
+        result["networks"][key] = {kind: flagged(estimator, images) for kind, images in shown.items()}
+        for kind, shares in result["networks"][key].items():
+            print(f"{key:8} {kind:18}", *(f"{name} {100 * share:.0f} %" for name, share in shares.items()))
+    write_json(chosen.out, result)
+
+
+def pictures(records: Sequence[PoseRecord], count: int, seed: int) -> dict[str, list[np.ndarray]]:
+    """Pictures (H, W, 3) uint8 by kind."""
+    rng = np.random.default_rng(seed)
+    singles = [records[i] for i in rng.permutation(len(records))[:count]]
+    pairs = [_two_of_different_videos(records, rng) for _ in range(count)]
+    whole = [[read_image(record.image) for record in pair] for pair in pairs]
+    cropped = [[_cropped(record) for record in pair] for pair in pairs]
+    return {
+        "one": [read_image(record.image) for record in singles],
+        "two, beside": [_beside(pair) for pair in whole],
+        "two, above": [_above(pair) for pair in whole],
+        "two, cropped": [_beside(pair) for pair in cropped],
+        "nobody": empty_pictures(seed),
+    }
+
+
+def flagged(estimator: Estimator, images: Sequence[np.ndarray]) -> dict[str, float]:
+    """Shares of pictures, 0 to 1, that each warning and any of them is about."""
+    track = _track(estimator, images)
+    nobody, second, long = none_found(track), second_found(track), torn(track) & ~none_found(track)
+    flags = {"no-infant": nobody, "second-infant": second, "torn-pose": long, "any": nobody | second | long}
+    return {name: round(float(flag.mean()), 4) for name, flag in flags.items()}
+
+
+def _track(estimator: Estimator, images: Sequence[np.ndarray]) -> Track:
+    clock = Clock()
+    seen = []
+    for index, image in enumerate(images):
+        pose = estimator.pose(estimator.place(image, None, clock), True, clock)
+        size = image.shape[0], image.shape[1]
+        seen.append(Seen(index, np.nan, str(index), size, pose))
+    return make_track(seen, estimator.spec.keypoints, None, 0.0, Smoothing(NONE))
+
+
+def _two_of_different_videos(records: Sequence[PoseRecord], rng: Any) -> tuple[PoseRecord, PoseRecord]:
+    first = records[rng.integers(len(records))]
+    others = [record for record in records if record.video != first.video]
+    return first, others[rng.integers(len(others))]
+
+
+def _cropped(record: PoseRecord) -> np.ndarray:
+    image = read_image(record.image)
+    low, high = np.nanmin(record.keypoints_px, 0), np.nanmax(record.keypoints_px, 0)
+    margin = _MARGIN * (high - low).max()
+    x0, y0 = np.maximum(low - margin, 0).astype(int)
+    x1, y1 = np.ceil(high + margin).astype(int)
+    return image[y0:y1, x0:x1]
+
+
+def _beside(pair: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([_resized(image, _SIDE / image.shape[0]) for image in pair], 1)
+
+
+def _above(pair: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([_resized(image, _SIDE / image.shape[1]) for image in pair], 0)
+
+
+def _resized(image: np.ndarray, scale: float) -> np.ndarray:
+    height, width = (round(side * scale) for side in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height)))
+
+
+if __name__ == "__main__":
+    main()
