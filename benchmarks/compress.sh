@@ -10,7 +10,7 @@ runs=runs/compress-$set
 case $set in
   lspet)
     data=(--data "lspet:${2:-../shared/data/lspet}" --crop person)
-    networks=(rt=labels-570-seed0 rt-lite=rt-lite-labels-570) from=runs/distil-lspet/models
+    networks=(rt=labels-570-seed0 rt-lite=rt-lite-none) from=runs/distil-lspet/models
     teacher=$from/i-labels-380.safetensors
     ;;
   infants)
