@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from edgeio import write_json
+from edgepose.data.crop import person_box
 from edgepose.data.images import read_image
 from edgepose.data.records import PoseRecord
 from edgepose.data.registry import open_dataset
@@ -31,7 +32,6 @@ from edgepose.prediction.smoothing import NONE, Smoothing
 from edgepose.prediction.track import Seen, Track, make_track
 
 _SIDE = 480  # px, of each infant's picture in a pair
-_MARGIN = 0.15
 
 
 def main() -> None:
@@ -73,7 +73,8 @@ def pictures(records: Sequence[PoseRecord], count: int, seed: int) -> dict[str, 
 def flagged(estimator: Estimator, images: Sequence[np.ndarray]) -> dict[str, float]:
     """Shares of pictures, 0 to 1, that each warning and any of them is about."""
     track = _track(estimator, images)
-    nobody, second, long = none_found(track), second_found(track), torn(track) & ~none_found(track)
+    nobody, second = none_found(track), second_found(track)
+    long = torn(track) & ~nobody  # as `predict` counts them
     flags = {"no-infant": nobody, "second-infant": second, "torn-pose": long, "any": nobody | second | long}
     return {name: round(float(flag.mean()), 4) for name, flag in flags.items()}
 
@@ -96,10 +97,7 @@ def _two_of_different_videos(records: Sequence[PoseRecord], rng: Any) -> tuple[P
 
 def _cropped(record: PoseRecord) -> np.ndarray:
     image = read_image(record.image)
-    low, high = np.nanmin(record.keypoints_px, 0), np.nanmax(record.keypoints_px, 0)
-    margin = _MARGIN * (high - low).max()
-    x0, y0 = np.maximum(low - margin, 0).astype(int)
-    x1, y1 = np.ceil(high + margin).astype(int)
+    x0, y0, x1, y1 = (max(0, round(side)) for side in person_box(record.keypoints_px))
     return image[y0:y1, x0:x1]
 
 

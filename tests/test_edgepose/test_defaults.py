@@ -242,8 +242,8 @@ def test_shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.ndarray]]:
-    """Of one drawn infant, of two and of none; see benchmarks/predict_warnings.py."""
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Callable[..., Any], dict[str, list[np.ndarray]]]:
+    """What counts warnings, and pictures of one drawn infant, of two and of none: the benchmark's own."""
     from edgepose.data.registry import open_dataset
     from edgepose.data.synthetic import synthesise
 
@@ -253,21 +253,20 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.ndar
         patch.syspath_prepend(ROOT / "benchmarks")
         import predict_warnings
 
-        return predict_warnings.pictures(open_dataset(str(out)).records, 6, 0)
+    return predict_warnings.flagged, predict_warnings.pictures(open_dataset(str(out)).records, 6, 0)
 
 
 @pytest.mark.slow
 @each_row
 def test_warnings_tell_one_infant_from_two_and_from_none(
-    row: DefaultWeights, pictures: dict[str, list[np.ndarray]]
+    row: DefaultWeights, shown: tuple[Callable[..., Any], dict[str, list[np.ndarray]]]
 ) -> None:
-    import predict_warnings
-
     from edgepose.evaluation.runners import open_runner
     from edgepose.prediction.estimator import Estimator
 
     estimator = Estimator(open_runner(row.path))
-    shares = {kind: predict_warnings.flagged(estimator, images) for kind, images in pictures.items()}
+    flagged, pictures = shown
+    shares = {kind: flagged(estimator, images) for kind, images in pictures.items()}
     assert shares["one"]["any"] <= 0.25
     assert shares["two, beside"]["any"] >= 0.5
     assert shares["nobody"]["no-infant"] == 1
