@@ -12,8 +12,9 @@ from pathlib import Path
 from android_harness import counting
 from android_harness.adb import find_adb
 from android_harness.artifacts import BUILD_TOOLS, INSTALL_MAVEN
-from android_harness.emulator import INSTALL_QEMU, find_qemu, list_devices, open_device
+from android_harness.emulator import list_devices, open_device
 from android_harness.errors import HarnessError
+from android_harness.qemu import INSTALL_QEMU, find_qemu
 from android_harness.runner_build import read_runner, runner_folder
 from android_harness.sysroot import cache_folder, verify
 

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Protocol
 
 from android_harness import protocol
-from android_harness.emulator import crash
 from android_harness.errors import GuestCrashed, HarnessError
 from android_harness.protocol import Failure, Hello, Job, Part
+from android_harness.qemu import crash
 from edgeio import sha256_file
 
 PART_INPUTS = 4  # what a kill of a runner can cost

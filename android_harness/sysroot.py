@@ -20,12 +20,13 @@ from pathlib import Path
 
 from android_harness.downloads import LIBRARIES, Apt, download_wheels, python_packages
 from android_harness.errors import HarnessError
+from android_harness.profiles import DEFAULT_PROFILE, PROFILES
+from android_harness.qemu import RUNNER, SITE, guest_command, guest_environment, run_guest
 from android_harness.runtimes import GuestRuntime
 from edgeio import UserError, read_json, sha256_file, write_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-SITE = "opt/site"  # where the wheels lie, inside the tree
 _DROP = (
     "usr/share/doc",
     "usr/share/man",
@@ -212,9 +213,6 @@ def _drop(root: Path, patterns: tuple[str, ...]) -> None:
 def _first_start(root: Path, python: str, module: str) -> None:
     """Import what a runner imports: it shows that the tree works, and leaves the compiled modules that later
     starts load."""
-    from android_harness.emulator import RUNNER, guest_command, guest_environment, run_guest
-    from android_harness.profiles import DEFAULT_PROFILE, PROFILES
-
     command = guest_command(root, PROFILES[DEFAULT_PROFILE], python)
     command.remove("-B")
     program = f"import runpy, {module}; runpy.run_path({str(RUNNER)!r})"

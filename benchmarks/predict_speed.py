@@ -29,8 +29,8 @@ import numpy as np
 from PIL import Image
 
 from edgeio import read_json, write_json
-from edgepose.data.synthetic import synthesise
 from edgepose.evaluation.speed import processor
+from edgepose.synthetic import synthesise
 
 BAR = 25.0  # frames a second
 _HEIGHT, _WIDTH, _RATE = 720, 1280, 30

@@ -19,17 +19,17 @@ import numpy as np
 from PIL import Image
 
 from edgeio import write_json
-from edgepose.data.crop import person_box
+from edgepose.data.framing import person_box
 from edgepose.data.images import read_image
 from edgepose.data.records import PoseRecord
 from edgepose.data.registry import open_dataset
-from edgepose.evaluation.runners import open_runner
-from edgepose.models.defaults import DEFAULT_WEIGHTS
-from edgepose.prediction.calibrate import empty_pictures
-from edgepose.prediction.estimator import Clock, Estimator
-from edgepose.prediction.quality import none_found, second_found, torn
-from edgepose.prediction.smoothing import NONE, Smoothing
-from edgepose.prediction.track import Seen, Track, make_track
+from edgepose.inference.estimator import Clock, Estimator
+from edgepose.inference.runners import open_runner
+from edgepose.models.pretrained import DEFAULT_WEIGHTS
+from edgepose.tracking.calibrate import empty_pictures
+from edgepose.tracking.quality import none_found, second_found, torn
+from edgepose.tracking.smoothing import NONE, Smoothing
+from edgepose.tracking.track import FramePose, Track, make_track
 
 _SIDE = 480  # px, of each infant's picture in a pair
 
@@ -85,7 +85,7 @@ def _track(estimator: Estimator, images: Sequence[np.ndarray]) -> Track:
     for index, image in enumerate(images):
         pose = estimator.pose(estimator.place(image, None, clock), True, clock)
         size = image.shape[0], image.shape[1]
-        seen.append(Seen(index, np.nan, str(index), size, pose))
+        seen.append(FramePose(index, np.nan, str(index), size, pose))
     return make_track(seen, estimator.spec.keypoints, None, 0.0, Smoothing(NONE))
 
 

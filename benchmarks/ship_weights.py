@@ -3,7 +3,7 @@
     python benchmarks/ship_weights.py CHECKPOINT...
 
 Each goes to edgepose/weights/MODEL.safetensors, named after its network, once its maps agree with the
-checkpoint's own on drawn infants. The printed row belongs into edgepose/models/defaults.py, with what the
+checkpoint's own on drawn infants. The printed row belongs into edgepose/models/pretrained.py, with what the
 network was trained on and what it scores filled in.
 """
 
@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from edgeio import UserError, replacing, sha256_file
+from edgepose.deploy.golden import synthetic_frames
 from edgepose.errors import BadCheckpoint
 from edgepose.geometry import letterbox
-from edgepose.golden import synthetic_frames
 from edgepose.models.checkpoint import CheckpointInfo, load_model, read_checkpoint, save_checkpoint
-from edgepose.models.defaults import FOLDER, DefaultWeights
+from edgepose.models.pretrained import FOLDER, DefaultWeights
 from edgepose.models.variants import NORMALISATIONS, variant
 
 TOLERANCE = 0.02  # of the highest value in the maps

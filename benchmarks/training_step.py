@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from made_up import Bench, bench, timed
 
+from edgeio.ahead import ahead
 from edgepose.frameworks import keras
-from edgepose.training.pipeline import ahead
 from edgepose.training.steppers import make_stepper
 
 

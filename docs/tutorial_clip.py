@@ -16,10 +16,10 @@ from typing import Any
 import av
 import numpy as np
 
-from edgepose.data.synthetic.body import keypoints_world, posed
-from edgepose.data.synthetic.render import render
-from edgepose.data.synthetic.video import video
-from edgepose.prediction.overlay import encoder
+from edgepose.synthetic.body import keypoints_world, posed
+from edgepose.synthetic.render import render
+from edgepose.synthetic.video import video
+from edgepose.tracking.overlay import encoder
 
 RATE = 10  # frames a second
 _SEED, _NUMBER = 1, 3

@@ -18,17 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepose.data.inputs import DEFAULT_MARGIN
+from edgepose.data.framing import DEFAULT_MARGIN
 from edgepose.errors import UsageError
 from edgepose.evaluation.evaluate import evaluate as score
-from edgepose.evaluation.predict import Progress
-from edgepose.evaluation.runners import ModelSpec, open_runner
 from edgepose.evaluation.subject import Request
-from edgepose.models.defaults import checkpoint_path
-from edgepose.prediction.batch import PredictRequest, make_estimator, settings_of
-from edgepose.prediction.predict import Prediction, predict_array, predict_source
-from edgepose.prediction.sources import find_sources
-from edgepose.reporting.results import Results
+from edgepose.inference.predictor import Progress
+from edgepose.inference.runners import ModelSpec, open_runner
+from edgepose.models.pretrained import checkpoint_path
+from edgepose.results.results import Results
+from edgepose.tracking.batch import PredictRequest, make_estimator, settings_of
+from edgepose.tracking.predict import Prediction, predict_array, predict_source
+from edgepose.tracking.sources import find_sources
 
 __all__ = ["Model", "Prediction", "evaluate", "load"]
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from edgeio import replacing
+from edgeio.quiet import captured_stderr
+from export.barriers import without_marks
 from export.calibration import Calibration, representative_dataset
+from export.compact import slim
 from export.errors import ExportError
 from export.flatbuffer import ModelInfo, inspect
-from export.markers import without_marks
-from export.quiet import captured_stderr
 from export.recipe import Recipe
 from export.sidecar import Sidecar, describe, sidecar_path, write_sidecar
-from export.slim import slim
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from edgeio import lookup
+from edgeio.quiet import captured_stderr
 from export.errors import ExportError
-from export.quiet import captured_stderr
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def make(
     """
     import json
 
-    from edgepose.bundling import make_bundle
+    from edgepose.deploy.bundle import make_bundle
 
     bundle = make_bundle(model, report, out, overwrite)
     if as_json:
@@ -67,8 +67,8 @@ def verify(
     """Check every byte of a bundle, and replay its golden vectors on the runtimes of this machine."""
     import json
 
-    from edgepose.bundling import verify_bundle
-    from edgepose.reporting.records import to_plain
+    from edgepose.deploy.bundle import verify_bundle
+    from edgepose.results.records import to_plain
 
     found = verify_bundle(bundle, runtime)
     if as_json:

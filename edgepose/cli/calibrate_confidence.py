@@ -47,9 +47,9 @@ def command(
     before and after.
     """
     from edgepose.errors import UsageError
-    from edgepose.models.defaults import checkpoint_path
-    from edgepose.prediction.calibrate import CalibrationRequest, calibrate_confidence
-    from edgepose.prediction.confidence import write_confidence
+    from edgepose.models.pretrained import checkpoint_path
+    from edgepose.tracking.calibrate import CalibrationRequest, calibrate_confidence
+    from edgepose.tracking.confidence import write_confidence
 
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", "choose another name, or add --overwrite")

@@ -49,8 +49,8 @@ def command(
     """
     from edgepose.compression import clustering
     from edgepose.compression.finetune import request_for
+    from edgepose.training.data import DataRequest
     from edgepose.training.loop import Listener
-    from edgepose.training.material import DataRequest
     from edgepose.training.starting import trained_path
 
     start, told = trained_path(checkpoint), Epochs()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edgepose.reporting.compare import Comparison
+    from edgepose.comparison.compare import Comparison
 
 
 def command(
@@ -51,7 +51,7 @@ def command(
     different data, split, crop or keypoints are refused.
     """
     import edgepose
-    from edgepose.reporting.compare import compare, read_entries
+    from edgepose.comparison.compare import compare, read_entries
     from edgepose.reporting.report import check_overlays, write_report
 
     check_overlays(overlays)
@@ -70,8 +70,8 @@ def _print_table(comparison: Comparison) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from edgepose.reporting.cells import megabytes, number, score
-    from edgepose.reporting.results import METRICS
+    from edgepose.results.cells import megabytes, number, score
+    from edgepose.results.results import METRICS
 
     shown = {
         "pckh@0.5": "PCKh@0.5",

@@ -42,10 +42,10 @@ def show(
 ) -> None:
     """Draw a contact sheet: a sample of the images with their skeletons."""
     from edgeio import lookup
-    from edgepose.data.contact_sheet import contact_sheet
     from edgepose.data.records import SPLITS
     from edgepose.data.registry import open_dataset
     from edgepose.errors import UsageError
+    from edgepose.visual.contact_sheet import contact_sheet
 
     lookup(dict.fromkeys((*SPLITS, "all")), "split", split)
     if out.exists() and not overwrite:

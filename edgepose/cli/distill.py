@@ -103,13 +103,13 @@ def command(
     project's own, or is trained first, into OUT/teacher. Ctrl-C saves the last step; the same command with
     --resume goes on.
     """
-    from edgepose.models.defaults import checkpoint_path
+    from edgepose.models.pretrained import checkpoint_path
     from edgepose.training.builtin import FULL, SMOKE, built_in_infants
+    from edgepose.training.data import DataRequest
     from edgepose.training.distill import distill
     from edgepose.training.distill_request import DistillRequest
     from edgepose.training.distill_request import smoke as in_miniature
     from edgepose.training.loop import Listener
-    from edgepose.training.material import DataRequest
     from edgepose.training.request import FitRequest
     from edgepose.training.starting import start_path
 

@@ -10,8 +10,8 @@ import typer
 from edgepose.cli.progress import bar
 
 if TYPE_CHECKING:
-    from edgepose.reporting.device_facts import DeviceFacts
-    from edgepose.reporting.results import Results
+    from edgepose.results.device_facts import DeviceFacts
+    from edgepose.results.results import Results
 
 
 def command(
@@ -79,7 +79,7 @@ def command(
     from edgepose.errors import UsageError
     from edgepose.evaluation.evaluate import evaluate
     from edgepose.evaluation.subject import Request
-    from edgepose.models.defaults import checkpoint_path
+    from edgepose.models.pretrained import checkpoint_path
 
     models = [checkpoint_path(model) for model in models]
     if len({model.stem for model in models}) < len(models):
@@ -115,7 +115,7 @@ def command(
 def _print_json(results: list) -> None:  # type: ignore[type-arg]
     import json
 
-    from edgepose.reporting.records import to_plain
+    from edgepose.results.records import to_plain
 
     typer.echo(json.dumps([to_plain(r) for r in results], indent=1))
 

@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Export a checkpoint as TFLite: every recipe with every output, each checked against Keras."""
     from edgepose.cli.progress import bar
-    from edgepose.exporting import Calibrate, export_checkpoint
-    from edgepose.models.defaults import checkpoint_path
+    from edgepose.deploy.export import Calibrate, export_checkpoint
+    from edgepose.models.pretrained import checkpoint_path
 
     checkpoint = checkpoint_path(checkpoint)
     source = Calibrate(calibrate, split, count, seed, crop, margin) if calibrate else None
@@ -63,7 +63,7 @@ def import_tflite(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
     """Copy a .tflite from elsewhere and describe it in a sidecar, so that `evaluate` can score it."""
-    from edgepose.exporting import import_tflite
+    from edgepose.deploy.export import import_tflite
 
     typer.echo(import_tflite(file, model, keypoints, output, output_index, out, overwrite))
 

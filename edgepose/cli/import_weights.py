@@ -10,7 +10,7 @@ import typer
 from edgepose.cli.options import Crop
 
 if TYPE_CHECKING:
-    from edgepose.models.authors import ImportReport
+    from edgepose.models.author_weights import ImportReport
 
 
 def command(
@@ -36,9 +36,9 @@ def command(
     import json
     from dataclasses import asdict
 
+    from edgepose.deploy.export import Calibrate, sample_inputs
     from edgepose.errors import UsageError
-    from edgepose.exporting import Calibrate, sample_inputs
-    from edgepose.models.authors import import_weights
+    from edgepose.models.author_weights import import_weights
     from edgepose.models.variants import NORMALISATIONS, variant
 
     if out.suffix != ".safetensors":

@@ -50,7 +50,7 @@ def _profiled(variants: list[Variant]) -> list[dict[str, Any]]:
 def _row(v: Variant, parameters: int, flops: int) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from edgepose.models.defaults import DEFAULT_WEIGHTS
+    from edgepose.models.pretrained import DEFAULT_WEIGHTS
 
     weights = DEFAULT_WEIGHTS.get(v.key)
     return {

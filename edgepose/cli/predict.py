@@ -59,9 +59,9 @@ def command(
     """
     import json
 
-    from edgepose.models.defaults import checkpoint_path
-    from edgepose.prediction.batch import PredictRequest, predict_all
-    from edgepose.prediction.sources import find_sources
+    from edgepose.models.pretrained import checkpoint_path
+    from edgepose.tracking.batch import PredictRequest, predict_all
+    from edgepose.tracking.sources import find_sources
 
     request = PredictRequest(
         smooth=smooth,
@@ -95,7 +95,7 @@ def _print(outcomes: list[Any], out: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from edgepose.prediction.summary import lines
+    from edgepose.tracking.summary import lines
 
     done = [o for o in outcomes if o.summary is not None]
     if not done:

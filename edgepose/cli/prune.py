@@ -49,8 +49,8 @@ def command(
     """
     from edgepose.compression.finetune import request_for
     from edgepose.compression.pruning import PruneRequest, prune
+    from edgepose.training.data import DataRequest
     from edgepose.training.loop import Listener
-    from edgepose.training.material import DataRequest
     from edgepose.training.starting import trained_path
 
     start = trained_path(checkpoint)

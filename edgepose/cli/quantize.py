@@ -81,15 +81,15 @@ def command(
     for which only images matter. OUT/last.safetensors is then the trained network in float. Ctrl-C saves
     the last step; the same command with --resume goes on.
     """
-    from edgepose.compression import post_training as without
-    from edgepose.compression import training as qat
+    from edgepose.compression import ptq as without
+    from edgepose.compression import qat
     from edgepose.compression.finetune import request_for
-    from edgepose.compression.keep import check_type
+    from edgepose.compression.mixed_precision import check_type
+    from edgepose.deploy.export import Calibrate
     from edgepose.errors import UsageError
-    from edgepose.exporting import Calibrate
     from edgepose.training.checkpoints import row_text
+    from edgepose.training.data import DataRequest
     from edgepose.training.loop import Listener
-    from edgepose.training.material import DataRequest
     from edgepose.training.starting import trained_path
 
     start = trained_path(checkpoint)

@@ -36,7 +36,7 @@ def command(
     from edgepose.evaluation.raters import read_raters
     from edgepose.keypoints import keypoint_set
     from edgepose.reporting.rater_report import write_rater_report
-    from edgepose.reporting.records import to_plain
+    from edgepose.results.records import to_plain
 
     described = write_rater_report(read_raters(file, keypoint_set(keypoints)), file, out)
     if as_json:
@@ -50,7 +50,7 @@ def _print(found: HumanFile, out: Path | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from edgepose.evaluation.human import HUMAN_NAME, human_for
+    from edgepose.data.human_spread import HUMAN_NAME, human_for
 
     console, published = Console(), human_for(tuple(found.per_keypoint))
     console.print(f"{escape(found.source)}; distances in head lengths", soft_wrap=True, highlight=False)

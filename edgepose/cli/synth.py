@@ -22,7 +22,7 @@ def command(
     """Make synthetic infants with exact keypoints, in In-Motion's processed layout."""
     from edgeio import read_json
     from edgepose.cli.progress import bar
-    from edgepose.data.synthetic import parse_size, synthesise
+    from edgepose.synthetic import parse_size, synthesise
 
     shape = parse_size(size) if size else None
     with bar("drawing infants", "frames") as update:

@@ -59,9 +59,9 @@ def command(
     OUT/log.csv. Ctrl-C saves the last step; the same command with --resume goes on from it and ends with
     the same weights as a run that was not interrupted.
     """
+    from edgepose.training.data import DataRequest
     from edgepose.training.fit import fit
     from edgepose.training.loop import Listener
-    from edgepose.training.material import DataRequest
     from edgepose.training.request import FitRequest
     from edgepose.training.starting import start_path
 

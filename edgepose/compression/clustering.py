@@ -22,12 +22,12 @@ import numpy as np
 
 from edgepose.compression.finetune import FineTune
 from edgepose.compression.sparsity import Part, parts
+from edgepose.deploy.export import check_free
 from edgepose.errors import UsageError
-from edgepose.exporting import check_free
 from edgepose.models.checkpoint import load_model, read_checkpoint, save_checkpoint
-from edgepose.training.assembly import assembled
+from edgepose.training.constraints import WeightConstraint, WeightConstraints
 from edgepose.training.loop import Listener
-from edgepose.training.shaping import Hold, Shaping
+from edgepose.training.setup import assembled
 
 FEWEST, MOST = 4, 128  # clusters of a kernel; 8 bits have 255 levels
 _ROUNDS = 50
@@ -153,15 +153,15 @@ def _clustered(model: Any) -> list[Part]:
     return [part for part in parts(model) if part.dense is None]
 
 
-def _shaping(request: ClusterRequest, model: Any) -> Shaping:
+def _shaping(request: ClusterRequest, model: Any) -> WeightConstraints:
     """A resumed run finds the clusters again in the checkpoint that it started from."""
     _, weights = read_checkpoint(request.checkpoint)
     pairs = [
         (part.kernel, clusters(weights[f"{part.name}/kernel"], request.count, part.axis))
         for part in _clustered(model)
     ]
-    return Shaping(
-        holds=tuple(Hold(kernel, partial(shared, found)) for kernel, found in pairs),
+    return WeightConstraints(
+        holds=tuple(WeightConstraint(kernel, partial(shared, found)) for kernel, found in pairs),
         edits={0: partial(_assign, pairs)},
     )
 

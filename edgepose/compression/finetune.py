@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from edgeio import lookup, sha256_file
-from edgepose.compression.twin import label_weight
+from edgepose.compression.fake_quantized import label_weight
 from edgepose.errors import UsageError
 from edgepose.models.checkpoint import load_model, read_checkpoint
 from edgepose.models.variants import variant
-from edgepose.training.assembly import Assembly
 from edgepose.training.augmentation import Arrays
+from edgepose.training.data import DataRequest, TrainingData, open_material
 from edgepose.training.losses import Term
-from edgepose.training.material import DataRequest, Material, open_material
 from edgepose.training.request import FitRequest
 from edgepose.training.schedules import SIGMA_SCHEDULES
+from edgepose.training.setup import TrainingSetup
 
 STEPS_PER_VALIDATION = 50
 
@@ -75,7 +75,7 @@ class FineTune:
             "teacher_sha256": sha256_file(self.teacher) if self.teacher else None,
         }
 
-    def material(self) -> Material:
+    def material(self) -> TrainingData:
         return open_material(self.fit.data, labelled=LOSSES[self.loss].labels)
 
     def exact(self) -> Any:
@@ -84,7 +84,7 @@ class FineTune:
             return load_model(self.checkpoint, "training")
         return load_model(self.teacher, "maps", resolution=read_checkpoint(self.checkpoint)[0].resolution)
 
-    def terms(self, assembly: Assembly, model: Any, own: Callable[[], Any] | None = None) -> list[Term]:
+    def terms(self, assembly: TrainingSetup, model: Any, own: Callable[[], Any] | None = None) -> list[Term]:
         """The terms of the loss, alike in size.
 
         Args:
@@ -98,7 +98,7 @@ class FineTune:
             found.append(Term("ground_truth", assembly.ground_truth(model), lambda done: weight))
         if LOSSES[self.loss].likeness:
             exact = own() if own and self.teacher is None else self.exact()
-            found.append(Term("likeness", Likeness(exact)))
+            found.append(Term("likeness", SelfDistillationLoss(exact)))
         return found
 
 
@@ -154,7 +154,7 @@ def _check_teacher(path: Path, checkpoint: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class SelfDistillationLoss:
     """A term of the loss: the squared error to what a float network says of the same images, as a share of
     the squared value there, summed over the outputs.
 

@@ -39,7 +39,7 @@ def write_layer_report(
 
 
 def _draw(path: Path, costs: Sequence[Cost]) -> None:
-    from edgepose.reporting.style import COLOURS, figure_style, new_figure, save_figure
+    from edgepose.visual.style import COLOURS, figure_style, new_figure, save_figure
 
     with figure_style():
         figure = new_figure(9.0, 1.2 + 0.24 * len(costs))

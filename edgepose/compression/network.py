@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from edgepose.compression.fake_quant import RangeVariable, input_layer, range_variable, wrapped
 from edgepose.compression.graph import CONVOLUTIONS, Folded, Graph, Node
-from edgepose.compression.quantizers import RangeVariable, input_layer, range_variable, wrapped
 from edgepose.compression.ranges import SIGMOID, Range
 from edgepose.frameworks import tf_keras
-from export.markers import mark
+from export.barriers import mark
 
 Ranges = dict[str, Range]  # by the node that owns the range
 
@@ -143,7 +143,7 @@ def build_rounded(
         ranges: of every owner in `range_owners`.
         learned: whether training may move them.
         kept: what stays float.
-        marked: put marks (`export.markers`) around that. The network is then good for conversion alone.
+        marked: put marks (`export.barriers`) around that. The network is then good for conversion alone.
     """
     owners = range_owners(folded.graph)
     variables = {

@@ -23,10 +23,10 @@ from edgepose.compression.finetune import FineTune
 from edgepose.compression.sparsity import Part, Zeros, cut, parts, rising
 from edgepose.errors import UsageError
 from edgepose.models.checkpoint import read_checkpoint
-from edgepose.training.assembly import assembled
+from edgepose.training.constraints import WeightConstraint, WeightConstraints, kept_zeros
 from edgepose.training.loop import Listener
 from edgepose.training.request import FitRequest
-from edgepose.training.shaping import Hold, Shaping, kept_zeros
+from edgepose.training.setup import assembled
 
 RISE = 0.6  # share of the steps after which the sparsity is reached
 _CUTS = 20  # on the way there
@@ -103,7 +103,7 @@ def prune(request: PruneRequest, listener: Listener | None = None) -> Pruned:
     return made
 
 
-def _shaping(request: PruneRequest, found: Sequence[Part]) -> Shaping:
+def _shaping(request: PruneRequest, found: Sequence[Part]) -> WeightConstraints:
     kernels = [part.kernel for part in found if part.dense is None]
     last, length = _last_cut(request.fit), request.fit.steps_per_epoch
     assert length is not None
@@ -114,7 +114,9 @@ def _shaping(request: PruneRequest, found: Sequence[Part]) -> Shaping:
         )
         for number in range(_CUTS)
     }
-    return Shaping(tuple(Hold(kernel, kept_zeros) for kernel in kernels), edits, best_from=last // length)
+    return WeightConstraints(
+        tuple(WeightConstraint(kernel, kept_zeros) for kernel in kernels), edits, best_from=last // length
+    )
 
 
 def _last_cut(fit: FitRequest) -> int:

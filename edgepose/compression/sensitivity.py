@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgepose.compression.fake_quant import quantized_kernel
 from edgepose.compression.graph import CONVOLUTIONS, Folded
 from edgepose.compression.network import (
     NOTHING,
@@ -22,7 +23,6 @@ from edgepose.compression.network import (
     build_float,
     range_owners,
 )
-from edgepose.compression.quantizers import quantized_kernel
 from edgepose.compression.ranges import Range
 from edgepose.frameworks import tensorflow
 

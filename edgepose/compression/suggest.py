@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepose.compression.graph import CONVOLUTIONS, Folded, Graph, Node
-from edgepose.compression.keep import keep
+from edgepose.compression.mixed_precision import keep
 from edgepose.compression.network import (
     NOTHING,
     Kept,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from edgepose.data.collect import reason_kind
+from edgepose.data.head_length import head_lengths
 from edgepose.data.images import image_size
 from edgepose.data.records import SPLITS, Dataset, LeftOut, PoseRecord
 from edgepose.errors import BadDataset, BadImage
-from edgepose.evaluation.metrics import head_lengths
 
 MAX_HEADERS = 200
 _QUANTILES = {"min": 0.0, "p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgepose.data.human_spread import HumanSpread
 from edgepose.errors import BadResults
-from edgepose.evaluation.human import HumanSpread
 from edgepose.evaluation.metrics import RatioMetric, overall_mean, ratio_metrics
 
 REPLICATES = 2000

@@ -18,9 +18,14 @@ from android_harness.counting import measure as measure_on_device
 from android_harness.phone import PHONE_DELEGATES, Phone
 from android_harness.phone_cost import measure_phone
 from edgeio import UserError, lookup, read_json, write_json
-from edgepose.data.inputs import Framing
+from edgepose.data.framing import Framing
+from edgepose.data.human_spread import HumanSpread
 from edgepose.errors import UsageError
-from edgepose.evaluation.device_runner import (
+from edgepose.evaluation.facts import data_facts, model_facts, speed_facts
+from edgepose.evaluation.scoring import score_predictions
+from edgepose.evaluation.speed import measure
+from edgepose.evaluation.subject import Request, Subject, scorable, subject_of
+from edgepose.inference.device import (
     Device,
     DeviceRunner,
     device_facts,
@@ -29,16 +34,11 @@ from edgepose.evaluation.device_runner import (
     phone_facts,
     phone_speed,
 )
-from edgepose.evaluation.facts import data_facts, model_facts, speed_facts
-from edgepose.evaluation.human import HumanSpread
-from edgepose.evaluation.predict import Predicted, Progress, discard_parts, predict, predict_in_parts
-from edgepose.evaluation.runners import ModelSpec, PoseDecoder, Runner, open_runner
-from edgepose.evaluation.scoring import score_predictions
-from edgepose.evaluation.speed import measure
-from edgepose.evaluation.subject import Request, Subject, scorable, subject_of
-from edgepose.reporting.device_facts import DeviceFacts
-from edgepose.reporting.predictions import save_predictions
-from edgepose.reporting.results import (
+from edgepose.inference.predictor import Predicted, Progress, discard_parts, predict, predict_in_parts
+from edgepose.inference.runners import ModelSpec, PoseDecoder, Runner, open_runner
+from edgepose.results.device_facts import DeviceFacts
+from edgepose.results.predictions import save_predictions
+from edgepose.results.results import (
     AT,
     DESKTOP,
     PREDICTIONS_NAME,

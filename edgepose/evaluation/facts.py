@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepose.evaluation.runners import ModelSpec
 from edgepose.evaluation.speed import Cost
 from edgepose.evaluation.subject import Request, Scorable, Subject
+from edgepose.inference.runners import ModelSpec
 from edgepose.models.variants import variant
-from edgepose.reporting.results import DataFacts, Latency, ModelFacts, Speed
+from edgepose.results.results import DataFacts, Latency, ModelFacts, Speed
 
 
 def model_facts(spec: ModelSpec) -> ModelFacts:

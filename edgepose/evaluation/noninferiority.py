@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgepose.data.human_spread import HumanSpread, human_for
 from edgepose.errors import UsageError
 from edgepose.evaluation.bootstrap import Estimates, Interval
-from edgepose.evaluation.human import HumanSpread, human_for
 from edgepose.evaluation.metrics import finite_or_none
 
 NON_INFERIOR, INFERIOR, UNDECIDED = OUTCOMES = ("non-inferior", "inferior", "undecided")

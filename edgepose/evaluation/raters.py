@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeio import UnknownName
+from edgepose.data.head_length import head_lengths
+from edgepose.data.human_spread import HumanSpread, read_human
 from edgepose.errors import BadDataset
-from edgepose.evaluation.human import HumanSpread, read_human
-from edgepose.evaluation.metrics import head_lengths
 from edgepose.keypoints import KeypointSet
 
 COLUMNS = ("image", "rater", "keypoint", "x", "y")

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from edgepose.data.human_spread import HumanSpread
 from edgepose.evaluation.agreement import Icc, model_agreement
 from edgepose.evaluation.bootstrap import Estimates, bootstrap_scores
-from edgepose.evaluation.human import HumanSpread
 from edgepose.evaluation.metrics import CURVE, Figure, Scores, normalised_distances, pckh_curve, score
 from edgepose.evaluation.taxonomy import CLASSES, taxonomy
 from edgepose.keypoints import KeypointSet
-from edgepose.reporting import results
-from edgepose.reporting.predictions import Predictions
+from edgepose.results import results
+from edgepose.results.predictions import Predictions
 
 
 def score_predictions(

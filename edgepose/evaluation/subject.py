@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from edgepose.data.collect import reason_kind
-from edgepose.data.inputs import DEFAULT_MARGIN
+from edgepose.data.fingerprint import data_sha256
+from edgepose.data.framing import DEFAULT_MARGIN
+from edgepose.data.head_length import HeadLengths, head_lengths
+from edgepose.data.human_spread import HumanSpread
 from edgepose.data.records import SPLITS, Dataset, PoseRecord
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
-from edgepose.evaluation.human import HumanSpread
-from edgepose.evaluation.metrics import HeadLengths, head_lengths
-from edgepose.evaluation.predict import Predicted, data_sha256
-from edgepose.evaluation.runners import ModelSpec
+from edgepose.inference.predictor import Predicted
+from edgepose.inference.runners import ModelSpec
 from edgepose.keypoints import Mapping, mapping
-from edgepose.reporting.predictions import Predictions
-from edgepose.reporting.results import DESKTOP, Excluded
+from edgepose.results.predictions import Predictions
+from edgepose.results.results import DESKTOP, Excluded
 
 _NOT_ANNOTATED = "not annotated"  # a reason to leave an image out that is no fault
 
@@ -122,7 +123,7 @@ def _human(dataset: Dataset, raters: Path | None) -> HumanSpread | None:
         from edgepose.evaluation.raters import human_spread
 
         return human_spread(raters, dataset.keypoints)
-    from edgepose.evaluation.human import IN_MOTION_HUMAN
+    from edgepose.data.human_spread import IN_MOTION_HUMAN
 
     return IN_MOTION_HUMAN if dataset.keypoints.names == IN_MOTION_HUMAN.names else None
 

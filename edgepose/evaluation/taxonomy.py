@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from edgepose.evaluation.metrics import finite_or_none, labelled, normalised_distances
+from edgepose.data.head_length import labelled
+from edgepose.evaluation.metrics import finite_or_none, normalised_distances
 from edgepose.keypoints import KeypointSet
 
 GOOD = 0.2  # head lengths

@@ -15,8 +15,8 @@ from edgepose.keypoints import IN_MOTION_19
 from edgepose.paper.outcome import QUANTILES, Outcome, Row
 from edgepose.paper.rows import RATERS
 from edgepose.paper.tables import whose
-from edgepose.reporting.results import METRICS
-from edgepose.reporting.style import COLOURS, GREY, INK, new_figure
+from edgepose.results.results import METRICS
+from edgepose.visual.style import COLOURS, GREY, INK, new_figure
 
 _HUMAN_LEVEL = 95.0
 _SHOWN = ("pckh@0.5", "pckh@0.1", "me")

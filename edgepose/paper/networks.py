@@ -18,21 +18,21 @@ from edgeio import read_json, replacing, sha256_file, write_json
 from edgepose.data.records import Dataset
 from edgepose.errors import UsageError
 from edgepose.keypoints import IN_MOTION_19
-from edgepose.models.defaults import default_weights
+from edgepose.models.pretrained import default_weights
 from edgepose.models.variants import variant
 from edgepose.paper.experiments import Arm, Settings
 from edgepose.paper.request import PaperRequest, Teller
 from edgepose.paper.sampling import sample, setup_counts
 from edgepose.training.checkpoints import row_text
+from edgepose.training.data import NO_VALIDATION, DataRequest, TrainingData, open_material
 from edgepose.training.fit import fit
 from edgepose.training.loop import Listener
-from edgepose.training.material import NO_VALIDATION, DataRequest, Material, open_material
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder
 
 
 @dataclass(frozen=True)
-class Entrant:
+class CompetingModel:
     """A network that is to be scored.
 
     Attributes:
@@ -51,7 +51,9 @@ class Entrant:
     training: Mapping[str, Any]
 
 
-def entrant(request: PaperRequest, network: str, arm: Arm, data: Dataset | None, teller: Teller) -> Entrant:
+def entrant(
+    request: PaperRequest, network: str, arm: Arm, data: Dataset | None, teller: Teller
+) -> CompetingModel:
     """The network trained by an arm; trains it where nothing stands for it.
 
     Args:
@@ -63,16 +65,16 @@ def entrant(request: PaperRequest, network: str, arm: Arm, data: Dataset | None,
     """
     name, given = arm.name(network), request.networks.get(network)
     if given is not None:
-        return Entrant(network, arm, name, given, f"given: {given.name}", {})
+        return CompetingModel(network, arm, name, given, f"given: {given.name}", {})
     start, start_name = starting_point(request, network, arm)
     if arm.images == 0:
         if start is None:
             raise _no_pretraining(request, network)
-        return Entrant(network, arm, name, start, f"{start_name} as it is, no training here", {})
+        return CompetingModel(network, arm, name, start, f"{start_name} as it is, no training here", {})
     if request.settings.project_weights and not request.chosen.varies_training:
         own = default_weights(network, IN_MOTION_19.key)
         if own is not None and network not in request.init:
-            return Entrant(network, arm, name, own.path, f"{own.name}, which comes with edgepose", {})
+            return CompetingModel(network, arm, name, own.path, f"{own.name}, which comes with edgepose", {})
     assert data is not None  # PaperRequest.check
     return _trained(request, network, arm, data, start, start_name, teller)
 
@@ -134,7 +136,7 @@ def _trained(
     start: Path | None,
     start_name: str,
     teller: Teller,
-) -> Entrant:
+) -> CompetingModel:
     name = arm.name(network)
     folder = RunFolder(request.out / "networks" / name)
     kept = folder.path.with_name(f"{name}.safetensors")
@@ -158,10 +160,10 @@ def _trained(
         with replacing(kept) as temporary:
             shutil.copyfile(best, temporary)
         write_json(kept.with_suffix(".json"), {"asked": asked, "sha256": sha256_file(kept)})
-    return Entrant(network, arm, name, kept, how, asked)
+    return CompetingModel(network, arm, name, kept, how, asked)
 
 
-def _material(data: DataRequest, arm: Arm, seed: int) -> Material:
+def _material(data: DataRequest, arm: Arm, seed: int) -> TrainingData:
     material = open_material(data)
     if arm.images is None:
         return material
@@ -193,7 +195,7 @@ def _finished(kept: Path, asked: Mapping[str, Any], overwrite: bool) -> bool:
     return False
 
 
-def _fit(request: FitRequest, material: Material, teller: Teller) -> Path:
+def _fit(request: FitRequest, material: TrainingData, teller: Teller) -> Path:
     """Train, or go on; frees the network that was trained before."""
     from edgepose.frameworks import keras
 

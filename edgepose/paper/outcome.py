@@ -1,6 +1,6 @@
 """results.json of an experiment: the paper's rows and ours, and all that ours depend on.
 
-Units are those of `edgepose.reporting.results`: shares in percent, errors in head lengths. A number that the
+Units are those of `edgepose.results.results`: shares in percent, errors in head lengths. A number that the
 paper does not print, or that was not measured, is null.
 """
 
@@ -65,7 +65,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Ran:
+class RunResult:
     """One network of ours.
 
     Attributes:
@@ -112,7 +112,7 @@ class Outcome:
     seed: int
     data: Data
     human: Mapping[str, Spread]
-    networks: tuple[Ran, ...]
+    networks: tuple[RunResult, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
 

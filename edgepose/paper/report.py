@@ -8,7 +8,6 @@ from edgeio import replacing
 from edgepose.paper.figures import FIGURES
 from edgepose.paper.outcome import Outcome
 from edgepose.paper.tables import TABLES
-from edgepose.reporting import cells
 from edgepose.reporting.document import (
     Block,
     Commands,
@@ -21,7 +20,8 @@ from edgepose.reporting.document import (
     render_markdown,
 )
 from edgepose.reporting.glossary import GLOSSARY, NOTICE
-from edgepose.reporting.style import figure_style, save_figure
+from edgepose.results import cells
+from edgepose.visual.style import figure_style, save_figure
 
 
 def write_report(outcome: Outcome, out: Path) -> Path:

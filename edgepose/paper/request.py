@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgepose.errors import UsageError
-from edgepose.models.defaults import checkpoint_path
+from edgepose.models.pretrained import checkpoint_path
 from edgepose.models.variants import variant
 from edgepose.paper.experiments import SCALES, Experiment, Settings, experiment, settings_at
 

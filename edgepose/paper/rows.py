@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepose.evaluation.human import IN_MOTION_HUMAN, HumanSpread
+from edgepose import published
+from edgepose.comparison.paper import TABLE_1
+from edgepose.data.human_spread import IN_MOTION_HUMAN, HumanSpread
 from edgepose.evaluation.metrics import normalised_distances
 from edgepose.evaluation.raters import RaterReport
 from edgepose.models.variants import VARIANTS
-from edgepose.paper import published
-from edgepose.paper.networks import Entrant
+from edgepose.paper.networks import CompetingModel
 from edgepose.paper.outcome import QUANTILES, Row, Spread
-from edgepose.reporting.paper import TABLE_1
-from edgepose.reporting.predictions import load_predictions
-from edgepose.reporting.results import Results
+from edgepose.results.predictions import load_predictions
+from edgepose.results.results import Results
 
 PCKH = ("pckh@1.0", "pckh@0.5", "pckh@0.3", "pckh@0.2", "pckh@0.1")
 COSTS = ("parameters", "flops", "latency_ms")
@@ -28,7 +28,7 @@ RATERS, RATERS_NAME = "raters", "human raters"
 class Scored:
     """A network with its results, and where they lie."""
 
-    entrant: Entrant
+    entrant: CompetingModel
     results: Results
     path: Path
 

@@ -9,25 +9,25 @@ from pathlib import Path
 
 import edgepose
 from edgeio import write_json
+from edgepose import published
+from edgepose.data.human_spread import IN_MOTION_HUMAN, HumanSpread
 from edgepose.data.records import Dataset
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.evaluation.evaluate import evaluate
-from edgepose.evaluation.human import IN_MOTION_HUMAN, HumanSpread
 from edgepose.evaluation.raters import RaterReport, human_spread, rater_report, read_raters
 from edgepose.evaluation.subject import Request
 from edgepose.keypoints import IN_MOTION_19, MINI_RGBD_25
 from edgepose.models.variants import variant
-from edgepose.paper import published
 from edgepose.paper.experiments import SCALES, Arm
-from edgepose.paper.networks import Entrant, check_pretraining, entrant
-from edgepose.paper.outcome import RESULTS_NAME, SCHEMA_VERSION, Data, Outcome, Ran, Row, Spread
+from edgepose.paper.networks import CompetingModel, check_pretraining, entrant
+from edgepose.paper.outcome import RESULTS_NAME, SCHEMA_VERSION, Data, Outcome, Row, RunResult, Spread
 from edgepose.paper.report import write_report
 from edgepose.paper.request import PaperRequest, Teller
 from edgepose.paper.rows import ROWS, Scored, raters_row, spread_of
-from edgepose.paper.stand_ins import as_mini_rgbd, made_up
-from edgepose.reporting.cells import conditions
-from edgepose.reporting.records import to_plain
+from edgepose.paper.substitutes import as_mini_rgbd, made_up
+from edgepose.results.cells import conditions
+from edgepose.results.records import to_plain
 
 DECODE = "upsampled-argmax"  # the paper's: maps bilinearly upsampled to the input's size, the peak of each
 _WITH_RATERS = ("table2", "table3", "fig4")
@@ -126,7 +126,7 @@ def _rater_report(raters: Path | None) -> RaterReport | None:
     return rater_report(read_raters(raters, IN_MOTION_19))
 
 
-def _score(request: PaperRequest, trained: Entrant, sets: _Sets, teller: Teller) -> Scored:
+def _score(request: PaperRequest, trained: CompetingModel, sets: _Sets, teller: Teller) -> Scored:
     settings = request.settings
     asked = Request(
         data=sets.scored.name,
@@ -219,9 +219,9 @@ def _outcome(
     )
 
 
-def _ran(s: Scored) -> Ran:
+def _ran(s: Scored) -> RunResult:
     who, results = s.entrant, s.results
-    return Ran(
+    return RunResult(
         name=who.name,
         network=who.network,
         arm=who.arm.key,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.paper.outcome import QUANTILES, Outcome, Row
 from edgepose.paper.rows import PCKH, RATERS
-from edgepose.reporting import cells
 from edgepose.reporting.document import Block, Table
-from edgepose.reporting.results import METRICS
+from edgepose.results import cells
+from edgepose.results.results import METRICS
 
 _MEDIAN, _P95 = QUANTILES.index(50), QUANTILES.index(95)
 _PCKH_DIGITS = 2  # the paper's

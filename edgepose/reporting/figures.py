@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from edgepose.reporting import cells
-from edgepose.reporting.results import HumanSpread, Results
-from edgepose.reporting.style import (
+from edgepose.results import cells
+from edgepose.results.results import HumanSpread, Results
+from edgepose.visual.style import (
     FAINT,
     GREY,
     INK,

@@ -11,8 +11,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from edgepose.evaluation.noninferiority import INFERIOR, NON_INFERIOR, UNDECIDED, Judged, NonInferiority
 from edgepose.evaluation.temporal import Fidelity
-from edgepose.reporting.results import Results
-from edgepose.reporting.style import FAINT, GREY, INK, colours, line_style, new_figure
+from edgepose.results.results import Results
+from edgepose.visual.style import FAINT, GREY, INK, colours, line_style, new_figure
 
 # Told apart by shape as well as colour.
 _MARKS = {NON_INFERIOR: ("o", "#009E73"), UNDECIDED: ("D", "#E69F00"), INFERIOR: ("X", "#D55E00")}

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 import edgepose
 from edgeio import sha256_file, write_json
-from edgepose.evaluation.human import HUMAN_NAME, HUMAN_VERSION, human_for
+from edgepose.data.human_spread import HUMAN_NAME, HUMAN_VERSION, human_for
 from edgepose.evaluation.raters import OUTLIER_HEAD_LENGTHS, Outlier, RaterReport, RaterSet, rater_report
-from edgepose.reporting.records import to_plain
-from edgepose.reporting.style import COLOURS, GREY, INK, figure_style, new_figure, save_figure
+from edgepose.results.records import to_plain
+from edgepose.visual.style import COLOURS, GREY, INK, figure_style, new_figure, save_figure
 
 FIGURE_NAME = "raters.png"
 # A rater, or a frame, whose mean distance is so many times that of the median one is worth a look.

@@ -9,8 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from edgeio import lookup, replacing, write_json
-from edgepose.reporting.cells import conditions
-from edgepose.reporting.compare import Comparison, Entry
+from edgepose.comparison.compare import Comparison, Entry
 from edgepose.reporting.document import Picture, render_html, render_markdown
 from edgepose.reporting.figures import (
     LATENCY,
@@ -21,12 +20,13 @@ from edgepose.reporting.figures import (
     draw_tradeoff,
 )
 from edgepose.reporting.figures_against import draw_forest, draw_spectra
-from edgepose.reporting.frames import OVERLAYS, draw_worst
-from edgepose.reporting.records import to_plain
-from edgepose.reporting.results import Results
 from edgepose.reporting.sections import build_document
 from edgepose.reporting.sections_devices import by_device, device_caption
-from edgepose.reporting.style import figure_style, save_figure
+from edgepose.reporting.worst_frames import OVERLAYS, draw_worst
+from edgepose.results.cells import conditions
+from edgepose.results.records import to_plain
+from edgepose.results.results import Results
+from edgepose.visual.style import figure_style, save_figure
 
 DRAWN_MODELS = 6  # whose forests and worst frames are drawn
 _OURS = (

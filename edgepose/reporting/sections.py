@@ -5,15 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from edgepose.comparison.compare import Comparison
+from edgepose.comparison.differences import DIFFERED
+from edgepose.comparison.paper import SOURCE
 from edgepose.keypoints import IN_MOTION_19
-from edgepose.reporting import cells, sections_devices
 from edgepose.reporting import sections_against as against
-from edgepose.reporting.compare import Comparison
-from edgepose.reporting.differences import DIFFERED
+from edgepose.reporting import sections_devices
 from edgepose.reporting.document import Block, Commands, Document, Paragraph, Picture, Section, Table
 from edgepose.reporting.glossary import GLOSSARY, NOTICE
-from edgepose.reporting.paper import SOURCE
-from edgepose.reporting.results import METRICS, Results
+from edgepose.results import cells
+from edgepose.results.results import METRICS, Results
 
 _IN_PAPER = ("pckh@1.0", "pckh@0.5", "pckh@0.3", "pckh@0.2", "pckh@0.1", "me")
 _MODEL_COLUMNS = (

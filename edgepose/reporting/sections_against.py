@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgepose.comparison.compare import Comparison
+from edgepose.comparison.movement import Movement
+from edgepose.comparison.verdict import margin_range, spoken
 from edgepose.evaluation.noninferiority import MIN_VIDEOS, Judged
 from edgepose.evaluation.subgroups import GroupScore, Subgroups
 from edgepose.evaluation.temporal import BASELINE, Measure
-from edgepose.reporting import cells
-from edgepose.reporting.compare import Comparison
 from edgepose.reporting.document import Block, Light, Paragraph, Picture, Table
-from edgepose.reporting.movement import Movement
-from edgepose.reporting.results import METRICS, Results
-from edgepose.reporting.verdict import margin_range, spoken
+from edgepose.results import cells
+from edgepose.results.results import METRICS, Results
 
 _MEASURES = {
     "jitter": "Jitter",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepose.data.synthetic.dataset import GENERATOR, synthesise
 from edgepose.geometry import Size
+from edgepose.synthetic.dataset import GENERATOR, synthesise
 
 
 @dataclass(frozen=True)

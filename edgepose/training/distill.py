@@ -16,23 +16,23 @@ from edgepose.errors import UsageError
 from edgepose.frameworks import keras
 from edgepose.keypoints import Mapping, mapping
 from edgepose.models.checkpoint import read_checkpoint
-from edgepose.models.defaults import default_weights
+from edgepose.models.pretrained import default_weights
 from edgepose.models.variants import NORMALISATIONS, checked_resolution, variant
-from edgepose.training.assembly import Assembly, assembled
 from edgepose.training.checkpoints import row_text
+from edgepose.training.data import TrainingData
 from edgepose.training.distill_request import DistillRequest
 from edgepose.training.features import feature_loss, with_alignment
 from edgepose.training.fit import fit
 from edgepose.training.loop import Listener
 from edgepose.training.losses import GroundTruth, Term, fading
-from edgepose.training.material import Material
 from edgepose.training.pipeline import Extras
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder, claim
-from edgepose.training.standing import standing
+from edgepose.training.setup import TrainingSetup, assembled
 from edgepose.training.teacher import Teacher, open_teacher
-from edgepose.training.teacher_cache import Asking, answers
-from edgepose.training.teacher_maps import TEACHER_TARGETS, Lesson, TeacherTargets, shared_targets
+from edgepose.training.teacher_cache import TeacherQuery, answers
+from edgepose.training.teacher_check import standing
+from edgepose.training.teacher_targets import TEACHER_TARGETS, TeacherContext, TeacherTargets, shared_targets
 
 _GIB = 1024**3
 
@@ -67,7 +67,7 @@ def distill(request: DistillRequest, listener: Listener | None = None) -> Path:
     return _taught(request, student, material, teacher, listener)
 
 
-def _started(request: DistillRequest, material: Material, listener: Listener) -> FitRequest:
+def _started(request: DistillRequest, material: TrainingData, listener: Listener) -> FitRequest:
     """The student's run with the weights that it starts from."""
     student = request.student
     if student.init is not None:
@@ -88,7 +88,7 @@ def _started(request: DistillRequest, material: Material, listener: Listener) ->
 def _taught(
     request: DistillRequest,
     student: FitRequest,
-    material: Material,
+    material: TrainingData,
     teacher: Teacher | None,
     listener: Listener,
 ) -> Path:
@@ -116,7 +116,9 @@ def _terms(
 ) -> tuple[TeacherTargets, list[Term]]:
     """The teacher's maps on the student's grid, and the terms towards them and towards the labels."""
     share = request.share if request.listens_to.labels else 1.0
-    taught = TEACHER_TARGETS[request.targets](Lesson(truth.targets, truth.kinds, swaps, pairs.pairs, share))
+    taught = TEACHER_TARGETS[request.targets](
+        TeacherContext(truth.targets, truth.kinds, swaps, pairs.pairs, share)
+    )
     said = Term("teacher", taught)
     if not request.listens_to.labels:
         return taught, [said]
@@ -124,7 +126,7 @@ def _terms(
     return taught, [Term("ground_truth", labels), said]
 
 
-def _pairs(request: DistillRequest, material: Material, teacher: Teacher, listener: Listener) -> Mapping:
+def _pairs(request: DistillRequest, material: TrainingData, teacher: Teacher, listener: Listener) -> Mapping:
     """From the teacher's keypoints to the student's.
 
     Raises:
@@ -149,11 +151,13 @@ def _pairs(request: DistillRequest, material: Material, teacher: Teacher, listen
     return found
 
 
-def _extras(request: DistillRequest, assembly: Assembly, teacher: Teacher, taught: TeacherTargets) -> Extras:
+def _extras(
+    request: DistillRequest, assembly: TrainingSetup, teacher: Teacher, taught: TeacherTargets
+) -> Extras:
     """The teacher's word on every frame: asked now, or read from the cache."""
     material, listener = assembly.material, assembly.listener
     workers = request.student.workers
-    asking = Asking(teacher, material.reader(teacher.input_size, workers), material.records, taught)
+    asking = TeacherQuery(teacher, material.reader(teacher.input_size, workers), material.records, taught)
     job = {
         "teacher_sha256": teacher.sha256,
         "data_sha256": read_json(assembly.folder.description, "choose another --out")["data_sha256"],
@@ -175,7 +179,7 @@ def _extras(request: DistillRequest, assembly: Assembly, teacher: Teacher, taugh
     return found
 
 
-def _default_teacher(request: DistillRequest, material: Material, listener: Listener) -> Path | None:
+def _default_teacher(request: DistillRequest, material: TrainingData, listener: Listener) -> Path | None:
     """The checkpoint that comes with the project; None where there is none, or another is asked for."""
     if request.teacher_resolution or request.teacher_epochs:
         return None

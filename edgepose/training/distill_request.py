@@ -11,9 +11,9 @@ from edgeio import lookup
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.models.variants import checked_resolution, variant
-from edgepose.training.material import Material, open_material
+from edgepose.training.data import TrainingData, open_material
 from edgepose.training.request import FitRequest
-from edgepose.training.teacher_maps import TEACHER_TARGETS
+from edgepose.training.teacher_targets import TEACHER_TARGETS
 
 _SMOKE_FRAMES = 16
 
@@ -114,7 +114,7 @@ class DistillRequest:
                 "leave them out, or --teacher-weights",
             )
 
-    def material(self) -> Material:
+    def material(self) -> TrainingData:
         """The student's frames, those without labels last.
 
         Raises:
@@ -146,7 +146,7 @@ def smoke(request: DistillRequest) -> DistillRequest:
     return replace(request, student=student, unlabelled_limit=_SMOKE_FRAMES, teacher_resolution=pixels)
 
 
-def _with_unlabelled(material: Material, folder: Path, limit: int | None) -> Material:
+def _with_unlabelled(material: TrainingData, folder: Path, limit: int | None) -> TrainingData:
     """With the images of a folder behind the data set's own frames."""
     found = open_dataset(f"images:{folder}")
     nothing = np.full((len(material.dataset.keypoints), 2), np.nan)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgepose.training.assembly import assembled
+from edgepose.training.data import TrainingData
 from edgepose.training.loop import Listener
 from edgepose.training.losses import Term
-from edgepose.training.material import Material
 from edgepose.training.request import FitRequest
+from edgepose.training.setup import assembled
 
 
-def fit(request: FitRequest, listener: Listener | None = None, material: Material | None = None) -> Path:
+def fit(request: FitRequest, listener: Listener | None = None, material: TrainingData | None = None) -> Path:
     """Train a network, or go on training it.
 
     Args:

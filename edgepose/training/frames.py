@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgepose.data.inputs import Framing, Input, prepare
+from edgepose.data.framing import Framing, Input, prepare
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadImage
 from edgepose.geometry import Affine, Size
@@ -71,7 +71,7 @@ class Reader:
     workers: int = 2
 
     def open(self, records: Sequence[PoseRecord], budget_bytes: int, progress: Progress) -> Frames:
-        """Hold the frames in memory if they take at most `budget_bytes`, else decode them each time.
+        """Keep the frames in memory if they take at most `budget_bytes`, else decode them each time.
 
         Raises:
             BadImage: an unusable image, now or, when decoded each time, once it is met.

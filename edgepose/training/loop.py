@@ -18,14 +18,15 @@ from typing import Any, NoReturn
 import numpy as np
 
 from edgeio import write_json
+from edgeio.ahead import ahead
 from edgepose.errors import EdgeposeError
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.training.augmentation import Arrays
 from edgepose.training.checkpoints import Progress, Row, load_state, save_state, variables_by_name
+from edgepose.training.constraints import NO_SHAPING, WeightConstraints
 from edgepose.training.forecast import Forecast
-from edgepose.training.pipeline import Batch, Stream, ahead
+from edgepose.training.pipeline import Batch, Stream
 from edgepose.training.runs import RunFolder, TensorBoard, write_log
-from edgepose.training.shaping import NO_SHAPING, Shaping
 from edgepose.training.steppers import Stepper, Trainee, make_stepper
 from edgepose.training.validation import Validator, is_better
 
@@ -82,7 +83,7 @@ class Plan:
     validate: Validator | None
     folder: RunFolder
     tensorboard: bool = False
-    shaping: Shaping = NO_SHAPING
+    shaping: WeightConstraints = NO_SHAPING
 
     @property
     def steps(self) -> int:

@@ -11,8 +11,8 @@ from edgepose.codec import CENTRES
 from edgepose.errors import UsageError
 from edgepose.models.variants import variant
 from edgepose.training.augmentation import AUGMENTATIONS
+from edgepose.training.data import DataRequest
 from edgepose.training.devices import AUTO
-from edgepose.training.material import DataRequest
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES
 
 

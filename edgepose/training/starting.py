@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgepose.errors import BadCheckpoint
-from edgepose.models.defaults import PREFIX, checkpoint_path
+from edgepose.models.pretrained import PREFIX, checkpoint_path
 from edgepose.training.runs import RunFolder
 
 NOTHING, DEFAULT = "none", "default"

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgeio import lookup
 from edgepose.training.augmentation import Arrays
+from edgepose.training.constraints import WeightConstraint
 from edgepose.training.devices import shard
-from edgepose.training.shaping import Hold
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Trainee:
     compute: Callable[[list[Any], Arrays, Arrays], Arrays]
     normalise: Callable[[Any], Any]
     maps: int = -1
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[WeightConstraint, ...] = ()
 
 
 class Stepper(Protocol):

@@ -12,8 +12,8 @@ import numpy as np
 from edgeio import sha256_file
 from edgepose.codec import Codec
 from edgepose.errors import UsageError
-from edgepose.evaluation.runners import PoseDecoder, open_runner
 from edgepose.geometry import Size
+from edgepose.inference.runners import PoseDecoder, open_runner
 from edgepose.keypoints import KeypointSet, keypoint_set
 from edgepose.models.variants import NORMALISATIONS, variant
 

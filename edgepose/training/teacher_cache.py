@@ -19,14 +19,14 @@ from edgepose.errors import BadModel
 from edgepose.training.augmentation import Arrays
 from edgepose.training.frames import Progress, Reader
 from edgepose.training.teacher import BATCH, Teacher
-from edgepose.training.teacher_maps import TeacherTargets
+from edgepose.training.teacher_targets import TeacherTargets
 
 PART = 64  # frames a part: what a kill can cost
 _NAME = 16  # hexadecimal digits of the job's hash that name its folder
 
 
 @dataclass(frozen=True)
-class Asking:
+class TeacherQuery:
     """A teacher who is asked about frames.
 
     Attributes:
@@ -61,7 +61,7 @@ class Asking:
 
 
 @dataclass(frozen=True)
-class Answers:
+class TeacherOutputs:
     """The teacher's answers by frame: those of the first frames from disk, of the rest asked each time.
 
     Attributes:
@@ -69,7 +69,7 @@ class Answers:
         cached: frames in them.
     """
 
-    asking: Asking
+    asking: TeacherQuery
     parts: tuple[Arrays, ...]
     cached: int
 
@@ -88,8 +88,8 @@ class Answers:
 
 
 def answers(
-    asking: Asking, folder: Path, job: Mapping[str, Any], budget_bytes: float, progress: Progress
-) -> Answers:
+    asking: TeacherQuery, folder: Path, job: Mapping[str, Any], budget_bytes: float, progress: Progress
+) -> TeacherOutputs:
     """Ask about as many frames as may be kept, or read what an earlier run asked.
 
     Args:
@@ -106,7 +106,7 @@ def answers(
         indices = range(start, min(start + PART, cached))
         parts.append(_part(own / f"part-{start:07d}", shapes, len(indices), partial(asking, indices)))
         progress(indices.stop, cached)
-    return Answers(asking, tuple(parts), cached)
+    return TeacherOutputs(asking, tuple(parts), cached)
 
 
 def _part(

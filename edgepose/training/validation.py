@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgepose.data.head_length import head_lengths
 from edgepose.data.records import Dataset, PoseRecord
 from edgepose.errors import BadDataset
-from edgepose.evaluation.metrics import head_lengths, mean_error, normalised_distances, pckh
+from edgepose.evaluation.metrics import mean_error, normalised_distances, pckh
 from edgepose.keypoints import Mapping
 from edgepose.training.checkpoints import Row
 from edgepose.training.frames import Frames, map_points

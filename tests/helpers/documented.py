@@ -13,11 +13,11 @@ from pathlib import Path
 
 from tiny_tflite import tiny_tflite
 
-from edgepose.data.synthetic import synthesise
-from edgepose.exporting import import_tflite
+from edgepose.deploy.export import import_tflite
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.models.checkpoint import read_checkpoint, save_checkpoint
-from edgepose.models.defaults import checkpoint_path
+from edgepose.models.pretrained import checkpoint_path
+from edgepose.synthetic import synthesise
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "docs"))

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
 
-from android_harness.emulator import RUNNER
+from android_harness.qemu import RUNNER
 
 _VERSION, _MAX_DATA = 0x01000001, 256 * 1024
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)

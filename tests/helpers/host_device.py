@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from android_harness.emulator import RUNNER
 from android_harness.profiles import PROFILES, Profile
+from android_harness.qemu import RUNNER
 from android_harness.sysroot import Sysroot
 from export.runtime import load_interpreter
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from edgepose.compression.calibrate import calibrated
+from edgepose.compression.calibration import calibrated
+from edgepose.compression.fake_quantized import deployed
 from edgepose.compression.graph import Folded, fold
 from edgepose.compression.network import Ranges
 from edgepose.compression.ranges import Range
-from edgepose.compression.twin import deployed
 from edgepose.frameworks import keras, tf_keras
 from edgepose.keypoints import keypoint_set
 from edgepose.models.checkpoint import CheckpointInfo, load_weights, weights_of

@@ -19,13 +19,13 @@ from safetensors.numpy import load_file
 from edgepose.frameworks import keras
 from edgepose.keypoints import IN_MOTION_19, keypoint_set
 from edgepose.models import checkpoint as checkpoint_module
-from edgepose.models import defaults
+from edgepose.models import pretrained as defaults
 from edgepose.models import profile as _profile  # noqa: F401 - binds the real `build` before a test replaces it
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
-from edgepose.training import assembly as assembly_module
+from edgepose.training import setup as assembly_module
+from edgepose.training.data import DataRequest
 from edgepose.training.distill_request import DistillRequest
 from edgepose.training.loop import Listener
-from edgepose.training.material import DataRequest
 from edgepose.training.request import FitRequest
 
 HELPERS = str(Path(__file__).parent)  # for the `sys.path` of such programs

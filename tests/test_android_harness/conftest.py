@@ -19,7 +19,7 @@ from tiny_tflite import tiny_tflite
 
 from android_harness.emulator import EmulatedDevice, create_device
 from android_harness.errors import HarnessError
-from edgepose.deploy import PoseMetadata
+from edgepose.inference.metadata import PoseMetadata
 from edgepose.keypoints import IN_MOTION_19
 from export.sidecar import describe, write_sidecar
 

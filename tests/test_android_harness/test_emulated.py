@@ -10,9 +10,10 @@ from tiny_tflite import tiny_tflite
 
 from android_harness import counting
 from android_harness.counting import measure
-from android_harness.emulator import EmulatedDevice, guest_command, guest_environment, run_guest
+from android_harness.emulator import EmulatedDevice
 from android_harness.errors import GuestCrashed
 from android_harness.protocol import Job
+from android_harness.qemu import guest_command, guest_environment, run_guest
 from android_harness.session import Session
 from edgeio import sha256_file
 from export.runtime import Session as Interpreter

@@ -16,18 +16,19 @@ import pytest
 from fake_phone import PROPERTIES, PYTHON_RUNNER, FakePhone
 from tiny_tflite import tiny_tflite
 
-from android_harness.emulator import EmulatedDevice, guest_command, guest_environment
+from android_harness.emulator import EmulatedDevice
 from android_harness.errors import GuestCrashed, HarnessError
 from android_harness.phone import Condition, Phone, open_phone, parse_condition, read_notes
 from android_harness.phone_cost import in_words
 from android_harness.protocol import Job
+from android_harness.qemu import guest_command, guest_environment
 from android_harness.runner_build import read_runner, runner_folder
 from android_harness.session import Session
 from edgeio import UnknownName, sha256_file
 from edgepose.errors import UsageError
 from edgepose.evaluation.evaluate import evaluate
 from edgepose.evaluation.subject import Request
-from edgepose.reporting.results import read_results
+from edgepose.results.results import read_results
 
 Connect = Callable[..., FakePhone]
 

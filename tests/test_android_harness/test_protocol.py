@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from android_harness import protocol
-from android_harness.emulator import RUNNER
 from android_harness.errors import HarnessError
 from android_harness.protocol import Failure, Hello, Job, Part, Tensor, pack, parse, render, unpack
+from android_harness.qemu import RUNNER
 
 MAPS = Tensor("int8", (1, 2, 2, 3), 0.25, -128)
 SCORE = Tensor("float32", (1,), 0.0, 0)

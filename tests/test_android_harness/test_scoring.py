@@ -16,13 +16,13 @@ from android_harness.errors import GuestCrashed
 from android_harness.protocol import Hello, Tensor
 from edgeio import UserError
 from edgepose.errors import UsageError
-from edgepose.evaluation import device_runner
 from edgepose.evaluation import evaluate as module
-from edgepose.evaluation import predict as predict_module
 from edgepose.evaluation.evaluate import evaluate
 from edgepose.evaluation.subject import Request
-from edgepose.reporting import device_facts, results
-from edgepose.reporting.results import read_results
+from edgepose.inference import device as device_runner
+from edgepose.inference import predictor as predict_module
+from edgepose.results import device_facts, results
+from edgepose.results.results import read_results
 
 SCHEMA = json.loads(Path(results.__file__).with_name("results.schema.json").read_text(encoding="utf-8"))
 COUNTED = Instructions(5_000_000, {"vector": 4_000_000, "integer": 1_000_000}, 0.0, 3)
@@ -129,7 +129,7 @@ def test_what_does_not_go_with_a_device_is_refused(infants, model, target, tmp_p
 
 
 def test_the_runners_are_no_more_than_the_parts(model, target, tmp_path) -> None:
-    from edgepose.evaluation.runners import TFLiteRunner
+    from edgepose.inference.runners import TFLiteRunner
 
     desktop = TFLiteRunner(model)
     for images, threads, most in ((1, 1, 1), (400, 1000, 1)):

@@ -14,9 +14,9 @@ from host_device import HostDevice
 from tiny_tflite import tiny_tflite
 
 from android_harness import session as module
-from android_harness.emulator import crash
 from android_harness.errors import GuestCrashed, HarnessError
 from android_harness.protocol import Job
+from android_harness.qemu import crash
 from android_harness.session import CRASH_FILE, Session
 from edgeio import sha256_file
 from export.runtime import Session as Interpreter

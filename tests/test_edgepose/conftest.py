@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose.evaluation.human import human_for
-from edgepose.evaluation.metrics import head_lengths
+from edgepose.data.head_length import head_lengths
+from edgepose.data.human_spread import human_for
 from edgepose.evaluation.scoring import score_predictions
 from edgepose.keypoints import keypoint_set
-from edgepose.reporting.predictions import Predictions, save_predictions
-from edgepose.reporting.results import (
+from edgepose.results.predictions import Predictions, save_predictions
+from edgepose.results.results import (
     DataFacts,
     Excluded,
     Latency,

@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
+from edgepose.data.human_spread import HumanSpread
 from edgepose.errors import BadResults
 from edgepose.evaluation.bootstrap import bootstrap_scores, draws, paired_difference
-from edgepose.evaluation.human import HumanSpread
 from edgepose.evaluation.metrics import score
 
 NAN = math.nan

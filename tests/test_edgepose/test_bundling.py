@@ -22,14 +22,14 @@ from PIL import Image
 from tiny_tflite import tiny_tflite
 
 from edgeio import UserError
-from edgepose import app_manifest as app
-from edgepose import golden
-from edgepose.bundling import make_bundle, manifest_schema, verify_bundle
 from edgepose.codec import DECODERS
-from edgepose.deploy import PoseMetadata
+from edgepose.deploy import golden
+from edgepose.deploy import manifest as app
+from edgepose.deploy.bundle import make_bundle, manifest_schema, verify_bundle
 from edgepose.errors import BadModel, BadResults, UsageError
+from edgepose.inference.metadata import PoseMetadata
 from edgepose.keypoints import IN_MOTION_19
-from export.bundle import read_bundle, write_bundle
+from export.archive import read_bundle, write_bundle
 from export.errors import ExportError
 from export.runtime import RUNTIMES, Session
 from export.sidecar import describe, write_sidecar
@@ -354,7 +354,7 @@ def test_allowances_follow_recipe_and_output(made: Made) -> None:
 
 
 def test_without_a_runtime_nothing_is_proven(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgepose.bundling._absent", lambda runtime: f"{runtime} is not installed")
+    monkeypatch.setattr("edgepose.deploy.bundle._absent", lambda runtime: f"{runtime} is not installed")
     assert "no runtime can replay" in refused(made.bundle)
 
 

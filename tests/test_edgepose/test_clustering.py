@@ -34,7 +34,7 @@ from edgepose.models.checkpoint import (
     save_checkpoint,
     weights_of,
 )
-from edgepose.training.material import DataRequest
+from edgepose.training.data import DataRequest
 from export.convert import to_bytes
 from export.recipe import RECIPES
 

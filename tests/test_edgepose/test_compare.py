@@ -18,17 +18,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from edgeio import UnknownName
+from edgepose.comparison import compare as comparing
+from edgepose.comparison.compare import Entry, compare, find_results, read_entries, worst_frames
+from edgepose.comparison.differences import verdict
 from edgepose.errors import BadResults
-from edgepose.reporting import compare as comparing
-from edgepose.reporting.cells import signed
-from edgepose.reporting.compare import Entry, compare, find_results, read_entries, worst_frames
-from edgepose.reporting.differences import verdict
 from edgepose.reporting.document import escape_markdown, fence
 from edgepose.reporting.figures import pareto
-from edgepose.reporting.frames import draw_worst
 from edgepose.reporting.report import check_overlays, write_report
-from edgepose.reporting.results import METRICS
-from edgepose.reporting.style import spread
+from edgepose.reporting.worst_frames import draw_worst
+from edgepose.results.cells import signed
+from edgepose.results.results import METRICS
+from edgepose.visual.style import spread
 
 Scored = Callable[..., Path]
 HOSTILE = "<script>alert(1)</script>|$x_1$ `rm`"

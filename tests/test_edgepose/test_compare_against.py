@@ -14,16 +14,16 @@ import jsonschema
 import numpy as np
 import pytest
 
+from edgepose.comparison import compare as comparing
+from edgepose.comparison import differences, movement, paper, verdict
+from edgepose.comparison.compare import compare, read_entries
 from edgepose.errors import BadResults, UsageError
 from edgepose.evaluation import noninferiority, spectra, subgroups, temporal
 from edgepose.evaluation.metrics import mean_error
 from edgepose.evaluation.noninferiority import MIN_VIDEOS
-from edgepose.reporting import compare as comparing
-from edgepose.reporting import differences, movement, paper, verdict
-from edgepose.reporting.compare import compare, read_entries
 from edgepose.reporting.figures_against import draw_forest, draw_spectra
 from edgepose.reporting.report import write_report
-from edgepose.reporting.style import figure_style
+from edgepose.visual.style import figure_style
 
 Scored = Callable[..., Path]
 SCHEMA = json.loads(Path(comparing.__file__).with_name("compare.schema.json").read_text(encoding="utf-8"))

@@ -11,17 +11,17 @@ from typing import Any
 import jsonschema
 import pytest
 
+from edgepose.comparison import compare as comparing
+from edgepose.comparison.compare import Comparison, compare, read_entries
 from edgepose.errors import BadResults
-from edgepose.reporting import compare as comparing
-from edgepose.reporting.compare import Comparison, compare, read_entries
-from edgepose.reporting.device_facts import DeviceFacts, Estimate, Instructions, Parity
 from edgepose.reporting.document import Paragraph, Picture, Table, render_markdown
 from edgepose.reporting.figures import draw_on_devices
 from edgepose.reporting.report import write_report
-from edgepose.reporting.results import Results, read_results
 from edgepose.reporting.sections import build_document
 from edgepose.reporting.sections_devices import by_device, on_devices
-from edgepose.reporting.style import figure_style, marker
+from edgepose.results.device_facts import DeviceFacts, Estimate, Instructions, Parity
+from edgepose.results.results import Results, read_results
+from edgepose.visual.style import figure_style, marker
 
 Scored = Callable[..., Path]
 SCHEMA = json.loads(Path(comparing.__file__).with_name("compare.schema.json").read_text(encoding="utf-8"))

@@ -14,15 +14,15 @@ from tiny_runs import make_data
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
-from edgepose.compression import deploy
-from edgepose.compression.calibrate import calibrated, histograms
-from edgepose.compression.correct import corrected
-from edgepose.compression.deploy import check_integer
-from edgepose.compression.equalize import channel_groups, equalized
+from edgepose.compression import convert as deploy
+from edgepose.compression.bias_correction import corrected
+from edgepose.compression.calibration import calibrated, histograms
+from edgepose.compression.convert import check_integer
+from edgepose.compression.equalization import channel_groups, equalized
+from edgepose.compression.fake_quant import quantized_kernel
 from edgepose.compression.graph import CannotQuantize, Folded, fold, weights_back
 from edgepose.compression.network import Ranges, build_float, build_rounded, effects, range_owners
-from edgepose.compression.post_training import input_range
-from edgepose.compression.quantizers import quantized_kernel
+from edgepose.compression.ptq import input_range
 from edgepose.compression.ranges import BINS, SIGMOID, Histogram, Range, choose
 from edgepose.compression.sensitivity import layer_costs
 from edgepose.errors import BadDataset, UsageError
@@ -355,7 +355,7 @@ def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_pat
     layers = json.loads((out / f"{stem}-layers.json").read_text())
     assert layers["costs"] == told["layers"] and len(told["layers"]) > 50
     assert layers["suggestions"] == told["suggestions"]
-    from edgepose.evaluation.runners import open_runner
+    from edgepose.inference.runners import open_runner
 
     assert open_runner(out / f"{stem}.tflite").spec.recipe == "int8-ptq"
     again = call(*asked)

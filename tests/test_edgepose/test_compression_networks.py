@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from small_network import seeded
 
-from edgepose.compression.calibrate import calibrated
-from edgepose.compression.deploy import check_integer
+from edgepose.compression.calibration import calibrated
+from edgepose.compression.convert import check_integer
+from edgepose.compression.fake_quantized import FakeQuantizedModel, deployed
 from edgepose.compression.graph import fold
 from edgepose.compression.network import build_float, build_rounded
-from edgepose.compression.post_training import input_range
-from edgepose.compression.training import _any_ranges
-from edgepose.compression.twin import Twin, deployed
+from edgepose.compression.ptq import input_range
+from edgepose.compression.qat import _any_ranges
 from edgepose.frameworks import tensorflow, tf_keras
 from edgepose.models.checkpoint import CheckpointInfo, build
 from edgepose.models.variants import NORMALISATIONS, variant
@@ -67,7 +67,10 @@ def test_a_lite_network_is_integers_throughout_and_can_be_trained() -> None:
     data = to_bytes(rounded.model, SIMULATED_RECIPES["int8-ptq"])
     check_integer(data)
     assert set(inspect(data).ops) == {"CONV_2D", "DEPTHWISE_CONV_2D", "CONCATENATION", "ADD", "QUANTIZE"}
-    twin, tf = Twin(build_rounded(whole, _any_ranges(whole, pixels), learned=True)), tensorflow()
+    twin, tf = (
+        FakeQuantizedModel(build_rounded(whole, _any_ranges(whole, pixels), learned=True)),
+        tensorflow(),
+    )
     with tf.GradientTape() as tape:
         total = tf.add_n([tf.reduce_mean(each**2) for each in twin(pictures[0], training=True)])
     for gradient in tape.gradient(total, twin.trainable_variables):

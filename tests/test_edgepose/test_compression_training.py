@@ -18,21 +18,21 @@ from typer.testing import CliRunner
 
 from edgeio import UnknownName
 from edgepose.codec import Codec
-from edgepose.compression import deploy
-from edgepose.compression.finetune import Likeness, request_for
+from edgepose.compression import convert as deploy
+from edgepose.compression.fake_quant import _rounded, ends_of, range_variable
+from edgepose.compression.fake_quantized import FakeQuantizedModel, deployed, label_weight
+from edgepose.compression.finetune import SelfDistillationLoss, request_for
 from edgepose.compression.graph import fold
 from edgepose.compression.network import build_float, build_rounded
-from edgepose.compression.post_training import PostTraining
-from edgepose.compression.quantizers import _rounded, ends_of, range_variable
+from edgepose.compression.ptq import PostTraining
+from edgepose.compression.qat import QatRequest, _any_ranges, train
 from edgepose.compression.ranges import Range
-from edgepose.compression.training import QatRequest, _any_ranges, train
-from edgepose.compression.twin import Twin, deployed, label_weight
 from edgepose.errors import UsageError
 from edgepose.frameworks import tensorflow, tf_keras
 from edgepose.models import checkpoint as checkpoint_module
 from edgepose.models.checkpoint import CheckpointInfo, load_model, save_checkpoint, weights_of
+from edgepose.training.data import DataRequest
 from edgepose.training.loop import Listener
-from edgepose.training.material import DataRequest
 from export.errors import ExportError
 from export.runtime import Session
 
@@ -70,7 +70,7 @@ def test_a_range_moves_in_units_of_itself() -> None:
 def test_checkpoints_of_the_twin_are_ordinary_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint_module, "build", small)
     folded = fold(seeded(small(namespace=tf_keras())))
-    twin = Twin(build_rounded(folded, _any_ranges(folded, PIXELS), learned=True))
+    twin = FakeQuantizedModel(build_rounded(folded, _any_ranges(folded, PIXELS), learned=True))
     path = tmp_path / "twin.safetensors"
     save_checkpoint(path, weights_of(twin), CheckpointInfo("rt", "in-motion-19", None, SIZE, "a test"))
     images = np.random.default_rng(0).normal(size=(1, SIZE, SIZE, 3)).astype(np.float32)
@@ -94,10 +94,10 @@ def test_likeness_is_a_share_of_each_output() -> None:
     tf = tensorflow()
     said = [tf.constant([[[[2.0, 4.0]]]]), tf.constant([[[[0.1]]]])]
     sample = {"inputs": None}
-    both = Likeness(lambda inputs, training: said)
+    both = SelfDistillationLoss(lambda inputs, training: said)
     found = both([said[0] + 1.0, said[1] * 0.5], sample, 1.0)
     assert float(found) == pytest.approx(1 / 10 + 0.25, rel=1e-4)
-    last = Likeness(lambda inputs, training: said[1])  # a teacher that gives the maps alone
+    last = SelfDistillationLoss(lambda inputs, training: said[1])  # a teacher that gives the maps alone
     assert float(last([said[0] + 1.0, said[1] * 0.5], sample, 1.0)) == pytest.approx(0.25, rel=1e-4)
 
 

@@ -11,11 +11,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edgepose.cli import data as data_command
-from edgepose.data.contact_sheet import contact_sheet
-from edgepose.data.drawing import SIDE_COLOURS, draw_skeleton, side
 from edgepose.data.records import Dataset, PoseRecord
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoints import KEYPOINT_SETS, LSP_14, KeypointSet
+from edgepose.visual.contact_sheet import contact_sheet
+from edgepose.visual.drawing import SIDE_COLOURS, draw_skeleton, side
 
 GREY = np.full((300, 400, 3), 120, np.uint8)
 

@@ -17,7 +17,7 @@ from scipy.io import savemat
 
 from edgeio import UnknownName
 from edgepose.data import splits
-from edgepose.data.crop import person_box
+from edgepose.data.framing import person_box
 from edgepose.data.records import Dataset
 from edgepose.data.registry import FORMATS, open_dataset
 from edgepose.data.summary import summarise

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from edgeio import UnknownName, sha256_file
 from edgepose.errors import BadCheckpoint, UsageError
-from edgepose.models import defaults
-from edgepose.models.defaults import (
+from edgepose.models import pretrained as defaults
+from edgepose.models.pretrained import (
     DEFAULT_WEIGHTS,
     FOLDER,
     DefaultWeights,
@@ -161,8 +161,8 @@ def test_evaluate_scores_it_under_the_networks_name(
 def test_export_names_files_after_the_network(
     ship: Ship, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgepose import exporting
     from edgepose.cli import app
+    from edgepose.deploy import export as exporting
 
     row = ship("rt")
     (tmp_path / f"{row.model}-fp16-maps.tflite").touch()
@@ -245,7 +245,7 @@ def test_shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Callable[..., Any], dict[str, list[np.ndarray]]]:
     """What counts warnings, and pictures of one drawn infant, of two and of none: the benchmark's own."""
     from edgepose.data.registry import open_dataset
-    from edgepose.data.synthetic import synthesise
+    from edgepose.synthetic import synthesise
 
     out = tmp_path_factory.mktemp("drawn") / "infants"
     synthesise(out, 8, 1, 5, (240, 320), workers=1)
@@ -261,8 +261,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Callable[..., Any],
 def test_warnings_tell_one_infant_from_two_and_from_none(
     row: DefaultWeights, shown: tuple[Callable[..., Any], dict[str, list[np.ndarray]]]
 ) -> None:
-    from edgepose.evaluation.runners import open_runner
-    from edgepose.prediction.estimator import Estimator
+    from edgepose.inference.estimator import Estimator
+    from edgepose.inference.runners import open_runner
 
     estimator = Estimator(open_runner(row.path))
     flagged, pictures = shown

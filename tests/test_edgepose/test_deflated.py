@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from edgeio import deflated_bytes
 from edgepose import cli
 from edgepose.errors import BadResults
-from edgepose.reporting import results as module
-from edgepose.reporting.results import read_results
+from edgepose.results import results as module
+from edgepose.results.results import read_results
 
 Scored = Callable[..., Path]
 

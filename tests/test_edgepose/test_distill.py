@@ -18,30 +18,30 @@ from typer.testing import CliRunner
 
 from edgeio import UnknownName, UserError, sha256_file
 from edgepose.codec import Codec
-from edgepose.data.inputs import Framing, Input
+from edgepose.data.framing import Framing, Input
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadCheckpoint, BadDataset, BadModel, UsageError
 from edgepose.frameworks import keras
 from edgepose.geometry import letterbox
 from edgepose.keypoints import COCO_17, IN_MOTION_19, LSP_14, MPII_16, mapping
 from edgepose.models import checkpoint as checkpoint_module
-from edgepose.models import defaults
+from edgepose.models import pretrained as defaults
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
-from edgepose.models.defaults import DefaultWeights
-from edgepose.training import assembly as assembly_module
+from edgepose.models.pretrained import DefaultWeights
 from edgepose.training import builtin
+from edgepose.training import setup as assembly_module
 from edgepose.training.augmentation import AUGMENTATIONS, DRAWS, augmented
+from edgepose.training.data import DataRequest, open_material
 from edgepose.training.distill import distill
 from edgepose.training.distill_request import smoke
 from edgepose.training.fit import fit
 from edgepose.training.loop import Listener
 from edgepose.training.losses import GroundTruth, Targets
-from edgepose.training.material import DataRequest, open_material
-from edgepose.training.standing import standing
 from edgepose.training.starting import start_path
 from edgepose.training.teacher import Teacher, open_teacher
-from edgepose.training.teacher_cache import Asking, answers
-from edgepose.training.teacher_maps import Lesson, Rendered, Resized, between, shared_targets
+from edgepose.training.teacher_cache import TeacherQuery, answers
+from edgepose.training.teacher_check import standing
+from edgepose.training.teacher_targets import Rendered, Resized, TeacherContext, between, shared_targets
 
 POINTS = IN_MOTION_19
 STEPS = 6  # of `asked`
@@ -105,8 +105,10 @@ def knowing_teacher(frames: list[Input], confidence: float = 1.0) -> tuple[Teach
     return teacher, maps * np.float32(confidence)
 
 
-def lesson(share: float = 0.5, pairs: tuple[tuple[int, int], ...] = ALL, kinds=("pafs", "maps")) -> Lesson:
-    return Lesson(Targets(STUDENT, CELLS, SEGMENTS), kinds, POINTS.swaps, pairs, share)
+def lesson(
+    share: float = 0.5, pairs: tuple[tuple[int, int], ...] = ALL, kinds=("pafs", "maps")
+) -> TeacherContext:
+    return TeacherContext(Targets(STUDENT, CELLS, SEGMENTS), kinds, POINTS.swaps, pairs, share)
 
 
 def sample_of(frames: list[Input], taught: Any, teacher: Teacher, output: np.ndarray) -> dict[str, Any]:
@@ -256,17 +258,17 @@ class FakeReader:
 
 
 @pytest.fixture
-def asking() -> Asking:
+def asking() -> TeacherQuery:
     frames = items(70, TEACHER)
     teacher, _ = knowing_teacher(frames)
     whole, _ = Codec(TEACHER, FINE, sigma=3.0).encode(on_canvas(frames, TEACHER))
     for i, frame in enumerate(frames):
         frame.canvas[0, 0, 0] = i  # the fake teacher knows a frame by its first pixel
     seeing = replace(teacher, run=lambda canvases: whole[canvases[:, 0, 0, 0]])
-    return Asking(seeing, FakeReader(frames), [f.record for f in frames], Rendered(lesson()))  # type: ignore[arg-type]
+    return TeacherQuery(seeing, FakeReader(frames), [f.record for f in frames], Rendered(lesson()))  # type: ignore[arg-type]
 
 
-def test_what_was_asked_is_not_asked_again(asking: Asking, tmp_path: Path) -> None:
+def test_what_was_asked_is_not_asked_again(asking: TeacherQuery, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     first = answers(asking, tmp_path / "c", {"a": [1]}, 1e9, lambda *done: told.append(done))
     assert told == [(64, 70), (70, 70)] and asking.reader.drawn == 70  # type: ignore[attr-defined]
@@ -278,7 +280,7 @@ def test_what_was_asked_is_not_asked_again(asking: Asking, tmp_path: Path) -> No
         np.testing.assert_array_equal(array, asking([69, 3, 3, 64])[name])
 
 
-def test_a_damaged_part_and_another_job_are_asked_again(asking: Asking, tmp_path: Path) -> None:
+def test_a_damaged_part_and_another_job_are_asked_again(asking: TeacherQuery, tmp_path: Path) -> None:
     answers(asking, tmp_path, {"a": 1}, 1e9, lambda *done: None)
     (part,) = tmp_path.glob("*/part-0000064-teacher_px.npy")
     part.write_bytes(b"\x93NUMPY")
@@ -292,7 +294,7 @@ def test_a_damaged_part_and_another_job_are_asked_again(asking: Asking, tmp_path
     assert asking.reader.drawn == before + 70, "the other job's answers are still there"  # type: ignore[attr-defined]
 
 
-def test_the_cache_is_bounded_and_the_rest_is_asked_each_time(asking: Asking, tmp_path: Path) -> None:
+def test_the_cache_is_bounded_and_the_rest_is_asked_each_time(asking: TeacherQuery, tmp_path: Path) -> None:
     bound = 10.5 * K * 12  # bytes: a frame has K points of two numbers and a confidence
     found = answers(asking, tmp_path, {}, bound, lambda *done: None)
     assert found.cached == 10
@@ -337,7 +339,7 @@ def test_no_validation_no_standing(data: Path) -> None:
     assert standing(teacher, material, workers=1) is None
 
 
-def test_a_teacher_that_gives_nan_is_refused(asking: Asking) -> None:
+def test_a_teacher_that_gives_nan_is_refused(asking: TeacherQuery) -> None:
     broken = replace(asking.teacher, run=lambda canvases: np.full((len(canvases), *FINE, K), np.nan))
     with pytest.raises(BadModel, match=r"NaN or infinity on 0\.png"):
         replace(asking, teacher=broken)([0])
@@ -531,7 +533,7 @@ def test_a_smoke_run_is_small_in_everything(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_tflite_is_a_teacher_like_its_checkpoint(data: Path, weights: Path, tmp_path: Path) -> None:
-    from edgepose.exporting import export_checkpoint
+    from edgepose.deploy.export import export_checkpoint
 
     black = {
         output: export_checkpoint(weights, "fp32", output, tmp_path).path for output in ("maps", "keypoints")

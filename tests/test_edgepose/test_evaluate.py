@@ -13,13 +13,13 @@ from PIL import Image
 from edgepose.codec import Codec
 from edgepose.errors import BadDataset, BadImage, BadModel, UsageError
 from edgepose.evaluation import evaluate as module
-from edgepose.evaluation import predict as predict_module
 from edgepose.evaluation.evaluate import evaluate
 from edgepose.evaluation.speed import Cost
 from edgepose.evaluation.subject import Request
+from edgepose.inference import predictor as predict_module
 from edgepose.keypoints import IN_MOTION_19
-from edgepose.reporting.predictions import load_predictions
-from edgepose.reporting.results import read_results
+from edgepose.results.predictions import load_predictions
+from edgepose.results.results import read_results
 
 K = len(IN_MOTION_19)
 # One channel full in each, so that a dot's edge, mixed with black, never looks like another dot.

@@ -86,7 +86,7 @@ def test_a_missing_bias_is_named() -> None:
 
 
 def test_a_tflite_needs_images_and_must_be_whole(tmp_path: Path) -> None:
-    from edgepose.models.authors import import_weights
+    from edgepose.models.author_weights import import_weights
 
     file = tmp_path / "a.tflite"
     file.write_bytes(b"\x00" * 64)
@@ -98,7 +98,7 @@ def test_a_tflite_needs_images_and_must_be_whole(tmp_path: Path) -> None:
 
 
 def test_another_network_is_named(shared: Path, tmp_path: Path) -> None:
-    from edgepose.models.authors import import_weights
+    from edgepose.models.author_weights import import_weights
 
     file = shared / "reference" / "efficientpose" / "EfficientPoseI.tflite"
     with pytest.raises(BadCheckpoint, match="use --model i"):
@@ -115,7 +115,7 @@ def test_a_damaged_one_is_refused(shared: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_released_second_network(shared: Path, tmp_path: Path) -> None:
     """EfficientPose II exists as a .tflite only: its maps from our checkpoint against its own."""
-    from edgepose.models.authors import import_weights
+    from edgepose.models.author_weights import import_weights
     from edgepose.models.checkpoint import load_model
     from edgepose.models.variants import NORMALISATIONS, variant
     from export.runtime import Session

@@ -12,9 +12,9 @@ from small_network import folded_small, photos, small_ranges
 from tiny_tflite import tiny_tflite
 
 from edgeio import UnknownName
-from edgepose.compression.deploy import CannotKeep, check_integer, node_of
+from edgepose.compression.convert import CannotKeep, check_integer, node_of
 from edgepose.compression.graph import CONVOLUTIONS, CannotQuantize, Graph, Node, fold
-from edgepose.compression.keep import KEPT_AS, check_type, islands, keep
+from edgepose.compression.mixed_precision import KEPT_AS, check_type, islands, keep
 from edgepose.compression.network import (
     NOTHING,
     Kept,
@@ -29,9 +29,9 @@ from edgepose.compression.sensitivity import layer_costs
 from edgepose.compression.suggest import suggest
 from edgepose.errors import UsageError
 from edgepose.frameworks import tf_keras
+from export.barriers import without_marks
 from export.convert import to_bytes
 from export.flatbuffer import inspect
-from export.markers import without_marks
 from export.recipe import SIMULATED_RECIPES
 from export.runtime import Session
 

@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pytest
 
+from edgepose.data.head_length import head_lengths
+from edgepose.data.human_spread import IN_MOTION_HUMAN, HumanSpread, human_for
 from edgepose.errors import BadDataset, EdgeposeError
-from edgepose.evaluation.human import IN_MOTION_HUMAN, HumanSpread, human_for
 from edgepose.evaluation.metrics import (
     THRESHOLDS,
     auc,
-    head_lengths,
     mean_error,
     normalised_distances,
     pckh,

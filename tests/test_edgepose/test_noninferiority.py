@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from edgepose.comparison.verdict import verdict_on
+from edgepose.data.human_spread import IN_MOTION_HUMAN, HumanSpread
 from edgepose.errors import UsageError
 from edgepose.evaluation.bootstrap import Interval, paired_difference
-from edgepose.evaluation.human import IN_MOTION_HUMAN, HumanSpread
 from edgepose.evaluation.noninferiority import MIN_VIDEOS, judge, margin, outcome_of
-from edgepose.reporting.verdict import verdict_on
 
 NAMES = ("nose", "left_ear")
 HUMAN = HumanSpread(("nose",), (0.1,), (0.2,), "ours")

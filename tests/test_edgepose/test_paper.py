@@ -16,33 +16,35 @@ from typer.testing import CliRunner
 
 from edgeio import UnknownName
 from edgepose.cli import app
+from edgepose.data.head_length import head_lengths
+from edgepose.data.human_spread import IN_MOTION_HUMAN
 from edgepose.data.records import PoseRecord
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
-from edgepose.evaluation.human import IN_MOTION_HUMAN
-from edgepose.evaluation.metrics import head_lengths, normalised_distances
+from edgepose.evaluation.metrics import normalised_distances
 from edgepose.evaluation.raters import RaterSet, rater_report
 from edgepose.evaluation.subject import Request
 from edgepose.keypoints import COMMON_12, IN_MOTION_19, MINI_RGBD_25, mapping
-from edgepose.models import defaults, profile
+from edgepose.models import pretrained as defaults
+from edgepose.models import profile
 from edgepose.models.variants import checked_resolution, variant
 from edgepose.paper import networks as networks_module
 from edgepose.paper import run as run_module
 from edgepose.paper.experiments import EXPERIMENTS, FULL, MINIATURE, SCALES, Arm, experiment, settings_at
 from edgepose.paper.figures import FIGURES
-from edgepose.paper.networks import Entrant, check_pretraining, fit_request
-from edgepose.paper.outcome import SCHEMA_VERSION, Data, Outcome, Ran, Row
+from edgepose.paper.networks import CompetingModel, check_pretraining, fit_request
+from edgepose.paper.outcome import SCHEMA_VERSION, Data, Outcome, Row, RunResult
 from edgepose.paper.report import write_report
 from edgepose.paper.request import PaperRequest, Teller, init_paths, named_paths
 from edgepose.paper.rows import ROWS, Scored, raters_row, spread_of
 from edgepose.paper.run import run
 from edgepose.paper.sampling import sample, setup_counts
-from edgepose.paper.stand_ins import as_mini_rgbd
+from edgepose.paper.substitutes import as_mini_rgbd
 from edgepose.paper.tables import TABLES
 from edgepose.reporting.document import Table
-from edgepose.reporting.records import to_plain
-from edgepose.reporting.results import Results, read_results
-from edgepose.training.material import DataRequest, Material
+from edgepose.results.records import to_plain
+from edgepose.results.results import Results, read_results
+from edgepose.training.data import DataRequest, TrainingData
 from edgepose.training.request import FitRequest
 
 
@@ -294,7 +296,7 @@ def seeded(monkeypatch: pytest.MonkeyPatch, score_into: Callable[..., Path]) -> 
     """Trainings write their seed and scores are noise; returns the trainings that were asked for."""
     asked: list[FitRequest] = []
 
-    def fit(request: FitRequest, material: Material, teller: Teller) -> Path:
+    def fit(request: FitRequest, material: TrainingData, teller: Teller) -> Path:
         asked.append(request)
         request.out.mkdir(parents=True, exist_ok=True)
         path = request.out / "best.safetensors"
@@ -384,10 +386,10 @@ class TestFolders:
         assert not seeded
 
 
-def ran(s: Scored) -> Ran:
+def ran(s: Scored) -> RunResult:
     who = s.entrant
     shape = (64, 64), "taylor", s.results.runtime, None
-    return Ran(who.name, who.network, who.arm.key, who.how, who.training, "a" * 64, *shape)
+    return RunResult(who.name, who.network, who.arm.key, who.how, who.training, "a" * 64, *shape)
 
 
 def outcome_of(key: str, scored: list[Scored], rows: list[Row]) -> Outcome:
@@ -412,7 +414,7 @@ def entrants(scored: Callable[..., Path]) -> list[Scored]:
         name = arm.name(network)
         path = scored(name, noise, model={"network": network, "network_name": variant(network).name})
         training = {"settings": {"batch": arm.batch or 16}, "images": 100}
-        entrant = Entrant(network, arm, name, Path(f"{name}.tflite"), "seeded noise", training)
+        entrant = CompetingModel(network, arm, name, Path(f"{name}.tflite"), "seeded noise", training)
         found.append(Scored(entrant, read_results(path), path))
     return found
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeio.ahead import ahead
 from edgepose.codec import Codec
-from edgepose.data.inputs import Framing
+from edgepose.data.framing import Framing
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadImage
 from edgepose.frameworks import keras
@@ -22,7 +23,7 @@ from edgepose.models.variants import NORMALISATIONS
 from edgepose.training.augmentation import AUGMENTATIONS, DRAWS, Arrays, Augmentation, augmented
 from edgepose.training.frames import Canvases, HeldFrames, Reader, is_labelled, mapped_points
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, masked_mse
-from edgepose.training.pipeline import Batch, Stream, ahead
+from edgepose.training.pipeline import Batch, Stream
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
 
 SIZE, CELLS = (64, 64), (8, 8)

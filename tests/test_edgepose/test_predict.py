@@ -17,10 +17,10 @@ from PIL import Image
 from edgeio import UnknownName, read_json
 from edgepose.errors import BadModel, UsageError
 from edgepose.keypoints import IN_MOTION_19
-from edgepose.prediction import batch, overlay, tables
-from edgepose.prediction.batch import Outcome, PredictRequest, predict_all
-from edgepose.prediction.sources import BadSource, find_sources
-from edgepose.prediction.video import BadVideo
+from edgepose.tracking import batch, overlay, tables
+from edgepose.tracking.batch import Outcome, PredictRequest, predict_all
+from edgepose.tracking.sources import BadSource, find_sources
+from edgepose.tracking.video import BadVideo
 
 SIZE = (120, 160)
 
@@ -433,7 +433,7 @@ def test_no_more_frames_in_memory_than_the_queues_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reader waits for the network: what lives at a time does not grow with the video."""
-    from edgepose.prediction import video as module
+    from edgepose.tracking import video as module
 
     alive, most, real = [0], [0], module.Video._picture
 

@@ -17,9 +17,9 @@ from tiny_tflite import tiny_tflite
 import edgepose
 from edgeio import UserError
 from edgepose import api
-from edgepose.deploy import PoseMetadata
 from edgepose.errors import UsageError
 from edgepose.evaluation import evaluate as evaluate_module
+from edgepose.inference.metadata import PoseMetadata
 from export.sidecar import describe, write_sidecar
 
 SIZE = (120, 160)

@@ -15,10 +15,10 @@ from PIL import Image
 from edgeio import UserError
 from edgepose.errors import BadDataset, BadModel, UsageError
 from edgepose.keypoints import IN_MOTION_19
-from edgepose.prediction import batch, calibrate
-from edgepose.prediction.batch import PredictRequest, predict_all
-from edgepose.prediction.calibrate import CalibrationRequest, calibrate_confidence
-from edgepose.prediction.confidence import (
+from edgepose.tracking import batch, calibrate
+from edgepose.tracking.batch import PredictRequest, predict_all
+from edgepose.tracking.calibrate import CalibrationRequest, calibrate_confidence
+from edgepose.tracking.confidence import (
     FEW,
     Confidence,
     Curve,
@@ -29,7 +29,7 @@ from edgepose.prediction.confidence import (
     reliability,
     write_confidence,
 )
-from edgepose.prediction.sources import find_sources
+from edgepose.tracking.sources import find_sources
 
 NAMES = ("a", "b", "c")
 NOTHING = np.zeros(0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgepose.errors import UsageError
-from edgepose.prediction.smoothing import Smoothing, breaks_in_time, parse_smoothing, smooth, uneven
+from edgepose.tracking.smoothing import Smoothing, breaks_in_time, parse_smoothing, smooth, uneven
 
 
 def walk(frames: int = 40) -> np.ndarray:

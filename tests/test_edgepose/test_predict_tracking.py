@@ -7,8 +7,8 @@ import pytest
 from blob_videos import BlobFinder, disc, truth
 
 from edgepose.errors import UsageError
-from edgepose.prediction.estimator import Clock, Estimator, second_peaks
-from edgepose.prediction.tracking import RECHECK, Tracker, _square, box_inside, parse_crop
+from edgepose.inference.estimator import Clock, Estimator, second_peaks
+from edgepose.tracking.tracking import RECHECK, Tracker, _square, box_inside, parse_crop
 
 SIZE = (240, 480)
 

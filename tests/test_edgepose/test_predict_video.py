@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from blob_videos import disc, write_video
 
-from edgepose.prediction.video import BadVideo, Frame, Video, fingerprint
+from edgepose.tracking.video import BadVideo, Frame, Video, fingerprint
 
 H, W = 96, 160
 

@@ -21,15 +21,15 @@ from typer.testing import CliRunner
 
 from edgeio import UnknownName
 from edgepose import cli
-from edgepose.compression import deploy
+from edgepose.compression import convert as deploy
 from edgepose.compression.finetune import LOSSES, request_for
 from edgepose.compression.graph import fold
 from edgepose.compression.network import build_rounded
-from edgepose.compression.post_training import PostTraining, prepare
 from edgepose.compression.pruning import PruneRequest, prune
+from edgepose.compression.ptq import PostTraining, prepare
+from edgepose.compression.qat import QatRequest, _shaping, train
 from edgepose.compression.ranges import Range
 from edgepose.compression.sparsity import cut, is_sparse, parts, rising, share
-from edgepose.compression.training import QatRequest, _shaping, train
 from edgepose.errors import BadCheckpoint, UsageError
 from edgepose.frameworks import tf_keras
 from edgepose.models.checkpoint import (
@@ -39,9 +39,9 @@ from edgepose.models.checkpoint import (
     save_checkpoint,
     weights_of,
 )
+from edgepose.training.constraints import NO_SHAPING
+from edgepose.training.data import DataRequest
 from edgepose.training.loop import Listener
-from edgepose.training.material import DataRequest
-from edgepose.training.shaping import NO_SHAPING
 from edgepose.training.starting import trained_path
 from export.convert import to_bytes
 from export.recipe import SIMULATED_RECIPES
@@ -168,16 +168,16 @@ import numpy as np, pytest, tiny_runs
 import test_pruning as t
 from edgepose.frameworks import keras
 from edgepose.compression.sparsity import cut
-from edgepose.training.assembly import assembled
+from edgepose.training.setup import assembled
 from edgepose.training.losses import Term
-from edgepose.training.shaping import Hold, Shaping, kept_zeros
+from edgepose.training.constraints import WeightConstraint, WeightConstraints, kept_zeros
 tiny_runs.use(pytest.MonkeyPatch())
 asked = tiny_runs.asked(Path({data!r}), Path({out!r}), None).student
 with assembled(asked) as assembly:
     model = assembly.network()
     kernel = model.get_layer("stem_conv").kernel
     edits = {{2: lambda: kernel.assign(cut(np.asarray(kernel), 0.5))}}
-    shaping = Shaping((Hold(kernel, kept_zeros),), edits)
+    shaping = WeightConstraints((WeightConstraint(kernel, kept_zeros),), edits)
     goal = assembly.objective(Term("ground_truth", assembly.ground_truth(model)))
     path = assembly.train(model, goal, shaping=shaping)
 found = t.kernels(path)

@@ -14,15 +14,15 @@ from typer.testing import CliRunner
 
 from edgeio import UnknownName, write_json
 from edgepose.cli import app
+from edgepose.data.human_spread import IN_MOTION_HUMAN, read_human
 from edgepose.data.records import Dataset
-from edgepose.data.synthetic.raters import write_raters
 from edgepose.errors import BadDataset
-from edgepose.evaluation.human import IN_MOTION_HUMAN, read_human
 from edgepose.evaluation.raters import human_spread, read_raters, spread
 from edgepose.evaluation.subject import _human
 from edgepose.keypoints import IN_MOTION_19, LSP_14
 from edgepose.reporting.rater_report import FRAME_FACTOR, HumanFile, describe, draw_raters
-from edgepose.reporting.records import to_plain
+from edgepose.results.records import to_plain
+from edgepose.synthetic.raters import write_raters
 
 HEADER = "image,rater,keypoint,x,y\n"
 HEAD = "".join(f"{{image}},{r},head_top,{{x}},0\n{{image}},{r},upper_neck,0,0\n" for r in ("al", "bo", "cy"))

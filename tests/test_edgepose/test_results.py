@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from edgeio import sha256_file
+from edgepose.comparison.paper import TABLE_1
 from edgepose.errors import BadResults
-from edgepose.reporting import results as module
-from edgepose.reporting.paper import TABLE_1
-from edgepose.reporting.predictions import Predictions, load_predictions, save_predictions
-from edgepose.reporting.records import Mismatch
-from edgepose.reporting.results import METRICS, Results, read_results, write_results
+from edgepose.results import results as module
+from edgepose.results.predictions import Predictions, load_predictions, save_predictions
+from edgepose.results.records import Mismatch
+from edgepose.results.results import METRICS, Results, read_results, write_results
 
 SCHEMA = json.loads(Path(module.__file__).with_name("results.schema.json").read_text(encoding="utf-8"))
 

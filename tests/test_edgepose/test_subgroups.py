@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from edgeio import UnknownName
+from edgepose.comparison.columns import column, grouped
+from edgepose.comparison.compare import read_entries
 from edgepose.errors import BadResults
 from edgepose.evaluation.metrics import mean_error, pckh
 from edgepose.evaluation.subgroups import MOST_GROUPS, NOT_GIVEN, subgroups
-from edgepose.reporting.columns import column, grouped
-from edgepose.reporting.compare import read_entries
-from edgepose.reporting.predictions import Predictions, load_predictions, save_predictions
-from edgepose.reporting.results import BootstrapFacts, read_results
+from edgepose.results.predictions import Predictions, load_predictions, save_predictions
+from edgepose.results.results import BootstrapFacts, read_results
 
 Scored = Callable[..., Path]
 FACTS = BootstrapFacts(100, 0, "video")

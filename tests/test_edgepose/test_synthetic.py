@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgepose.data.human_spread import IN_MOTION_HUMAN
 from edgepose.data.in_motion import read_processed
 from edgepose.data.records import SPLITS
-from edgepose.data.synthetic import body, dataset, implicit, motion, parse_size, raster, scene, synthesise
-from edgepose.data.synthetic.body import BONE_INDEX, Pose, Proportions, Side, keypoints_world, posed
-from edgepose.data.synthetic.raters import rater_offsets
-from edgepose.data.synthetic.skin import skinned
-from edgepose.data.synthetic.template import template
-from edgepose.data.synthetic.video import FRAME_SECONDS, RARE_DECK, SPLIT_SHARES, video, video_split
 from edgepose.errors import UsageError
-from edgepose.evaluation.human import IN_MOTION_HUMAN
 from edgepose.evaluation.raters import read_raters, spread
 from edgepose.keypoints import IN_MOTION_19
+from edgepose.synthetic import body, dataset, implicit, motion, parse_size, raster, scene, synthesise
+from edgepose.synthetic.body import BONE_INDEX, Pose, Proportions, Side, keypoints_world, posed
+from edgepose.synthetic.raters import rater_offsets
+from edgepose.synthetic.skin import skinned
+from edgepose.synthetic.template import template
+from edgepose.synthetic.video import FRAME_SECONDS, RARE_DECK, SPLIT_SHARES, video, video_split
 
 SIZE = (120, 160)
 K = IN_MOTION_19.index
@@ -230,7 +230,7 @@ def test_ground_is_where_the_camera_sees_it() -> None:
 
 
 def test_the_mattress_picture_agrees_with_the_projection() -> None:
-    from edgepose.data.synthetic.patterns import HALF_CM, STEP_CM, Surface
+    from edgepose.synthetic.patterns import HALF_CM, STEP_CM, Surface
 
     side = int(2 * HALF_CM / STEP_CM)
     spot = np.array([12.0, -7.0])

@@ -37,16 +37,16 @@ from edgepose.frameworks import keras
 from edgepose.keypoints import IN_MOTION_19, keypoint_set
 from edgepose.models.checkpoint import CheckpointInfo, read_checkpoint, save_checkpoint, weights_of
 from edgepose.models.variants import VARIANTS
-from edgepose.training import assembly as assembly_module
-from edgepose.training.assembly import assembled
+from edgepose.training import setup as assembly_module
+from edgepose.training.data import DataRequest
 from edgepose.training.distill_request import LOSSES
 from edgepose.training.fit import fit
 from edgepose.training.loop import Diverged, Listener
 from edgepose.training.losses import Term
-from edgepose.training.material import DataRequest
 from edgepose.training.recipes import RECIPES
 from edgepose.training.request import FitRequest
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES
+from edgepose.training.setup import assembled
 
 
 @pytest.fixture(scope="session")

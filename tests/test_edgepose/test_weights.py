@@ -228,7 +228,7 @@ def _letterboxed(image, resolution, normalisation):
 @pytest.mark.parametrize("key", RELEASED)
 def test_the_released_networks_maps(shared, tmp_path, key):
     """Ours, in fp32 and exported in fp16, against the authors' .tflite, which holds float16 weights."""
-    from edgepose.models.authors import import_weights
+    from edgepose.models.author_weights import import_weights
     from edgepose.models.checkpoint import load_model
     from edgepose.models.variants import NORMALISATIONS, variant
     from export.convert import convert
@@ -255,7 +255,7 @@ def test_the_released_networks_maps(shared, tmp_path, key):
 @pytest.mark.slow
 @pytest.mark.parametrize("key", RELEASED)
 def test_other_keypoints_get_new_heads(shared, tmp_path, key):
-    from edgepose.models.authors import import_weights
+    from edgepose.models.author_weights import import_weights
     from edgepose.models.checkpoint import read_checkpoint
 
     source = shared / "reference" / "efficientpose" / f"{RELEASED[key]}.h5"
@@ -279,7 +279,7 @@ def test_other_keypoints_get_new_heads(shared, tmp_path, key):
 
 @pytest.mark.parametrize(("key", "guess"), [("i", "rt"), ("rt-lite", "rt")])
 def test_the_wrong_model_is_named(shared, tmp_path, key, guess):
-    from edgepose.models.authors import import_weights
+    from edgepose.models.author_weights import import_weights
 
     source = shared / "reference" / "efficientpose" / "EfficientPoseRT.h5"
     with pytest.raises(BadCheckpoint, match=rf"EfficientPoseRT\.h5 does not hold .*; use --model {guess}$"):
@@ -299,7 +299,7 @@ def copied(shared, tmp_path):
 
 @pytest.mark.slow
 def test_a_missing_and_a_misshapen_layer(copied, tmp_path):
-    from edgepose.models.authors import import_weights
+    from edgepose.models.author_weights import import_weights
 
     def refused(message):
         with pytest.raises(BadCheckpoint, match=message):

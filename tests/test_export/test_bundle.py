@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.bundle import MANIFEST, read_bundle, write_bundle
+from export.archive import MANIFEST, read_bundle, write_bundle
 from export.errors import ExportError
 
 PARTS = {"model.tflite": b"\x00model\xff" * 9, "golden/0/input.bin": bytes(range(64)), "card.md": b"# card\n"}
@@ -176,7 +176,7 @@ def test_archives_with_too_much_are_refused(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "many.zip"
     write_bundle(path, {f"p{i}": b"" for i in range(300)}, {})
     assert "301 parts" in refused(path)
-    monkeypatch.setattr("export.bundle._MOST_BYTES", 1000)
+    monkeypatch.setattr("export.archive._MOST_BYTES", 1000)
     assert "so it is no bundle" in refused(path)
 
 

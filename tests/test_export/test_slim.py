@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from export.biases import saturated_biases
+from export.compact import slim
 from export.convert import to_bytes
 from export.flatbuffer import inspect
 from export.recipe import RECIPES
 from export.runtime import Session
-from export.slim import slim
 
 SHAPE = (1, 16, 16, 3)
 

@@ -1,0 +1,183 @@
+"""A trained network to full int8 without training it: ranges chosen, channels evened, biases corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeio import lookup
+from edgepose.compression.convert import Samples, target_path, write_model
+from edgepose.compression.graph import CannotQuantize, Folded, fold
+from edgepose.compression.network import NOTHING, Kept, Ranges
+from edgepose.compression.ranges import METHODS, Range
+from edgepose.deploy.export import Calibrate, Exported, sample_inputs
+from edgepose.geometry import Size
+from edgepose.models.checkpoint import CheckpointInfo, load_model, read_checkpoint
+from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
+from edgepose.training.loop import Listener
+
+RECIPE = "int8-ptq"
+MIXED = "int8-mixed"
+
+
+@dataclass(frozen=True)
+class PostTraining:
+    """What is done before the conversion.
+
+    Attributes:
+        ranges: how the activations' ranges are set, a name in `ranges.METHODS`.
+        equalize: even out the channels of linear tensors first.
+        bias_correction: take the mean error of every convolution off its bias.
+    """
+
+    ranges: str = "mse"
+    equalize: bool = True
+    bias_correction: bool = False
+
+    def check(self) -> None:
+        """Raise UnknownName for what can never work."""
+        lookup(METHODS, "way to set ranges", self.ranges)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A model made smaller.
+
+    Attributes:
+        exported: the .tflite, its sidecar, and how near it is to the float network.
+        costs: `sensitivity.Cost` of every layer, the dearest first; empty unless asked for.
+        suggestions: `suggest.Suggestion`, the layers to keep in float; empty unless asked for.
+    """
+
+    exported: Exported
+    costs: tuple[Any, ...] = ()
+    suggestions: tuple[Any, ...] = ()
+
+
+def quantize(
+    checkpoint: Path,
+    calibrate: Calibrate,
+    how: PostTraining,
+    out: Path,
+    overwrite: bool = False,
+    report_layers: bool = False,
+    listener: Listener | None = None,
+    keep_layers: Sequence[str] = (),
+) -> Quantized:
+    """Write OUT/CHECKPOINT-int8-ptq-maps.tflite and its sidecar; int8-mixed where layers are kept.
+
+    Args:
+        calibrate: whose images set the ranges; their annotations do not matter.
+        report_layers: find out what each layer costs, into `layers` of the same name.
+        keep_layers: names of layers that stay float, or patterns of names.
+
+    Raises:
+        CannotQuantize: a layer that has no integer form; names it.
+        CannotKeep: a layer that the converter rounds although it was to be kept.
+        UserError: bad input; says what and how to mend it.
+    """
+    from edgepose.compression.mixed_precision import keep
+    from edgepose.compression.network import build_rounded
+
+    listener = listener or Listener()
+    how.check()
+    recipe = MIXED if keep_layers else RECIPE
+    path = target_path(checkpoint, recipe, out, overwrite)
+    info, _ = read_checkpoint(checkpoint)
+    exact, folded = float_network(checkpoint)
+    kept = keep(folded.graph, keep_layers)
+    listener.say("reading the calibration images")
+    samples, inputs = calibration(calibrate, info)
+    out.mkdir(parents=True, exist_ok=True)  # a place that takes no file is told before minutes of work
+    prepared, ranges = prepare(folded, samples.inputs, inputs, how, listener, kept)
+    listener.say("converting")
+    rounded = build_rounded(prepared, ranges, kept=kept, marked=True)
+    plain = {"method": "post-training", **asdict(how), "kept": list(kept.named)}
+    exported = write_model(rounded, exact, info, recipe, path, samples, plain, kept)
+    if not report_layers:
+        return Quantized(exported)
+    return Quantized(exported, *_reported(path, prepared, ranges, samples, kept, listener))
+
+
+def _reported(
+    path: Path, prepared: Folded, ranges: Ranges, samples: Samples, kept: Kept, listener: Listener
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    from edgepose.compression.layer_report import write_layer_report
+    from edgepose.compression.sensitivity import layer_costs
+    from edgepose.compression.suggest import suggest
+
+    listener.say("rounding layer by layer")
+    costs = layer_costs(prepared, ranges, samples.inputs, listener.step, kept)
+    suggestions = suggest(prepared, ranges, costs, samples.inputs, kept)
+    write_layer_report(path, costs, suggestions)
+    return tuple(costs), tuple(suggestions)
+
+
+def float_network(checkpoint: Path, output: str = "maps") -> tuple[Any, Folded]:
+    """A checkpoint's network in tf_keras with an output as in `build_model`; and the same, folded.
+
+    Raises:
+        CannotQuantize: a layer that has no integer form; names it and the network.
+        BadCheckpoint: as `load_model`.
+    """
+    from edgepose.frameworks import tf_keras
+
+    model = load_model(checkpoint, output, tf_keras())
+    try:
+        return model, fold(model)
+    except CannotQuantize as error:
+        info, _ = read_checkpoint(checkpoint)
+        raise error.of(variant(info.model).name) from None
+
+
+def calibration(calibrate: Calibrate, info: CheckpointInfo) -> tuple[Samples, Range]:
+    """The images that set the ranges, and the range of the network's input."""
+    normalisation = NORMALISATIONS[variant(info.model).normalisation]
+    size: Size = (info.resolution, info.resolution)
+    inputs, record = sample_inputs(calibrate, size, normalisation)
+    from export.calibration import representative_dataset
+
+    representative_dataset(inputs, inputs[0].shape)  # refuses images that say nothing about ranges
+    return Samples(inputs, record), input_range(normalisation)
+
+
+def input_range(normalisation: Normalisation) -> Range:
+    """What pixels become, in the channel that goes furthest."""
+    extremes = np.zeros((2, 1, 1, 3), np.uint8)
+    extremes[1] = 255
+    found = normalisation.apply(extremes)
+    return Range(float(found.min()), float(found.max()))
+
+
+def prepare(
+    folded: Folded,
+    inputs: Any,
+    pixels: Range,
+    how: PostTraining,
+    listener: Listener,
+    kept: Kept = NOTHING,
+) -> tuple[Folded, Ranges]:
+    """The network as it will be rounded, and its ranges.
+
+    Args:
+        inputs: arrays (1, H, W, 3), normalised.
+        pixels: range of the network's input.
+        kept: what will stay float.
+    """
+    from edgepose.compression.bias_correction import corrected
+    from edgepose.compression.calibration import calibrated
+    from edgepose.compression.equalization import equalized
+
+    if how.equalize:
+        listener.say("evening out channels")
+        folded = equalized(folded, inputs)
+    listener.say(f"setting ranges by {how.ranges}")
+    ranges = calibrated(folded, inputs, pixels, how.ranges)
+    if how.bias_correction:
+        listener.say("correcting biases")
+        folded = corrected(folded, ranges, inputs, kept)
+    return folded, ranges

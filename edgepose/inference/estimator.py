@@ -1,0 +1,131 @@
+"""A picture, or a part of it, to a pose: the runner, letterbox and decoder that `evaluate` scores with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgepose.errors import BadModel
+from edgepose.geometry import Box, Letterbox, letterbox
+from edgepose.inference.runners import PoseDecoder, Runner
+from edgepose.models.variants import variant
+
+# A second peak is another infant's where it is this strong beside the first, and this far from it.
+SECOND_PEAK = 0.2  # of the first: networks trained on one infant a picture play the other one down
+SECOND_REACH = 0.15  # of the map's width
+_LEAST_PEAK = 0.1  # below this the first peak is noise itself
+_PAIRED = ("left_", "right_")  # their maps have a second peak at the other side's joint
+_ENOUGH_UNPAIRED = 3
+
+
+@dataclass
+class Clock:
+    """Seconds spent in each stage, over all threads' shares: stages overlap, so they may add up to more
+    than the time that passed."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A picture, or a part of it, on the network's canvas.
+
+    Attributes:
+        canvas: (h, w, 3) uint8 RGB.
+        where: how the picture lies on it.
+    """
+
+    canvas: np.ndarray
+    where: Letterbox
+
+
+@dataclass(frozen=True)
+class Pose:
+    """What the network found in one picture.
+
+    Attributes:
+        points_px: (K, 2) x, y in pixels of the whole picture.
+        peaks: (K,) the maps' highest values.
+        cells_per_px: map cells a picture's pixel, along x.
+        doubles: share of the looked-at maps with a second strong peak far from the first; NaN where the
+            model gives no maps.
+        whole: the network saw the whole picture.
+    """
+
+    points_px: np.ndarray
+    peaks: np.ndarray
+    cells_per_px: float
+    doubles: float
+    whole: bool
+
+
+class Estimator:
+    """Runs one model on pictures.
+
+    Args:
+        runner: an open model.
+        decode: a decoder's name, or None for the one that the model is meant for.
+    """
+
+    def __init__(self, runner: Runner, decode: str | None = None) -> None:
+        self.spec = runner.spec
+        self.decoder = PoseDecoder(runner.spec, decode)
+        self._runner = runner
+        names = self.spec.keypoints.names
+        unpaired = [k for k, name in enumerate(names) if not name.startswith(_PAIRED)]
+        self._looked_at = unpaired if len(unpaired) >= _ENOUGH_UNPAIRED else list(range(len(names)))
+
+    def place(self, image: np.ndarray, box: Box | None, clock: Clock) -> Placed:
+        """Letterbox a picture (H, W, 3), or a box of it."""
+        with clock.stage("letterbox"):
+            where = letterbox(image.shape[:2], self.spec.input_size, box)
+            return Placed(where.draw(image), where)
+
+    def pose(self, placed: Placed, whole: bool, clock: Clock) -> Pose:
+        """Run the network on a canvas and read its maps.
+
+        Raises:
+            BadModel: NaN or infinity in the output.
+        """
+        with clock.stage("inference"):
+            output = self._runner.run(self.spec.normalisation.apply(placed.canvas[None]))
+        with clock.stage("maps"):
+            if not np.isfinite(output).all():
+                raise BadModel(
+                    f"{self.spec.path} gives NaN or infinity",
+                    "do not use this model: train or export it again",
+                )
+            points, peaks = self.decoder(output)
+            return Pose(
+                points_px=placed.where.to_image.apply(points[0]),
+                peaks=np.asarray(peaks[0], np.float64),
+                cells_per_px=float(placed.where.to_canvas.matrix[0, 0]) / variant(self.spec.network).stride,
+                doubles=np.nan
+                if self.spec.output == "keypoints"
+                else second_peaks(output[0][..., self._looked_at]),
+                whole=whole,
+            )
+
+
+def second_peaks(maps: np.ndarray) -> float:
+    """Share of maps (h, w, M) whose second peak is strong and far from the first."""
+    height, width, count = maps.shape
+    columns = maps.reshape(height * width, count)
+    first = columns.argmax(0)
+    tops = columns[first, np.arange(count)]
+    y, x = np.divmod(np.arange(height * width)[:, None], width)
+    far = np.maximum(np.abs(x - first % width), np.abs(y - first // width)) > SECOND_REACH * width
+    second = np.where(far, columns, -np.inf).max(0)
+    return float(((second >= SECOND_PEAK * tops) & (tops >= _LEAST_PEAK)).mean())

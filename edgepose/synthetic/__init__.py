@@ -1,0 +1,12 @@
+"""Built-in infants: a procedural data set in the manner of In-Motion Poses, annotated exactly.
+
+body.py      proportions, joint angles, bones, keypoints       motion.py  how the angles move
+implicit.py  rounded shapes and their mesh                     template.py, skin.py  the skinned infant
+scene.py     tables of recording setups and looks; camera, light    patterns.py, toys.py  surroundings
+dress.py     clothes and colours    raster.py, render.py  the picture
+video.py     all that one video draws    raters.py  human spread    dataset.py  the files
+"""
+
+from edgepose.synthetic.dataset import parse_size, synthesise
+
+__all__ = ["parse_size", "synthesise"]

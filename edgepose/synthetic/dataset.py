@@ -1,0 +1,345 @@
+"""Writes a whole synthetic data set, on several processes, and goes on where it was cut off.
+
+    OUT/processed/{train,val,test}/images_1024x1024/VIDEO_FRAME.jpg
+    OUT/processed/{train,val,test}/points/VIDEO_FRAME.txt
+    OUT/videos.csv, OUT/raters.csv, OUT/dataset.json
+
+That is In-Motion's processed layout, folder names included: 1024x1024 is a name there, the files have
+their own sizes. A frame is done when its picture is there, which is written last and lands whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import platform
+import re
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import scipy
+from PIL import Image
+
+import edgepose
+from edgeio import UserError, read_json, replacing, write_json
+from edgepose.data.records import SPLITS
+from edgepose.errors import BadDataset, UsageError
+from edgepose.keypoints import IN_MOTION_19
+from edgepose.synthetic.raters import IMAGES, RATERS, write_raters
+from edgepose.synthetic.video import FRAME_SECONDS, Draw, Frame, Video, stream, video, video_split
+
+GENERATOR = 2  # raise it whenever the same seed gives other bytes
+IMAGES_FOLDER = "images_1024x1024"
+FINISHED, UNFINISHED = "dataset.json", "unfinished.json"
+_SIDES = (64, 4096)
+_CHUNK = 25  # frames that one worker makes in a row
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that the bytes depend on, beside the versions of NumPy, SciPy and Pillow.
+
+    Attributes:
+        size: height, width in px; None lets every recording setup have its own.
+    """
+
+    seed: int
+    videos: int
+    frames: int
+    size: tuple[int, int] | None
+    generator: int = GENERATOR
+
+    def json(self) -> dict[str, Any]:
+        return {**asdict(self), "size": list(self.size) if self.size else None}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of "640x480", which is width x height.
+
+    Raises:
+        UsageError: not two whole numbers.
+    """
+    match = re.fullmatch(r"\s*(\d{1,5})\s*[xX×]\s*(\d{1,5})\s*", text)
+    if match is None:
+        raise UsageError(f"size '{text}' is not WIDTHxHEIGHT", "give it like 640x480")
+    return int(match[2]), int(match[1])
+
+
+def synthesise(
+    out: Path,
+    videos: int,
+    frames: int,
+    seed: int = 0,
+    size: tuple[int, int] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Make synthetic infants in In-Motion's processed layout, annotated exactly.
+
+    The same arguments give the same bytes, whatever the number of workers. A set that was cut off is
+    finished; a finished one of the same arguments is left as it is. Every video and frame is the same in a
+    set with more of them.
+
+    Args:
+        out: folder, new or empty, or an unfinished set of the same arguments.
+        videos: number of videos, one infant each.
+        frames: frames of each video, `FRAME_SECONDS` apart.
+        seed: 0 or more.
+        size: height, width in px of every frame; None for each recording setup's own.
+        workers: processes; None for as many as there are CPU cores to use.
+        progress: called with frames done and frames in all.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UsageError: a number out of range, or `out` holds something else.
+        UserError: a worker was killed.
+        OSError: `out` cannot be written to; run again to go on.
+    """
+    spec = _checked(Spec(seed, videos, frames, size), workers)
+    out = Path(out)
+    if _finished(out, spec):
+        return out
+    write_json(out / UNFINISHED, spec.json())
+    for split in SPLITS:
+        (out / "processed" / split / "points").mkdir(parents=True, exist_ok=True)
+        (out / "processed" / split / IMAGES_FOLDER).mkdir(exist_ok=True)
+    _remove_leftovers(out)
+    _make_frames(out, spec, workers or _cores(), progress or (lambda done, total: None))
+    _finish(out, spec)
+    return out
+
+
+def _checked(spec: Spec, workers: int | None) -> Spec:
+    for name, value, least in (
+        ("videos", spec.videos, 1),
+        ("frames", spec.frames, 1),
+        ("seed", spec.seed, 0),
+    ):
+        if value < least:
+            raise UsageError(f"--{name} is {value}", f"give {least} or more")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers is {workers}", "give 1 or more")
+    if spec.size is not None and not all(_SIDES[0] <= side <= _SIDES[1] for side in spec.size):
+        height, width = spec.size
+        raise UsageError(f"--size is {width}x{height}", f"give sides of {_SIDES[0]} to {_SIDES[1]} pixels")
+    return spec
+
+
+def _finished(out: Path, spec: Spec) -> bool:
+    """Whether the set is there already; refuses a folder that holds anything else than a part of it."""
+    if not out.exists():
+        return False
+    if not out.is_dir():
+        raise UsageError(f"{out} is a file", "choose a folder")
+    for name in (FINISHED, UNFINISHED):
+        if (out / name).is_file():
+            _same(out / name, spec)
+            return name == FINISHED and not any(_tasks(out, spec))
+    if any(out.iterdir()):
+        raise UsageError(f"{out} is not empty", "choose a new folder, or empty this one")
+    return False
+
+
+def _same(path: Path, spec: Spec) -> None:
+    """Refuse a set of other arguments, naming them."""
+    found = read_json(path, "delete the folder and start again")
+    there = found.get("spec", found) if isinstance(found, dict) else {}
+    wanted = spec.json()
+    other = [f"{k} {there.get(k)}, not {v}" for k, v in wanted.items() if there.get(k) != v]
+    if other:
+        raise UsageError(
+            f"{path.parent} holds a set with other arguments ({'; '.join(other)})", "choose a new folder"
+        )
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Temporary files of a process that was killed."""
+    for path in (out / "processed").glob("*/*/.*.partial.*"):
+        path.unlink(missing_ok=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Some frames of one video."""
+
+    out: Path
+    seed: int
+    number: int
+    size: tuple[int, int] | None
+    frames: tuple[int, ...]
+
+
+def _make_frames(out: Path, spec: Spec, workers: int, progress: Progress) -> None:
+    tasks = list(_tasks(out, spec))
+    total = spec.videos * spec.frames
+    done = total - sum(len(task.frames) for task in tasks)
+    progress(done, total)
+    for count in _run(tasks, min(workers, len(tasks))):
+        done += count
+        progress(done, total)
+
+
+def _tasks(out: Path, spec: Spec) -> Iterator[_Task]:
+    """The frames that are still to be made."""
+    there = {path.stem for path in (out / "processed").glob(f"*/{IMAGES_FOLDER}/*.jpg")}
+    for number in range(spec.videos):
+        todo = [i for i in range(spec.frames) if frame_name(number, i) not in there]
+        for start in range(0, len(todo), _CHUNK):
+            yield _Task(out, spec.seed, number, spec.size, tuple(todo[start : start + _CHUNK]))
+
+
+def _run(tasks: list[_Task], workers: int) -> Iterator[int]:
+    """Do the tasks; yields numbers of frames as they are done."""
+    if workers <= 1:
+        for task in tasks:
+            for index in task.frames:
+                _write_frame(task, index)
+                yield 1
+        return
+    # Fresh processes: a fork of one that runs TensorFlow's threads may hang.
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(stop,))
+    try:
+        futures: list[Future[int]] = [pool.submit(_work, task) for task in tasks]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process was killed, perhaps for want of memory",
+            "run the same command again with fewer --workers: it goes on where it stopped",
+        ) from None
+    finally:
+        stop.set()  # after Ctrl-C or a full disk the others end with the frame they are at
+        pool.shutdown(cancel_futures=True)
+
+
+_stop: Any = None
+
+
+def _start_worker(stop: Any) -> None:
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed parent leaves its workers waiting for ever, unless they look."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(task: _Task) -> int:
+    for done, index in enumerate(task.frames):
+        if _stop.is_set():
+            return done
+        _write_frame(task, index)
+    return len(task.frames)
+
+
+def frame_name(number: int, index: int) -> str:
+    """Stem of a frame's files: VIDEO_FRAME."""
+    return f"synth{number:05d}_{index:06d}"
+
+
+def _write_frame(task: _Task, index: int) -> None:
+    film = video(task.seed, task.number, task.size)
+    frame = film.frame(index)
+    folder = task.out / "processed" / film.split
+    name = frame_name(task.number, index)
+    with replacing(folder / "points" / f"{name}.txt") as temporary:
+        temporary.write_text(_points(frame), encoding="ascii")
+    with replacing(folder / IMAGES_FOLDER / f"{name}.jpg") as temporary:
+        Image.fromarray(frame.picture).save(temporary, quality=film.quality)
+
+
+def _points(frame: Frame) -> str:
+    height, width, _ = frame.picture.shape
+    return "".join(f"{x:.10f} {y:.10f}\n" for x, y in frame.keypoints_px / (width, height))
+
+
+def _finish(out: Path, spec: Spec) -> None:
+    """The lists beside the frames, and last the file that says that all is there."""
+    films = [video(spec.seed, number, spec.size) for number in range(spec.videos)]
+    _write_videos(out / "videos.csv", films)
+    images = _write_raters(out, spec)
+    write_json(out / FINISHED, _description(spec, films, images))
+    (out / UNFINISHED).unlink(missing_ok=True)
+
+
+def _write_videos(path: Path, films: list[Video]) -> None:
+    rows = [film.columns() for film in films]
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_raters(out: Path, spec: Spec) -> int:
+    """Ten raters on a hundred frames, of the test split as far as it goes; returns how many frames."""
+    frames = [(number, i) for number in range(spec.videos) for i in range(spec.frames)]
+    rng = stream(spec.seed, Draw.RATERS)
+    order = [frames[i] for i in rng.permutation(len(frames))]
+    order.sort(key=lambda f: SPLITS[::-1].index(video_split(f[0])))
+    chosen = sorted(order[:IMAGES])
+    names, points = [], []
+    for number, index in chosen:
+        split, name = video_split(number), frame_name(number, index)
+        folder = out / "processed" / split
+        with Image.open(folder / IMAGES_FOLDER / f"{name}.jpg") as picture:
+            size = picture.size
+        names.append(f"{split}/{name}.jpg")
+        points.append(_read_points(folder / "points" / f"{name}.txt") * size)
+    write_raters(out / "raters.csv", names, np.stack(points), rng)
+    return len(chosen)
+
+
+def _read_points(path: Path) -> np.ndarray:
+    try:
+        return np.array([line.split() for line in path.read_text().splitlines()], dtype=np.float64).reshape(
+            19, 2
+        )
+    except (OSError, ValueError):
+        raise BadDataset(f"{path} is missing or damaged", "delete its picture, then run again") from None
+
+
+def _description(spec: Spec, films: list[Video], rated: int) -> dict[str, Any]:
+    counts = Counter(film.split for film in films)
+    return {
+        "what": "synthetic infants in the layout of In-Motion Poses (processed), annotated exactly",
+        "spec": spec.json(),
+        "keypoints": IN_MOTION_19.key,
+        "frame_seconds": FRAME_SECONDS,
+        "splits": {s: {"videos": counts[s], "frames": counts[s] * spec.frames} for s in SPLITS},
+        "setups": dict(sorted(Counter(film.setup.name for film in films).items())),
+        "rare_videos": sum(film.rare for film in films),
+        "raters": {"raters": RATERS, "images": rated, "spread": "Groos et al. 2021, Table 2"},
+        "versions": {
+            "edgepose": edgepose.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "pillow": PIL.__version__,
+        },
+    }

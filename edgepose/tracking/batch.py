@@ -1,0 +1,246 @@
+"""All inputs of one command: each written whole, finished ones passed over when the command is repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import edgepose
+from edgeio import UserError, read_json, sha256_file, write_json
+from edgepose.errors import UsageError
+from edgepose.inference.estimator import Estimator
+from edgepose.inference.predictor import Progress
+from edgepose.inference.runners import Runner, open_runner
+from edgepose.tracking.confidence import read_confidence
+from edgepose.tracking.overlay import encoder, overlay_image, overlay_video
+from edgepose.tracking.pictures import draw_confidence, draw_sheet
+from edgepose.tracking.predict import Prediction, Settings, predict_source
+from edgepose.tracking.smoothing import parse_smoothing
+from edgepose.tracking.sources import Source
+from edgepose.tracking.summary import speed, summarise
+from edgepose.tracking.tables import Format, check_format, write_table
+from edgepose.tracking.tracking import parse_crop
+from edgepose.tracking.video import Fingerprint, fingerprint
+
+# A bar for one step of one input: (title, unit) -> update(done, total).
+Bars = Callable[[str, str], AbstractContextManager[Progress]]
+CALIBRATED_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """What `edgepose predict` was asked for.
+
+    Attributes:
+        smooth: see `parse_smoothing`.
+        crop: see `parse_crop`.
+        format: key of a table format.
+        confidence: a file of `calibrate-confidence`, or None.
+        abstain_below: None is 0.5 with a confidence file and 0, never, without.
+        decode: a decoder's name, or None for the one the model is meant for.
+    """
+
+    smooth: str = "median:5"
+    crop: str = "none"
+    format: str = "csv"
+    overlay: bool = False
+    confidence: Path | None = None
+    abstain_below: float | None = None
+    decode: str | None = None
+    threads: int = 1
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input: its summary, or why there is none.
+
+    Attributes:
+        before: an earlier run had finished it.
+    """
+
+    source: Source
+    summary: dict[str, Any] | None
+    error: UserError | None = None
+    before: bool = False
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all inputs of a command share."""
+
+    estimator: Estimator
+    settings: Settings
+    request: PredictRequest
+    form: Format
+    out: Path
+    overwrite: bool
+    bars: Bars
+
+
+def predict_all(
+    model: Path, sources: Sequence[Source], request: PredictRequest, out: Path, overwrite: bool, bars: Bars
+) -> list[Outcome]:
+    """Predict inputs one after another; what is wrong with one does not keep the others from being done.
+
+    Raises:
+        UserError: a wrong request, model or confidence file, before any input is read.
+        OSError: the output cannot be written.
+    """
+    form = check_format(request.format)
+    settings = settings_of(request)
+    _check_out(out)
+    estimator = make_estimator(open_runner(model, request.threads), request.decode, settings)
+    run = _Run(estimator, settings, request, form, out, overwrite, bars)
+    outcomes = []
+    for source in sources:
+        try:
+            outcomes.append(_one(run, source))
+        except UserError as error:
+            outcomes.append(Outcome(source, None, error))
+    return outcomes
+
+
+def settings_of(request: PredictRequest) -> Settings:
+    """The request, parsed; raises UserError."""
+    confidence = None if request.confidence is None else read_confidence(request.confidence)
+    below = request.abstain_below
+    if below is None:
+        below = 0.0 if confidence is None else CALIBRATED_THRESHOLD
+    if not 0 <= below <= 1:
+        raise UsageError(f"--abstain-below {below:g} is no share", "give a number from 0 to 1")
+    return Settings(
+        parse_crop(request.crop), parse_smoothing(request.smooth), confidence, below, request.workers
+    )
+
+
+def make_estimator(runner: Runner, decode: str | None, settings: Settings) -> Estimator:
+    """An open model, sure to fit the confidence file; raises UserError."""
+    estimator = Estimator(runner, decode)
+    if settings.confidence is not None:
+        settings.confidence.check(estimator.spec, estimator.decoder.name)
+    return estimator
+
+
+def _check_out(out: Path) -> None:
+    """Find out now, and not after an hour, that nothing can be written."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file", "give a folder")
+    out.mkdir(parents=True, exist_ok=True)
+    probe = out / f".probe.{os.getpid()}.partial"
+    probe.touch()
+    probe.unlink()
+
+
+def _one(run: _Run, source: Source) -> Outcome:
+    known = fingerprint(source.paths[0]) if source.kind == "video" else None
+    job = _job(run, source)
+    summary_path = run.out / f"{source.name}.json"
+    finished = _finished(summary_path, job, run.overwrite)
+    if finished is not None:
+        return Outcome(source, finished, before=True)
+    _sweep(run.out, source.name)
+    with run.bars(source.name, "frames") as progress:
+        prediction = predict_source(run.estimator, source, run.settings, progress, known)
+    summary = summarise(prediction, run.estimator.spec, job, run.settings.confidence is not None)
+    summary["outputs"], seconds = _write(run, source, prediction, summary, known)
+    summary["speed"] = speed(prediction, seconds, run.request.threads)
+    write_json(summary_path, summary)  # last: it says that all else is there
+    return Outcome(source, summary)
+
+
+def _job(run: _Run, source: Source) -> dict[str, Any]:
+    """Everything that the outputs depend on."""
+    spec, request = run.estimator.spec, run.request
+    digest = hashlib.sha256()
+    for path in source.paths:
+        digest.update(f"{source.file_name(path)}\0".encode())
+        with suppress(OSError):  # it will be listed as unreadable
+            digest.update(sha256_file(path).encode())
+    return {
+        "edgepose": edgepose.__version__,
+        "model": spec.sha256,
+        "runtime": spec.runtime,
+        "decode": run.estimator.decoder.name,
+        "input": digest.hexdigest(),
+        "files": len(source.paths),
+        "smooth": str(run.settings.smoothing),
+        "crop": request.crop,
+        "abstain_below": run.settings.abstain_below,
+        "confidence": None if request.confidence is None else sha256_file(request.confidence),
+        "format": run.form.key,
+        "overlay": request.overlay,
+    }
+
+
+def _finished(path: Path, job: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
+    """The summary of the same job, if all its outputs are there; another job's is not overwritten."""
+    if overwrite or not path.exists():
+        return None
+    try:
+        found = read_json(path, "")
+        same = found["job"] == job
+        whole = all((path.parent / name).exists() for name in found["outputs"].values())
+    except (UserError, KeyError, TypeError, AttributeError):
+        same = whole = False
+    if not same:
+        raise UsageError(f"{path} is of another run", "give another --out, or --overwrite")
+    return found if whole else None
+
+
+def _sweep(out: Path, name: str) -> None:
+    """Remove what a killed run left half written for this input."""
+    for path in out.glob(".*.partial*"):
+        left = re.fullmatch(rf"\.{re.escape(name)}[-.\w]*\.(\d+)\.partial(\.\w+)*", path.name)
+        if left and Path("/proc").exists() and not Path(f"/proc/{left[1]}").exists():
+            path.unlink(missing_ok=True)
+
+
+def _write(
+    run: _Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
+) -> tuple[dict[str, str], dict[str, float]]:
+    """Write everything but the summary; the names of the files by what they are, and the seconds taken."""
+    name, track = source.name, prediction.track
+    outputs = {
+        "table": f"{name}{run.form.suffix}",
+        "contact_sheet": f"{name}-sheet.png",
+        "confidence": f"{name}-confidence.png",
+    }
+    started = time.perf_counter()
+    write_table(track, summary, run.out / outputs["table"], run.form)
+    draw_sheet(track, prediction.thumbnails, name, run.out / outputs["contact_sheet"])
+    calibrated = run.settings.confidence is not None
+    draw_confidence(track, calibrated, run.settings.abstain_below, name, run.out / outputs["confidence"])
+    seconds = {"write": time.perf_counter() - started}
+    if run.request.overlay:
+        started = time.perf_counter()
+        outputs["overlay"] = _overlay(run, source, prediction, summary, known)
+        seconds["overlay"] = time.perf_counter() - started
+    return outputs, seconds
+
+
+def _overlay(
+    run: _Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
+) -> str:
+    """Draw the overlay; its name, a folder's for several images."""
+    track = prediction.track
+    with run.bars(f"drawing {source.name}", "frames") as progress:
+        if known is not None:
+            name = f"{source.name}-overlay.mp4"
+            summary["overlay_encoder"] = encoder()
+            overlay_video(source.paths[0], known, track, run.out / name, progress)
+            return name
+        paths = {source.file_name(path): path for path in source.paths}
+        name = f"{source.name}-overlay" + ("" if len(paths) > 1 else ".png")
+        for row, file in enumerate(track.files):
+            path = run.out / name / f"{file}.png" if len(paths) > 1 else run.out / name
+            overlay_image(paths[file], track, row, path)
+            progress(row + 1, len(track))
+        return name

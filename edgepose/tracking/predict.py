@@ -1,0 +1,214 @@
+"""One input from start to end: decoding on one thread, letterbox on another, inference here, in turn.
+
+Queues between them are bounded in bytes, so that memory does not grow with the length of a video.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgeio.ahead import ahead
+from edgepose.data.images import decode_parallel
+from edgepose.errors import BadImage, UsageError
+from edgepose.inference.estimator import Clock, Estimator, Placed
+from edgepose.inference.predictor import Progress
+from edgepose.tracking.confidence import Confidence
+from edgepose.tracking.pictures import Thumbnail, Thumbnails
+from edgepose.tracking.quality import Warned, warn
+from edgepose.tracking.smoothing import Smoothing
+from edgepose.tracking.sources import Source
+from edgepose.tracking.track import FramePose, Track, make_track
+from edgepose.tracking.tracking import AUTO, NONE, Crop, Tracker, box_inside
+from edgepose.tracking.video import Fingerprint, Frame, Skipped, Video, VideoFacts
+
+_QUEUE_BYTES = 96_000_000  # of decoded frames, in each of two queues
+_DEEPEST = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How poses are made of pictures, and tracks of poses.
+
+    Attributes:
+        confidence: a model's curves; None takes the peaks as they are.
+        abstain_below: keypoints of less confidence are left out of the smoothed track.
+        workers: threads that decode images (videos have one).
+    """
+
+    crop: Crop = field(default_factory=lambda: Crop(NONE))
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    confidence: Confidence | None = None
+    abstain_below: float = 0.0
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One input's track, and what there is to say about it.
+
+    Attributes:
+        skipped: frames and images without a pose, and what the file lost.
+        warnings: what a person should know before trusting the track.
+        video: of the header; None for images.
+        seconds: by stage; stages overlap, so they add up to more than `wall_s`.
+        wall_s: from opening the input to the last pose.
+        tracked: of --crop auto: pictures on which the infant was "lost", and "whole" ones.
+    """
+
+    name: str
+    track: Track
+    skipped: tuple[Skipped, ...]
+    warnings: tuple[Warned, ...]
+    video: VideoFacts | None
+    seconds: dict[str, float]
+    wall_s: float
+    tracked: dict[str, int]
+    thumbnails: list[Thumbnail]
+
+
+def predict_source(
+    estimator: Estimator,
+    source: Source,
+    settings: Settings,
+    progress: Progress,
+    known: Fingerprint | None = None,
+) -> Prediction:
+    """Predict every frame of an input.
+
+    Args:
+        known: a video's fingerprint from when the caller first saw it.
+
+    Raises:
+        BadVideo, BadImage: nothing in it can be used, or it changed while it was read.
+        UsageError: a crop outside the picture.
+    """
+    work = _Work(estimator, settings, progress)
+    if source.kind == "video":
+        with Video(source.paths[0], known) as video:
+            bytes_each = 3 * video.facts.width * video.facts.height
+            depth = min(max(_QUEUE_BYTES // max(bytes_each, 1), 1), _DEEPEST)
+            work.all(video.frames(), depth, video.expected_frames)
+        return work.prediction(source.name, video.skipped, video.warnings, video.facts)
+    skipped: list[Skipped] = []
+    work.all(_images(source, settings.workers, skipped), 2, len(source.paths))
+    if not work.seen:
+        raise BadImage(
+            f"no image of {source.name} can be used ({skipped[0].reason})", "copy or export it again"
+        )
+    return work.prediction(source.name, skipped)
+
+
+def predict_array(estimator: Estimator, image: np.ndarray, settings: Settings) -> Prediction:
+    """Predict one picture in memory.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Raises:
+        UsageError: another shape or type, or a crop outside the picture.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise UsageError(
+            f"an array of shape {image.shape} and type {image.dtype}", "give (H, W, 3) uint8 RGB"
+        )
+    work = _Work(estimator, settings, lambda done, total: None)
+    work.all([Frame(0, float("nan"), image, "array")], 1, 1)
+    return work.prediction("array", [])
+
+
+def _images(source: Source, workers: int, skipped: list[Skipped]) -> Iterator[Frame]:
+    """An input's images; the index of one that cannot be used is left out, and listed."""
+    for index, (path, image) in enumerate(decode_parallel(source.paths, workers)):
+        name = source.file_name(path)
+        if isinstance(image, BadImage):
+            skipped.append(Skipped(index, None, image.what.replace(str(path), name), name))
+        else:
+            yield Frame(index, float("nan"), image, name)
+
+
+class _Work:
+    """The pictures of one input on their way to poses."""
+
+    def __init__(self, estimator: Estimator, settings: Settings, progress: Progress) -> None:
+        self._estimator, self._crop, self._progress = estimator, settings.crop, progress
+        self.clock, self.thumbnails = Clock(), Thumbnails()
+        self.seen: list[FramePose] = []
+        self._settings, self._started = settings, time.perf_counter()
+        self.tracked: dict[str, int] = {}
+
+    def all(self, frames: Iterable[Frame], depth: int, expected: int | None) -> None:
+        """Predict frames; results are in `seen`."""
+        follow = self._crop.mode == AUTO
+        with closing(ahead(self._timed(frames), depth)) as decoded:
+            poses = self._followed(decoded) if follow else self._framed(decoded, depth)
+            with closing(poses):
+                for entry in poses:
+                    self.seen.append(entry)
+                    self._progress(len(self.seen), max(expected or 0, len(self.seen)))
+
+    def prediction(
+        self,
+        name: str,
+        skipped: Sequence[Skipped],
+        said: Sequence[str] = (),
+        video: VideoFacts | None = None,
+    ) -> Prediction:
+        """What came of it; `said` are the file's own warnings."""
+        chosen = self._settings
+        track = make_track(
+            self.seen,
+            self._estimator.spec.keypoints,
+            chosen.confidence,
+            chosen.abstain_below,
+            chosen.smoothing,
+        )
+        return Prediction(
+            name=name,
+            track=track,
+            skipped=tuple(skipped),
+            warnings=(*(Warned("file", None, text) for text in said), *warn(track)),
+            video=video,
+            seconds=self.clock.seconds,
+            wall_s=time.perf_counter() - self._started,
+            tracked=self.tracked,
+            thumbnails=self.thumbnails.chosen(),
+        )
+
+    def _timed(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        each = iter(frames)
+        while True:
+            with self.clock.stage("decode"):
+                frame = next(each, None)
+            if frame is None:
+                return
+            yield frame
+
+    def _framed(self, frames: Iterator[Frame], depth: int) -> Generator[FramePose, None, None]:
+        """The whole picture or a fixed box: letterboxed ahead of the network."""
+        box = self._crop.box
+
+        def placed() -> Iterator[tuple[Frame, Placed]]:
+            for frame in frames:
+                if box is not None:
+                    box_inside(box, (frame.image.shape[0], frame.image.shape[1]))
+                yield frame, self._estimator.place(frame.image, box, self.clock)
+
+        with closing(ahead(placed(), depth)) as ready:
+            for frame, where in ready:
+                self.thumbnails.see(frame)
+                yield FramePose.of(frame, self._estimator.pose(where, box is None, self.clock))
+
+    def _followed(self, frames: Iterator[Frame]) -> Generator[FramePose, None, None]:
+        """Where the network looks depends on the pose before; one image knows nothing of the next."""
+        tracker = Tracker(self._estimator)
+        for frame in frames:
+            if frame.file:
+                tracker.forget()
+            self.thumbnails.see(frame)
+            yield FramePose.of(frame, tracker.pose(frame.image, self.clock))
+            self.tracked = {"lost": tracker.lost, "whole": tracker.whole}

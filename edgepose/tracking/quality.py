@@ -1,0 +1,147 @@
+"""What a person should be warned of before they trust a track: flagged, never guessed away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepose.tracking.smoothing import uneven
+from edgepose.tracking.track import Track
+
+HEAD_CELLS = 2.0  # a head shorter than so many map cells is too small to tell its parts apart
+# The three that tell a picture of one infant from others were set on drawn infants, alone and in pairs:
+# benchmarks/predict_warnings.py says how many of each the shipped networks are warned of.
+NONE_BELOW = 0.1  # the middle one of the keypoints' peaks
+TWO_ABOVE = 1 / 3  # share of maps with a second strong peak
+TORN_ABOVE = 4.5  # the longest segment in lengths of the middle one
+_EDGE_CELLS = 1.0  # a keypoint this near to the frame's edge may lie beyond it
+_FRAMES = 0.1  # share of frames, from which a warning is given
+_NAMED = 4  # keypoints spelt out in a warning
+_MANY_ABSTAINED = 0.25
+_UNEVEN = 0.02
+
+
+@dataclass(frozen=True)
+class Warned:
+    """One warning.
+
+    Attributes:
+        kind: a fixed word, for scripts.
+        share: of the frames that it is about, 0 to 1; None where it is about the file.
+        text: for people.
+    """
+
+    kind: str
+    share: float | None
+    text: str
+
+
+def head_cells(track: Track) -> np.ndarray:
+    """(N,) lengths of the head in map cells; NaN where the keypoint set has no head."""
+    ends = track.keypoints.head_indices
+    if ends is None:
+        return np.full(len(track), np.nan)
+    a, b = track.raw_px[:, ends[0]], track.raw_px[:, ends[1]]
+    return track.keypoints.head_scale * np.hypot(*(a - b).T) * track.cells_per_px
+
+
+def none_found(track: Track) -> np.ndarray:
+    """(N,) bool: no infant, or one that the network cannot see."""
+    return np.median(track.peak, 1) < NONE_BELOW
+
+
+def second_found(track: Track) -> np.ndarray:
+    """(N,) bool: the maps show a second infant, whom the pose may mix with the first; where nobody looked,
+    False."""
+    return np.nan_to_num(track.doubles) >= TWO_ABOVE
+
+
+def torn(track: Track) -> np.ndarray:
+    """(N,) bool: a segment is too long beside the others for one body, however bent."""
+    ends = np.array(track.keypoints.segment_indices)
+    if not len(ends):
+        return np.zeros(len(track), bool)
+    lengths = np.linalg.norm(track.raw_px[:, ends[:, 0]] - track.raw_px[:, ends[:, 1]], axis=-1)
+    return lengths.max(1) > TORN_ABOVE * np.median(lengths, 1)
+
+
+def at_edge(track: Track) -> np.ndarray:
+    """(N, K) bool: outside the frame, or so near to its edge that the keypoint may lie beyond."""
+    margin = _EDGE_CELLS / track.cells_per_px[:, None]
+    x, y = track.raw_px[..., 0], track.raw_px[..., 1]
+    height, width = track.sizes[:, :1], track.sizes[:, 1:]
+    return (x < margin) | (y < margin) | (x > width - margin) | (y > height - margin)
+
+
+def warn(track: Track) -> list[Warned]:
+    """Everything that applies, the gravest first."""
+    rules = (_nobody, _second, _torn, _small, _beyond, _uncertain, _steps)
+    return [found for rule in rules if (found := rule(track)) is not None]
+
+
+Rule = Callable[[Track], Warned | None]
+
+
+def _share(flags: np.ndarray) -> float:
+    return float(flags.mean()) if len(flags) else 0.0
+
+
+def _nobody(track: Track) -> Warned | None:
+    share = _share(none_found(track))
+    text = f"no infant, or none that the network can make out, in {share:.0%} of frames"
+    return Warned("no-infant", share, text) if share >= _FRAMES else None
+
+
+def _second(track: Track) -> Warned | None:
+    share = _share(second_found(track)[np.isfinite(track.doubles)])
+    text = f"a second infant may be in {share:.0%} of the frames that were looked at: a pose may mix the two"
+    return Warned("second-infant", share, text) if share >= _FRAMES else None
+
+
+def _torn(track: Track) -> Warned | None:
+    share = _share(torn(track)[~none_found(track)])
+    text = (
+        f"a limb is over {TORN_ABOVE:g} times as long as most in {share:.0%} of frames: a pose may mix two"
+        " infants, or the network is lost; film one infant, or use --crop x,y,w,h"
+    )
+    return Warned("torn-pose", share, text) if share >= _FRAMES else None
+
+
+def _small(track: Track) -> Warned | None:
+    seen = ~none_found(track)
+    cells = head_cells(track)[seen]
+    share = _share(cells < HEAD_CELLS)
+    text = (
+        f"the head is shorter than {HEAD_CELLS:g} map cells in {share:.0%} of frames"
+        " (a cell is the network's grain): film nearer, or use --crop"
+    )
+    return Warned("low-resolution", share, text) if share >= _FRAMES else None
+
+
+def _beyond(track: Track) -> Warned | None:
+    seen = ~none_found(track)
+    flags = at_edge(track)[seen]
+    if not len(flags):
+        return None
+    share = _share(flags.any(1))
+    often = flags.mean(0)
+    worst = [int(k) for k in np.argsort(-often, kind="stable") if often[k] >= _FRAMES / 2]
+    names = ", ".join(f"{track.keypoints.names[k]} {often[k]:.0%}" for k in worst[:_NAMED])
+    more = f" and {len(worst) - _NAMED} more" if len(worst) > _NAMED else ""
+    detail = f" ({names}{more})" if names else ""
+    text = f"keypoints lie at the frame's edge or beyond in {share:.0%} of frames{detail}"
+    return Warned("out-of-frame", share, text) if share >= _FRAMES else None
+
+
+def _uncertain(track: Track) -> Warned | None:
+    share = _share(track.abstained.mean(1))
+    text = f"{share:.0%} of keypoints are abstained from: their confidence is below the threshold"
+    return Warned("abstained", share, text) if share >= _MANY_ABSTAINED else None
+
+
+def _steps(track: Track) -> Warned | None:
+    share = uneven(track.time_s) if track.is_video else 0.0
+    text = f"{share:.0%} of steps between frames are not the usual one (variable rate): filters count frames"
+    return Warned("variable-rate", share, text) if share >= _UNEVEN else None

@@ -1,0 +1,248 @@
+"""A request put together to what the loop runs. Distillation takes the same parts and adds a term."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edgepose
+from edgeio import sha256_file
+from edgepose.codec import Codec
+from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint
+from edgepose.models.networks import HEAD_WIDTH
+from edgepose.models.variants import NORMALISATIONS, Variant, checked_resolution, variant
+from edgepose.training.augmentation import AUGMENTATIONS, augmented, normalised
+from edgepose.training.constraints import NO_SHAPING, WeightConstraint, WeightConstraints
+from edgepose.training.data import TrainingData, open_material
+from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
+from edgepose.training.loop import Listener, Plan, run
+from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
+from edgepose.training.pipeline import Extras, Stream
+from edgepose.training.request import FitRequest
+from edgepose.training.runs import RunFolder, check_tensorboard, claim
+from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
+from edgepose.training.steppers import Trainee
+from edgepose.training.warm_start import start_from
+
+_GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """The parts of a run, with its folder claimed.
+
+    Attributes:
+        material: frames and keypoints.
+        info: what is trained.
+        precision: resolved.
+    """
+
+    request: FitRequest
+    material: TrainingData
+    info: CheckpointInfo
+    precision: str
+    listener: Listener
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.request.out)
+
+    @property
+    def variant(self) -> Variant:
+        return variant(self.info.model)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        return self.info.resolution, self.info.resolution
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """(height, width) of the maps in cells."""
+        cells = self.info.resolution // self.variant.stride
+        return cells, cells
+
+    def network(self) -> Any:
+        """The network with its first weights: seeded random ones, or those of `init` as far as they fit."""
+        from edgepose.frameworks import keras
+
+        keras().utils.set_random_seed(self.request.seed)
+        model = build(self.info)
+        if self.request.init is not None and not self.folder.state.exists():
+            start = start_from(self.request.init, model, self.info)
+            self.listener.say(f"started from {self.request.init}; {start}")
+        return model
+
+    def ground_truth(self, model: Any) -> GroundTruth:
+        """The paper's loss on the outputs of `network`'s model."""
+        segments = self.material.keypoints.segment_indices
+        targets = Targets(self.input_size, self.map_size, segments, self.request.centre)
+        return GroundTruth(targets, output_kinds(model))
+
+    def objective(self, *terms: Term) -> Objective:
+        """Terms at the run's sigma."""
+        key = self.request.sigma_schedule or default_sigma_schedule(self.variant.family)
+        return Objective(terms, SIGMA_SCHEDULES[key], self.map_size[1], self.request.epochs)
+
+    def train(
+        self,
+        model: Any,
+        goal: Objective,
+        network: Any = None,
+        maps: int = -1,
+        extras: Extras | None = None,
+        shaping: WeightConstraints = NO_SHAPING,
+    ) -> Path:
+        """Run to the end.
+
+        Args:
+            model: what is trained.
+            goal: what is minimised.
+            network: what the checkpoints hold; None for `model`.
+            maps: index among the model's outputs of the maps that are kept.
+            extras: more arrays for the graph, see `Stream`.
+            shaping: what is done to the weights beside the steps.
+
+        Returns:
+            the checkpoint that scored best, or the last one without validation.
+        """
+        request = self.request
+        stream = self._stream(extras)
+        rate = LEARNING_RATES[request.learning_rate_schedule]
+        codec = Codec(self.input_size, self.map_size)
+        plan = Plan(
+            trainee=self._trainee(model, goal, maps, shaping.holds),
+            network=network or model,
+            info=self.info,
+            stream=stream,
+            scalars=goal.scalars,
+            learning_rate=lambda done: request.learning_rate * rate(done),
+            epochs=request.epochs,
+            steps_per_epoch=request.steps_per_epoch or stream.steps_per_pass,
+            accumulate=request.accumulate,
+            checkpoint_every=request.checkpoint_every,
+            validate=self.material.validator(codec, request.batch, request.workers, self._budget),
+            folder=self.folder,
+            tensorboard=request.tensorboard,
+            shaping=shaping,
+        )
+        progress = run(plan, self.listener)
+        return self.folder.last if progress.best_epoch is None else self.folder.best
+
+    @property
+    def _budget(self) -> int:
+        return int(self.request.memory_gib * _GIB)
+
+    def _stream(self, extras: Extras | None) -> Stream:
+        request = self.request
+        frames = self.material.open_frames(self.input_size, request.workers, self._budget, self.listener.step)
+        return Stream(frames, AUGMENTATIONS[request.augmentation], request.batch, request.seed, extras)
+
+    def _trainee(
+        self, model: Any, goal: Objective, maps: int, holds: tuple[WeightConstraint, ...]
+    ) -> Trainee:
+        normalisation = NORMALISATIONS[self.variant.normalisation]
+        return Trainee(
+            model=model,
+            optimizer=adam(self.precision, self.request.accumulate),
+            augment=partial(
+                augmented,
+                swaps=self.material.keypoints.swaps,
+                normalisation=normalisation,
+                has_colour=AUGMENTATIONS[self.request.augmentation].colour > 0,
+            ),
+            compute=goal,
+            normalise=partial(normalised, normalisation=normalisation),
+            maps=maps,
+            holds=holds,
+        )
+
+
+@contextmanager
+def assembled(
+    request: FitRequest,
+    listener: Listener | None = None,
+    binding: Mapping[str, Any] | None = None,
+    material: TrainingData | None = None,
+) -> Iterator[TrainingSetup]:
+    """Check a request, read its data, claim its folder; networks built in the block have its precision.
+
+    Args:
+        binding: what else decides the result (a teacher's hash), as JSON; a resumed run is held to it.
+        material: the frames; None for those that the request's data names.
+
+    Raises:
+        UserError: bad input; says what and how to mend it.
+    """
+    listener = listener or Listener()
+    request.check()
+    material = material or open_material(request.data)
+    if material.unlabelled:
+        listener.say(f"{material.unlabelled} frames without a keypoint of the network are left out")
+    info = _info(request, material)
+    precision = resolve_precision(request.precision)
+    check_shares(request.batch, request.accumulate)
+    if request.tensorboard:
+        check_tensorboard()
+    bound = {**_binding(request, material, info, precision), **(binding or {})}
+    claim(RunFolder(request.out), bound, _facts(request, material), request.resume)
+    with computing(precision):
+        yield TrainingSetup(request, material, info, precision, listener)
+
+
+def _info(request: FitRequest, material: TrainingData) -> CheckpointInfo:
+    """What is to be trained: built like the checkpoint that it starts from, where their heads agree."""
+    chosen, keypoints = variant(request.model), material.keypoints.key
+    resolution = checked_resolution(chosen, request.resolution)
+    source = f"trained on {len(material.records)} frames of {material.dataset.format}"
+    if request.init is None:
+        return CheckpointInfo(chosen.key, keypoints, HEAD_WIDTH, resolution, source)
+    theirs, _ = read_checkpoint(request.init)
+    width = theirs.head_width if theirs.keypoints == keypoints else HEAD_WIDTH
+    source = f"{source}, from: {theirs.source}"
+    return CheckpointInfo(chosen.key, keypoints, width, resolution, source, theirs.half_residual)
+
+
+def _binding(
+    request: FitRequest, material: TrainingData, info: CheckpointInfo, precision: str
+) -> dict[str, Any]:
+    from edgepose.frameworks import keras
+
+    return {
+        "settings": request.settings(),
+        "network": {
+            "keypoints": info.keypoints,
+            "head_width": info.head_width,
+            "resolution": info.resolution,
+        },
+        "precision": precision,
+        "data_sha256": material.sha256(request.workers),
+        "init_sha256": sha256_file(request.init) if request.init else None,
+        "backend": keras().backend.backend(),
+        "devices": device_count(),
+    }
+
+
+def _facts(request: FitRequest, material: TrainingData) -> dict[str, Any]:
+    from edgepose.frameworks import keras
+
+    return {
+        "data": material.dataset.name,
+        "frames": len(material.records),
+        "validation_frames": len(material.validation),
+        "unlabelled_frames": material.unlabelled,
+        "missing_keypoints": list(material.mapping.absent),
+        "near_keypoints": list(material.mapping.near),
+        "init": str(request.init) if request.init else None,
+        "edgepose": edgepose.__version__,
+        "keras": keras().__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }

@@ -1,0 +1,51 @@
+"""How well a teacher knows the labels, told before a student spends hours on its word."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepose.errors import UsageError
+from edgepose.keypoints import mapping
+from edgepose.training.checkpoints import Row
+from edgepose.training.data import TrainingData
+from edgepose.training.teacher import BATCH, Teacher
+from edgepose.training.validation import validator
+
+_FRAMES = 32  # enough to tell a teacher from a lump of noise, few enough for the largest one on a CPU
+_POOR = 50.0  # PCKh@0.5 in percent: half of its word is not even near the joint
+
+
+def standing(teacher: Teacher, material: TrainingData, workers: int) -> str | None:
+    """The teacher's scores on a few validation frames, in words, with a warning where they are poor.
+
+    Returns:
+        None without validation frames, or where teacher and data set share no keypoint.
+
+    Raises:
+        BadDataset: no frame to validate on has a head length.
+    """
+    if not material.validation:
+        return None
+    try:
+        back = mapping(teacher.keypoints, material.dataset.keypoints, material.near)
+    except UsageError:  # the student's keypoint set stands between theirs
+        return None
+    count = min(_FRAMES, len(material.validation))
+    spread = np.linspace(0, len(material.validation) - 1, count).astype(int)
+    records = tuple(material.validation[i] for i in spread)
+    frames = material.reader(teacher.input_size, workers).open(records, 0, lambda done, total: None)
+    scores = validator(material.dataset, records, frames, back, teacher.decode, BATCH)(teacher.run)
+    return _words(teacher, count, scores)
+
+
+def _words(teacher: Teacher, count: int, scores: Row) -> str:
+    coarse, fine, error = scores["pckh@0.5"], scores["pckh@0.1"], scores["me"]
+    assert coarse is not None and fine is not None and error is not None
+    figures = f"PCKh@0.5 {coarse:.1f}, PCKh@0.1 {fine:.1f}, ME {error:.3f}"
+    said = f"the teacher on {count} validation frames: {figures}"
+    if coarse >= _POOR:
+        return said
+    return (
+        f"{said}. WARNING: a student learns such a teacher's mistakes; train {teacher.network} longer, give "
+        "other --teacher-weights, or use --loss ground-truth"
+    )

@@ -1,0 +1,261 @@
+"""A teacher's output on the student's grid, by name, and the loss towards it.
+
+The teacher sees each frame once, without augmentation, on its own canvas of the same framing. What it saw
+then moves with the labels: coordinates exactly, maps by resampling.
+
+Source: half of the error to the teacher, half to the ground truth, Zhang et al. 2019 (FPD).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgepose.data.framing import Input
+from edgepose.geometry import Affine, Letterbox, Size, letterbox
+from edgepose.training.augmentation import Arrays, move_points, resample, swap
+from edgepose.training.losses import Targets, masked_mse
+from edgepose.training.teacher import Teacher
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class TeacherContext:
+    """What teacher and student have in common.
+
+    Attributes:
+        targets: the student's grid.
+        kinds: of the student's outputs, see `losses.output_kinds`.
+        swaps: the student's K, see `KeypointSet.swaps`.
+        pairs: (teacher's keypoint, student's keypoint).
+        share: weight of the teacher's word on a keypoint that is annotated too; 1 on any other.
+    """
+
+    targets: Targets
+    kinds: tuple[str, ...]
+    swaps: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+    share: float
+
+    @property
+    def known(self) -> np.ndarray:
+        """(K,) bool: the student's keypoints that the teacher has."""
+        known = np.zeros(len(self.swaps), bool)
+        known[[student for _, student in self.pairs]] = True
+        return known
+
+    def shares(self, annotated: Tensor) -> Tensor:
+        """The teacher's weight beside labels, by whether there are any."""
+        from edgepose.frameworks import keras
+
+        return keras().ops.where(annotated, self.share, 1.0)
+
+
+class TeacherTargets(Protocol):
+    """One way from a teacher's output to a loss; called, it is that loss (see `losses.Loss`)."""
+
+    @property
+    def lesson(self) -> TeacherContext: ...
+
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], type]]:
+        """Shape and type of what is kept of one frame, by name."""
+        ...
+
+    def arrays(self, teacher: Teacher, items: Sequence[Input], output: np.ndarray) -> Arrays:
+        """What is kept of B frames, from the teacher's output (B, ...) on them."""
+        ...
+
+    def taught(self, kind: str) -> np.ndarray:
+        """Which channels of an output of this kind the teacher has a say in."""
+        ...
+
+    def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Decoded keypoints, drawn anew at the student's sigma and weighted by the teacher's confidence.
+
+    Part affinity fields are drawn between them, weighted by the less certain end, so that a teacher
+    without any teaches them too. A keypoint that augmentation moves out of the input has a zero map.
+    """
+
+    lesson: TeacherContext
+
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], type]]:
+        count = len(self.lesson.swaps)
+        return {"teacher_px": ((count, 2), np.float32), "teacher_confidence": ((count,), np.float32)}
+
+    def arrays(self, teacher: Teacher, items: Sequence[Input], output: np.ndarray) -> Arrays:
+        """Keypoints in px of the student's canvas, and confidence 0..1: 0 where the teacher lacks one."""
+        theirs, certainty = teacher.decode(output)
+        count = len(self.lesson.swaps)
+        points, confidence = np.zeros((len(items), count, 2)), np.zeros((len(items), count))
+        sources, places = np.array(self.lesson.pairs).T
+        for i, item in enumerate(items):
+            to_student = between(item.placed, self.lesson.targets.input_size)
+            points[i, places] = to_student.apply(theirs[i, sources])
+        confidence[:, places] = np.clip(certainty[:, sources], 0.0, 1.0)
+        return {
+            "teacher_px": points.astype(np.float32),
+            "teacher_confidence": confidence.astype(np.float32),
+        }
+
+    def taught(self, kind: str) -> np.ndarray:
+        known = self.lesson.known
+        if kind == "maps":
+            return known
+        return np.repeat(known[np.array(self.lesson.targets.segments)].all(-1), 2)
+
+    def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor:
+        told = self._told(sample)
+        make = {"maps": self._maps, "pafs": self._pafs}
+        wanted = {kind: make[kind](told, sample, sigma) for kind in sorted(set(self.lesson.kinds))}
+        terms = [masked_mse(o, *wanted[kind]) for o, kind in zip(outputs, self.lesson.kinds, strict=False)]
+        return sum(terms[1:], terms[0])
+
+    def _told(self, sample: Arrays) -> Arrays:
+        """The teacher's keypoints in the augmented input, in the form of labels, and their confidence."""
+        from edgepose.frameworks import keras
+
+        ops, swaps = keras().ops, self.lesson.swaps
+        height, width = self.lesson.targets.input_size
+        points = move_points(sample["teacher_px"], sample["to_input"], sample["flipped"], swaps)
+        confidence = swap(sample["teacher_confidence"], sample["flipped"], swaps)
+        inside = ops.all((points >= 0) & (points <= np.array([width, height], np.float32)), axis=-1)
+        annotated = confidence > 0
+        return {
+            "keypoints_px": points,
+            "annotated": annotated,
+            "present": annotated & inside,
+            "confidence": confidence,
+        }
+
+    def _maps(self, told: Arrays, sample: Arrays, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        maps, _ = self.lesson.targets.maps(told, sigma)
+        return maps, told["confidence"] * self.lesson.shares(sample["annotated"])
+
+    def _pafs(self, told: Arrays, sample: Arrays, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        from edgepose.frameworks import keras
+
+        ops = keras().ops
+        first, second = np.array(self.lesson.targets.segments).T
+        fields, _ = self.lesson.targets.pafs(told, sigma)
+        confidence = ops.minimum(*(ops.take(told["confidence"], end, axis=1) for end in (first, second)))
+        labelled = ops.take(sample["annotated"], first, axis=1) & ops.take(
+            sample["annotated"], second, axis=1
+        )
+        return fields, ops.repeat(confidence * self.lesson.shares(labelled), 2, axis=1)
+
+
+@dataclass(frozen=True)
+class Resized:
+    """The teacher's maps, averaged over each of the student's cells, then resampled with the frame.
+
+    Their sigma is the teacher's, whatever the epoch, and scaling a frame scales it too. Averaging and
+    resampling flatten them: a bump one cell wide comes out half as high. Fields have no
+    teacher. Meant for a teacher whose cells are finer than the student's: coarser ones become blocks.
+    """
+
+    lesson: TeacherContext
+
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], type]]:
+        return {"teacher_maps": ((*self.lesson.targets.map_size, len(self.lesson.swaps)), np.float16)}
+
+    def arrays(self, teacher: Teacher, items: Sequence[Input], output: np.ndarray) -> Arrays:
+        """Maps (B, h, w, K) on the student's canvas, in half precision: 0.0005 of a map's value."""
+        assert teacher.map_size is not None, "refused before the run began"
+        targets = self.lesson.targets
+        maps = np.zeros((len(items), *targets.map_size, len(self.lesson.swaps)), np.float16)
+        sources, places = np.array(self.lesson.pairs).T
+        for i, item in enumerate(items):
+            rows, columns = _averages(item.placed, teacher.map_size, targets)
+            maps[i][..., places] = np.einsum(
+                "yh,hwk,xw->yxk", rows, output[i][..., sources], columns, optimize=True
+            )
+        return {"teacher_maps": maps}
+
+    def taught(self, kind: str) -> np.ndarray:
+        targets = self.lesson.targets
+        return self.lesson.known if kind == "maps" else np.zeros(2 * len(targets.segments), bool)
+
+    def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor:
+        maps = self._maps(sample)
+        weight = self.lesson.known.astype(np.float32) * self.lesson.shares(sample["annotated"])
+        pairs = zip(outputs, self.lesson.kinds, strict=False)
+        terms = [masked_mse(output, maps, weight) for output, kind in pairs if kind == "maps"]
+        return sum(terms[1:], terms[0])
+
+    def _maps(self, sample: Arrays) -> Tensor:
+        """The maps of the augmented frames: the images' own affine, in cells."""
+        from edgepose.frameworks import keras
+
+        ops, targets = keras().ops, self.lesson.targets
+        cell = targets.input_size[0] / targets.map_size[0]  # square, as inputs are
+        to_canvas = sample["to_canvas"] * np.array([1.0, 1.0, 1.0 / cell], np.float32)
+        maps = resample(sample["teacher_maps"], to_canvas)
+        mirrored = ops.take(maps, np.array(self.lesson.swaps), axis=-1)
+        return ops.where(ops.reshape(sample["flipped"], (-1, 1, 1, 1)), mirrored, maps)
+
+
+TEACHER_TARGETS: dict[str, type[Rendered] | type[Resized]] = {"rendered": Rendered, "resized": Resized}
+
+
+@dataclass(frozen=True)
+class SharedTargets(Targets):
+    """The labels' part beside a teacher: a share where the teacher has a say too, all of the rest.
+
+    Attributes:
+        map_shares: K weights.
+        paf_shares: 2 S weights.
+    """
+
+    map_shares: tuple[float, ...] = ()
+    paf_shares: tuple[float, ...] = ()
+
+    def maps(self, sample: Arrays, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        maps, weight = super().maps(sample, sigma)
+        return maps, weight * np.array(self.map_shares, np.float32)
+
+    def pafs(self, sample: Arrays, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        fields, weight = super().pafs(sample, sigma)
+        return fields, weight * np.array(self.paf_shares, np.float32)
+
+
+def shared_targets(targets: Targets, taught: TeacherTargets, share: float) -> SharedTargets:
+    """The labels' targets with `share` of the weight where a teacher has the rest."""
+    shares = {kind: np.where(taught.taught(kind), share, 1.0) for kind in ("maps", "pafs")}
+    return SharedTargets(**vars(targets), map_shares=tuple(shares["maps"]), paf_shares=tuple(shares["pafs"]))
+
+
+def between(placed: Letterbox, size: Size) -> Affine:
+    """From one canvas's px to those of a canvas of `size` that the same box was drawn on.
+
+    Both canvases round the scaled box to whole pixels, each in its own way; this knows both.
+    """
+    return placed.to_image.then(letterbox(size, size, placed.box).to_canvas)
+
+
+def _averages(placed: Letterbox, map_size: Size, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices (h, H) and (w, W) from a teacher's map of `map_size` (H, W) to the student's (h, w)."""
+    to_student = between(placed, targets.input_size).matrix
+    found = []
+    for axis, (theirs, ours) in enumerate(zip(map_size[::-1], targets.map_size[::-1], strict=True)):
+        their_cell = placed.size[1 - axis] / theirs
+        our_cell = targets.input_size[1 - axis] / ours
+        scale = our_cell / (their_cell * to_student[axis, axis])  # of our cells, in their cells
+        start = -to_student[axis, 2] / (their_cell * to_student[axis, axis])
+        found.append(_overlaps(theirs, ours, scale, start))
+    return found[1], found[0]
+
+
+def _overlaps(count: int, wanted: int, scale: float, start: float) -> np.ndarray:
+    """(wanted, count): how much of the interval start + scale x [j, j + 1] each cell [i, i + 1] covers."""
+    low = start + scale * np.arange(wanted)[:, None]
+    cells = np.arange(count)
+    covered = np.minimum(low + scale, cells + 1) - np.maximum(low, cells)
+    return np.maximum(covered, 0.0) / scale
