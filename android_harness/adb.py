@@ -49,8 +49,8 @@ class PhoneFull(HarnessError):
 class RemoteFailed(HarnessError):
     """A command ran on the phone and failed; `code` is its exit code."""
 
-    def __init__(self, what: str, mend: str, code: int = 1) -> None:
-        super().__init__(what, mend)
+    def __init__(self, what: str, hint: str, code: int = 1) -> None:
+        super().__init__(what, hint)
         self.code = code
 
 
@@ -121,8 +121,8 @@ def choose(listed: Sequence[Listed], serial: str) -> Listed:
         raise HarnessError(f"several phones are connected ({known})", "name one: --target android:SERIAL")
     device = matching[0]
     if device.state != "device":
-        mend = _STATES.get(device.state, "see: adb devices")
-        raise HarnessError(f"the phone {device.serial} is {device.state or 'in no state'}", mend)
+        hint = _STATES.get(device.state, "see: adb devices")
+        raise HarnessError(f"the phone {device.serial} is {device.state or 'in no state'}", hint)
     return device
 
 

@@ -1,4 +1,4 @@
-"""What this machine lacks for devices, and the command that mends it."""
+"""What this machine lacks for devices, and the command that puts it right."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Finding:
 
     Attributes:
         needed: without it there is no device; else something is left out.
-        mend: empty where all is well.
+        hint: empty where all is well.
     """
 
     name: str
     ok: bool
     needed: bool
     found: str
-    mend: str = ""
+    hint: str = ""
 
 
 def examine(cache: Path | None = None) -> list[Finding]:
@@ -91,8 +91,8 @@ def _counter(where: Path) -> Finding:
     try:
         counting.build_plugin(where)
     except counting.NotCounted as error:
-        what, _, mend = str(error).partition("; ")
-        return Finding("instruction counter", False, False, what, mend or "see the compiler's message")
+        what, _, hint = str(error).partition("; ")
+        return Finding("instruction counter", False, False, what, hint or "see the compiler's message")
     except OSError as error:
         return Finding("instruction counter", False, False, str(error), "see the cache above")
     try:
@@ -111,7 +111,7 @@ def _adb() -> Finding:
     try:
         return Finding("adb", True, False, find_adb())
     except HarnessError as error:
-        return Finding("adb", False, False, error.what, error.mend)
+        return Finding("adb", False, False, error.what, error.hint)
 
 
 def _phone_runner(folder: Path) -> list[Finding]:
@@ -120,7 +120,7 @@ def _phone_runner(folder: Path) -> list[Finding]:
     try:
         runner = read_runner(folder)
     except HarnessError as error:
-        return [Finding(name, False, False, error.what, error.mend), _build_tools()]
+        return [Finding(name, False, False, error.what, error.hint), _build_tools()]
     return [Finding(name, True, False, f"TensorFlow Lite {runner.runtime_version}, whole")]
 
 
@@ -137,6 +137,6 @@ def _device(name: str, where: Path) -> Finding:
         device = open_device(name, where)
         verify(device.sysroot)
     except HarnessError as error:
-        return Finding(f"device {name}", False, False, error.what, error.mend)
+        return Finding(f"device {name}", False, False, error.what, error.hint)
     runtime = f"{device.sysroot.runtime} {device.sysroot.runtime_version}"
     return Finding(f"device {name}", True, False, f"{runtime}, Python {device.sysroot.python}, whole")

@@ -147,11 +147,11 @@ def open_device(name: str, cache: Path | None = None) -> EmulatedDevice:
     """
     profile, runtime = device_parts(name)
     where = cache or cache_folder()
-    mend = f"run: edgepose device create --cpu {profile.key}"
-    mend += "" if runtime.key == DEFAULT_RUNTIME else f" --runtime {runtime.key}"
+    hint = f"run: edgepose device create --cpu {profile.key}"
+    hint += "" if runtime.key == DEFAULT_RUNTIME else f" --runtime {runtime.key}"
     folder = _device_folder(where, device_name(profile.key, runtime.key))
     state = "is not whole, or of another version" if folder.exists() else "is not there"
-    missing = HarnessError(f"the emulated device '{folder.name}' {state}", mend)
+    missing = HarnessError(f"the emulated device '{folder.name}' {state}", hint)
     try:
         sysroot = read_sysroot(where, runtime)
     except HarnessError:

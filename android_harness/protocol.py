@@ -171,11 +171,11 @@ def parse(kind: type[Text], text: str, where: str) -> Text:
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         if field.name not in said:
-            raise HarnessError(f"{where} lacks {field.name}", _MEND)
+            raise HarnessError(f"{where} lacks {field.name}", _HINT)
         try:
             values[field.name] = _READ[hints[field.name]](said[field.name])
         except ValueError:
-            raise HarnessError(f"{where} has {field.name}={said[field.name]!r}", _MEND) from None
+            raise HarnessError(f"{where} has {field.name}={said[field.name]!r}", _HINT) from None
     return kind(**values)
 
 
@@ -187,7 +187,7 @@ def check_head(line: str, kind: str, where: str) -> None:
     """
     word, _, version = line.strip().partition(" ")
     if word != f"edgepose-{kind}":
-        raise HarnessError(f"{where} begins with {line[:40]!r}, not 'edgepose-{kind} {VERSION}'", _MEND)
+        raise HarnessError(f"{where} begins with {line[:40]!r}, not 'edgepose-{kind} {VERSION}'", _HINT)
     if version != str(VERSION):
         raise HarnessError(
             f"{where} speaks version {version or 'none'} of the device protocol and this edgepose {VERSION}",
@@ -222,7 +222,7 @@ def unpack(part: Part, data: bytes, outputs: Sequence[Tensor], where: str) -> li
     return rows
 
 
-_MEND = "put the runner of this edgepose on the device"
+_HINT = "put the runner of this edgepose on the device"
 _MEND_PART = "run the same command again; the part is done anew"
 
 

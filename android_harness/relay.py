@@ -198,7 +198,7 @@ def main(arguments: list[str]) -> int:
     try:
         code = Relay(Adb(serial), folder, worker).run(abi, Path(runner_folder))
     except UserError as error:
-        failure = Failure("run", f"{error.what}; {error.mend}")
+        failure = Failure("run", f"{error.what}; {error.hint}")
         path = folder / "out" / f"error-{worker}.txt"
         temporary = path.with_name(f"{path.name}.tmp")
         temporary.write_text(protocol.render(failure), encoding="utf-8")

@@ -215,14 +215,14 @@ class Session:
         )
 
     def _explain(self, failure: Failure) -> HarnessError:
-        mends = {
+        hints = {
             "model": "export it with recipe fp32 or int8, output maps; or take a device with another runtime",
             "protocol": "put the runner of this edgepose on the device",
         }
         verb = "is refused" if failure.kind == "model" else "fails"
         return HarnessError(
             f"{self._model} {verb} on {self._device.name} ({failure.message})",
-            mends.get(failure.kind, "run the same command again; finished parts are kept"),
+            hints.get(failure.kind, "run the same command again; finished parts are kept"),
         )
 
     def _last_words(self, worker: str) -> str:

@@ -100,16 +100,16 @@ def read_sysroot(cache: Path, runtime: GuestRuntime) -> Sysroot:
         HarnessError: none is there, or it was made by another recipe than today's.
     """
     folder = sysroot_folder(cache, runtime)
-    mend = f"run: edgepose device create --runtime {runtime.key}"
+    hint = f"run: edgepose device create --runtime {runtime.key}"
     try:
-        plain = read_json(folder / MANIFEST, mend)
+        plain = read_json(folder / MANIFEST, hint)
         if plain.pop("format") != FORMAT or plain.pop("pinned") != _pinned(runtime):
-            raise HarnessError(f"{folder} was made by another edgepose", mend)
+            raise HarnessError(f"{folder} was made by another edgepose", hint)
         return Sysroot(folder=folder, **plain)
     except (UserError, AttributeError, KeyError, TypeError) as error:
         if isinstance(error, HarnessError):
             raise
-        raise HarnessError(f"no sysroot with {runtime.key} is made", mend) from None
+        raise HarnessError(f"no sysroot with {runtime.key} is made", hint) from None
 
 
 def verify(sysroot: Sysroot) -> None:

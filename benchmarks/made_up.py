@@ -21,14 +21,14 @@ from edgepose.training.frames import Canvases, HeldFrames
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
 from edgepose.training.pipeline import Stream
 from edgepose.training.schedules import SIGMA_SCHEDULES, default_sigma_schedule
-from edgepose.training.steppers import Trainee
+from edgepose.training.steppers import StepperSetup
 
 
 @dataclass(frozen=True)
 class Bench:
     """A network of 19 keypoints and an endless stream of frames."""
 
-    trainee: Trainee
+    trainee: StepperSetup
     stream: Stream
     goal: Objective
     truth: GroundTruth
@@ -52,7 +52,7 @@ def bench(key: str, resolution: int | None, batch: int, frames: int = 64) -> Ben
     schedule = SIGMA_SCHEDULES[default_sigma_schedule(chosen.family)]
     goal = Objective((Term("ground_truth", truth),), schedule, cells, 100)
     normalisation = NORMALISATIONS[chosen.normalisation]
-    trainee = Trainee(
+    trainee = StepperSetup(
         model,
         adam("float32", 1),
         partial(augmented, swaps=IN_MOTION_19.swaps, normalisation=normalisation),

@@ -1,4 +1,4 @@
-"""The ground that all packages stand on: errors with a mend, and files that land whole.
+"""The ground that all packages stand on: errors with a hint, and files that land whole.
 
 Standard library only. `edgepose`, `export` and `android_harness` import it; it imports none of them.
 """

@@ -1,4 +1,4 @@
-"""The root of every error that a user can mend."""
+"""The root of every error that a user can put right."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ T = TypeVar("T")
 
 
 class UserError(Exception):
-    """Something outside the program is wrong, and the user can mend it.
+    """Something outside the program is wrong, and the user can put it right.
 
     Args:
         what: what was found, naming the file or argument; no final full stop.
-        mend: what to do next; no final full stop.
+        hint: what to do next; no final full stop.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, mend: str) -> None:
+    def __init__(self, what: str, hint: str) -> None:
         self.what = _one_line(what)
-        self.mend = _one_line(mend)
-        super().__init__(f"{self.what}; {self.mend}")
+        self.hint = _one_line(hint)
+        super().__init__(f"{self.what}; {self.hint}")
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
-        return type(self), (self.what, self.mend)  # survives the way back from a worker process
+        return type(self), (self.what, self.hint)  # survives the way back from a worker process
 
 
 class UnknownName(UserError):

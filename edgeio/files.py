@@ -50,15 +50,15 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike[str], mend: str) -> Any:
+def read_json(path: str | os.PathLike[str], hint: str) -> Any:
     """Parse a JSON file.
 
     Raises:
-        UserError: the file is missing or is not JSON; says `mend`.
+        UserError: the file is missing or is not JSON; says `hint`.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist", mend) from None
+        raise UserError(f"{path} does not exist", hint) from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error})", mend) from None
+        raise UserError(f"{path} is not valid JSON ({error})", hint) from None

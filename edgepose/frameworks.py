@@ -1,4 +1,4 @@
-"""The heavy frameworks, imported late, quietly, and with a mend when they are absent.
+"""The heavy frameworks, imported late, quietly, and with a hint when they are absent.
 
 Every other module asks here, so that TensorFlow's start-up noise is silenced before its first import.
 """

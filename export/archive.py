@@ -28,7 +28,7 @@ _MOST_BYTES = 512 * 2**20
 _MOST_PARTS = 256
 _MANIFEST_BYTES = 4 * 2**20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
-_MEND = "get the bundle again from where it was made"
+_HINT = "get the bundle again from where it was made"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def read_bundle(path: Path) -> Bundle:
     if not path.is_file():
         raise ExportError(f"{path} does not exist or is not a file", "check the path")
     if path.stat().st_size > _MOST_BYTES:
-        raise ExportError(f"{path} is larger than {_MOST_BYTES // 2**20} MiB, so it is no bundle", _MEND)
+        raise ExportError(f"{path} is larger than {_MOST_BYTES // 2**20} MiB, so it is no bundle", _HINT)
     data = path.read_bytes()
     held = _unpacked(path, data)
     text = held.pop(MANIFEST, None)
@@ -91,7 +91,7 @@ def read_bundle(path: Path) -> Bundle:
     manifest = _manifest(path, text)
     _check_parts(path, manifest["parts"], held)
     if _archive(text, held) != data:
-        raise ExportError(f"{path} has been packed again, or has bytes outside its parts", _MEND)
+        raise ExportError(f"{path} has been packed again, or has bytes outside its parts", _HINT)
     return Bundle(hashlib.sha256(data).hexdigest(), manifest, held)
 
 
@@ -107,7 +107,7 @@ def _unpacked(path: Path, data: bytes) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             if len(entries) > _MOST_PARTS:
-                raise ExportError(f"{path} has {len(entries)} parts, more than {_MOST_PARTS}", _MEND)
+                raise ExportError(f"{path} has {len(entries)} parts, more than {_MOST_PARTS}", _HINT)
             found: dict[str, bytes] = {}
             for entry in entries:
                 _check_entry(path, entry, found, len(data))
@@ -115,13 +115,13 @@ def _unpacked(path: Path, data: bytes) -> dict[str, bytes]:
                     found[entry.filename] = archive.read(entry)
                 except (zipfile.BadZipFile, EOFError) as error:
                     raise ExportError(
-                        f"{path}: {_shown(entry.filename)} is damaged ({error})", _MEND
+                        f"{path}: {_shown(entry.filename)} is damaged ({error})", _HINT
                     ) from None
             return found
     except ExportError:
         raise
     except Exception as error:  # the zip reader raises nearly anything on damaged bytes
-        raise ExportError(f"{path} is not a zip archive, or damaged ({error})", _MEND) from None
+        raise ExportError(f"{path} is not a zip archive, or damaged ({error})", _HINT) from None
 
 
 def _check_entry(path: Path, entry: zipfile.ZipInfo, found: Mapping[str, bytes], limit: int) -> None:
@@ -139,17 +139,17 @@ def _check_entry(path: Path, entry: zipfile.ZipInfo, found: Mapping[str, bytes],
     elif entry.file_size != entry.compress_size or entry.file_size > limit:
         problem = "says it is larger than the archive"
     if problem:
-        raise ExportError(f"{path}: {_shown(entry.filename)} {problem}", _MEND)
+        raise ExportError(f"{path}: {_shown(entry.filename)} {problem}", _HINT)
 
 
 def _manifest(path: Path, text: bytes) -> dict[str, Any]:
     where = f"{path}: {MANIFEST}"
     if len(text) > _MANIFEST_BYTES:
-        raise ExportError(f"{where} is larger than {_MANIFEST_BYTES // 2**20} MiB", _MEND)
+        raise ExportError(f"{where} is larger than {_MANIFEST_BYTES // 2**20} MiB", _HINT)
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ExportError(f"{where} is not valid JSON ({error})", _MEND) from None
+        raise ExportError(f"{where} is not valid JSON ({error})", _HINT) from None
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ExportError(f"{where} has no schema_version", "give a bundle that `edgepose bundle` wrote")
@@ -163,21 +163,21 @@ def _manifest(path: Path, text: bytes) -> dict[str, Any]:
         for p in parts.values()
     )
     if not kinds:
-        raise ExportError(f"{where} does not list its parts with their hashes", _MEND)
+        raise ExportError(f"{where} does not list its parts with their hashes", _HINT)
     return dict(manifest)
 
 
 def _check_parts(path: Path, listed: Mapping[str, Any], held: Mapping[str, bytes]) -> None:
     for name in listed:
         if name not in held:
-            raise ExportError(f"{path}: {_shown(name)} is missing", _MEND)
+            raise ExportError(f"{path}: {_shown(name)} is missing", _HINT)
     for name, content in held.items():
         if name not in listed:
-            raise ExportError(f"{path}: {_shown(name)} is in no manifest", _MEND)
+            raise ExportError(f"{path}: {_shown(name)} is in no manifest", _HINT)
         if len(content) != listed[name]["bytes"]:
-            raise ExportError(f"{path}: {_shown(name)} has another length than the manifest says", _MEND)
+            raise ExportError(f"{path}: {_shown(name)} has another length than the manifest says", _HINT)
         if hashlib.sha256(content).hexdigest() != listed[name]["sha256"]:
-            raise ExportError(f"{path}: {_shown(name)} has changed (SHA-256 differs)", _MEND)
+            raise ExportError(f"{path}: {_shown(name)} has changed (SHA-256 differs)", _HINT)
 
 
 def _shown(name: str) -> str:

@@ -73,7 +73,7 @@ def convert(
                 temporary, recipe.key, metadata, calibration, _versions() | (versions or {}), info
             )
         except ExportError as error:
-            raise ExportError(error.what.replace(str(temporary), str(out)), error.mend) from None
+            raise ExportError(error.what.replace(str(temporary), str(out)), error.hint) from None
         write_sidecar(temporary, sidecar)  # lands where the outer block expects it
     return Converted(out, info, sidecar)
 

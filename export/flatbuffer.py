@@ -17,7 +17,7 @@ import numpy as np
 from export.errors import ExportError
 
 _IDENTIFIER = b"TFL3"
-_MEND = "export it again, or copy it again if it was moved"
+_HINT = "export it again, or copy it again if it was moved"
 _MOST_ELEMENTS = 2**26  # 67 M; a network for phones is wide at 300 x 300 x 192, which is 17 M
 _LARGEST_SCALE = 2.0**20  # delegates crash on steps that no network has
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
@@ -114,9 +114,9 @@ def inspect(model: str | os.PathLike[str] | bytes) -> ModelInfo:
     except ExportError:
         raise
     except _Damaged as error:
-        raise ExportError(f"{name} is damaged ({error})", _MEND) from None
+        raise ExportError(f"{name} is damaged ({error})", _HINT) from None
     except Exception:  # the generated reader raises nearly anything on damaged bytes
-        raise ExportError(f"{name} is damaged (cut off, or changed)", _MEND) from None
+        raise ExportError(f"{name} is damaged (cut off, or changed)", _HINT) from None
 
 
 def tensors_with_data(data: bytes) -> Iterator[tuple[Tensor, bytes]]:
@@ -138,20 +138,20 @@ def _read(model: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
         raise ExportError(f"{path} does not exist or is not a file", "check the path")
     data = path.read_bytes()
     if not data:
-        raise ExportError(f"{path} is empty", _MEND)
+        raise ExportError(f"{path} is empty", _HINT)
     return str(path), data
 
 
 def _take_apart(name: str, data: bytes) -> ModelInfo:
     model = _sound(_schema().Model.GetRootAs(data, 0))
     if model.SubgraphsLength() < 1:
-        raise ExportError(f"{name} has no graph", _MEND)
+        raise ExportError(f"{name} has no graph", _HINT)
     buffers = [_buffer_length(b, len(data)) for b in _tables(model, "Buffers", data)]
     codes = [_code(code) for code in _tables(model, "OperatorCodes", data)]
     graphs = [_graph(graph, buffers, codes, data) for graph in _tables(model, "Subgraphs", data)]
     main = graphs[0]
     if not main.ops or not main.inputs or not main.outputs:
-        raise ExportError(f"{name} has no operator, no input or no output", _MEND)
+        raise ExportError(f"{name} has no operator, no input or no output", _HINT)
     integer = any(_is_integer(graph) for graph in graphs)
     dtypes: Counter[str] = Counter()
     for tensor in (tensor for graph in graphs for tensor in graph.tensors if tensor.constant_bytes):

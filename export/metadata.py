@@ -23,7 +23,7 @@ from export.flatbuffer import inspect
 from export.zips import write_stored
 
 NAME = "TFLITE_METADATA"
-_MEND = "bundle a model as `edgepose export` wrote it"
+_HINT = "bundle a model as `edgepose export` wrote it"
 _IDENTIFIER = b"M001"
 _PARSER = "1.0.0"  # the oldest reader that understands every field used here
 _DESCRIPTION, _AXIS_LABELS = 1, 2  # AssociatedFileType
@@ -82,7 +82,7 @@ def embed(
     """
     count = len(inspect(model).outputs)
     if count != len(outputs):
-        raise ExportError(f"the model has {count} outputs and {len(outputs)} are described", _MEND)
+        raise ExportError(f"the model has {count} outputs and {len(outputs)} are described", _HINT)
     front = _front(model, _model_metadata(about, image, outputs, list(files)))
     stream = io.BytesIO()
     stream.write(front + model)
@@ -105,7 +105,7 @@ def metadata_of(model: bytes) -> bytes | None:
 def _front(model: bytes, metadata: bytes) -> bytes:
     """What goes before the model: a root table of its fields, with one buffer and one entry more."""
     if metadata_of(model) is not None:
-        raise ExportError("the model has metadata already", _MEND)
+        raise ExportError("the model has metadata already", _HINT)
     if _has_far_buffers(model):
         raise ExportError("the model keeps constants outside its FlatBuffer", "give a model below 2 GB")
     fields = _fields(model)

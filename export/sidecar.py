@@ -14,7 +14,7 @@ from export.flatbuffer import ModelInfo, inspect
 from export.runtime import TensorSpec
 
 SCHEMA_VERSION = 1
-_MEND = "export the model again, so that both are of one piece"
+_HINT = "export the model again, so that both are of one piece"
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,18 @@ def read_sidecar(model: str | os.PathLike[str]) -> Sidecar:
     """
     path = sidecar_path(model)
     if not path.exists():
-        raise ExportError(f"{model} has no sidecar {path.name} beside it", _MEND)
+        raise ExportError(f"{model} has no sidecar {path.name} beside it", _HINT)
     try:
-        plain = read_json(path, _MEND)
+        plain = read_json(path, _HINT)
     except UserError as error:
-        raise ExportError(error.what, error.mend) from None
+        raise ExportError(error.what, error.hint) from None
     version = plain.get("schema_version") if isinstance(plain, dict) else None
     if version != SCHEMA_VERSION:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
-        mend = "upgrade to a version that reads it" if newer else _MEND
-        raise ExportError(f"{path} has schema version {version!r} and this one reads {SCHEMA_VERSION}", mend)
+        hint = "upgrade to a version that reads it" if newer else _HINT
+        raise ExportError(f"{path} has schema version {version!r} and this one reads {SCHEMA_VERSION}", hint)
     if plain.get("sha256") != sha256_file(model):
-        raise ExportError(f"{path} is of another model than {Path(model).name} (SHA-256 differs)", _MEND)
+        raise ExportError(f"{path} is of another model than {Path(model).name} (SHA-256 differs)", _HINT)
     return _parse(plain, path)
 
 
@@ -126,7 +126,7 @@ def _parse(plain: dict[str, Any], path: Path) -> Sidecar:
             deflated_bytes=None if told is None else int(told),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ExportError(f"{path} is not a sidecar ({type(error).__name__}: {error})", _MEND) from None
+        raise ExportError(f"{path} is not a sidecar ({type(error).__name__}: {error})", _HINT) from None
 
 
 def _spec(plain: dict[str, Any]) -> TensorSpec:

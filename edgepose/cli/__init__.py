@@ -99,7 +99,7 @@ def main() -> NoReturn:
 
 def _explain(error: OSError) -> str:
     where = error.filename or "the output"
-    mends = {
+    hints = {
         errno.ENOSPC: "free some space, then run the same command again",
         errno.EDQUOT: "free some of your quota, then run the same command again",
         errno.EACCES: "choose a place that you may write to",
@@ -109,8 +109,8 @@ def _explain(error: OSError) -> str:
         errno.ENOTDIR: "a part of this path is a file: choose another place",
         errno.ENAMETOOLONG: "choose a shorter name",
     }
-    mend = mends.get(error.errno or 0, "check the path and the disk")
-    return f"{where}: {(error.strerror or str(error)).lower()}; {mend}"
+    hint = hints.get(error.errno or 0, "check the path and the disk")
+    return f"{where}: {(error.strerror or str(error)).lower()}; {hint}"
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -34,7 +34,7 @@ def create(
 
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
-    """List the devices that are made; one that is not whole is told of on stderr, with its mend."""
+    """List the devices that are made; one that is not whole is told of on stderr, with its hint."""
     from android_harness.emulator import EmulatedDevice, list_devices, open_device
     from android_harness.errors import HarnessError
 
@@ -74,7 +74,7 @@ def remove(name: Annotated[str, typer.Argument(help="As `edgepose device list` h
 
 @app.command("doctor")
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine lacks for devices, and the command that mends it; exits 1 when one is needed."""
+    """Say what this machine lacks for devices, and the command that puts it right; exits 1 when one is needed."""
     from dataclasses import asdict
 
     from android_harness.doctor import examine
@@ -85,7 +85,7 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         for f in findings:
             mark = "ok" if f.ok else "MISSING" if f.needed else "without"
-            typer.echo(f"{mark:<8} {f.name}: {f.found}{f'; {f.mend}' if f.mend else ''}")
+            typer.echo(f"{mark:<8} {f.name}: {f.found}{f'; {f.hint}' if f.hint else ''}")
     if any(f.needed and not f.ok for f in findings):
         raise typer.Exit(1)
 

@@ -63,7 +63,7 @@ def command(
     Writes OUT/EXPERIMENT/results.json, report.md, report.html and a figure. Cut off, the same command goes on
     where it was: a network that is trained is not trained again.
     """
-    from edgepose.paper.request import PaperRequest, Teller, init_paths, named_paths
+    from edgepose.paper.request import PaperRequest, ProgressReporter, init_paths, named_paths
     from edgepose.paper.run import run
 
     request = PaperRequest(
@@ -82,7 +82,9 @@ def command(
     request.check()
     try:
         with bar(f"{experiment}, {scale}", "frames or steps") as progress:
-            outcome, report = run(request, Teller(lambda text: typer.echo(text, err=True), progress))
+            outcome, report = run(
+                request, ProgressReporter(lambda text: typer.echo(text, err=True), progress)
+            )
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on where it was", err=True)
         raise typer.Exit(130) from None

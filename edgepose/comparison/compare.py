@@ -361,12 +361,12 @@ def _aligned(first: Entry, entry: Entry) -> Entry:
     rows = {image: i for i, image in enumerate(entry.predictions.ids.tolist())}
     wanted = first.predictions.ids.tolist()
     missing = [image for image in wanted if image not in rows]
-    mend = "score both models again on the same data"
+    hint = "score both models again on the same data"
     if missing:
-        raise BadResults(f"{entry.path} has no prediction for image {missing[0]} of {first.path}", mend)
+        raise BadResults(f"{entry.path} has no prediction for image {missing[0]} of {first.path}", hint)
     taken = entry.predictions.take(np.array([rows[image] for image in wanted]))
     for field in ("annotated_px", "head_length_px"):
         ours, theirs = getattr(taken, field), getattr(first.predictions, field)
         if not np.array_equal(ours, theirs, equal_nan=True):
-            raise BadResults(f"{first.path} and {entry.path} differ in predictions.{field}", mend)
+            raise BadResults(f"{first.path} and {entry.path} differ in predictions.{field}", hint)
     return Entry(entry.path, entry.results, taken)

@@ -10,8 +10,8 @@ from edgepose.evaluation.noninferiority import (
     MIN_VIDEOS,
     NON_INFERIOR,
     UNDECIDED,
-    Judged,
     Margin,
+    MarginResult,
     NonInferiority,
 )
 from edgepose.results.cells import number, signed
@@ -84,7 +84,7 @@ def _amber(found: NonInferiority, baseline: str) -> str:
     )
 
 
-def _mean(mean: Judged) -> str:
+def _mean(mean: MarginResult) -> str:
     if mean.difference is None:
         return ""
     interval = (

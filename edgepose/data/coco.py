@@ -25,7 +25,7 @@ from edgepose.keypoints import COCO_17
 KEY = "coco"
 _K = len(COCO_17)
 _PATTERN = "person_keypoints_*.json"
-_MEND = "give COCO's keypoint annotations, or SyRIP's"
+_HINT = "give COCO's keypoint annotations, or SyRIP's"
 
 
 def detect(root: Path) -> bool:
@@ -77,16 +77,16 @@ def _read_file(collector: Collector, path: Path, name: str) -> None:
 def _contents(path: Path) -> tuple[dict[Any, dict[str, Any]], list[dict[str, Any]]]:
     """Images by id, and annotations; with the file's own keypoint names checked."""
     try:
-        value = read_json(path, _MEND)
+        value = read_json(path, _HINT)
     except UserError as error:
-        raise BadDataset(error.what, error.mend) from None
+        raise BadDataset(error.what, error.hint) from None
     lists = [value.get(k) if isinstance(value, dict) else None for k in ("images", "annotations")]
     if not all(isinstance(x, list) and all(isinstance(e, dict) for e in x) for x in lists):
-        raise BadDataset(f"{path} has no lists 'images' and 'annotations'", _MEND)
+        raise BadDataset(f"{path} has no lists 'images' and 'annotations'", _HINT)
     for category in value.get("categories") or []:
         names = category.get("keypoints") if isinstance(category, dict) else None
         if names and tuple(re.sub(r"[\s-]+", "_", str(n).lower()) for n in names) != COCO_17.names:
-            raise BadDataset(f"{path} has other keypoints: {', '.join(map(str, names))}", _MEND)
+            raise BadDataset(f"{path} has other keypoints: {', '.join(map(str, names))}", _HINT)
     images, annotations = lists
     return {_hashable(i.get("id")): i for i in images or []}, annotations or []
 

@@ -14,7 +14,7 @@ from edgepose.keypoints import IN_MOTION_19, KeypointSet
 
 HUMAN_NAME = "human.json"
 HUMAN_VERSION = 1  # of its schema
-_MEND = "make it with `edgepose raters FILE --out DIR`"
+_HINT = "make it with `edgepose raters FILE --out DIR`"
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ def read_human(path: Path, keypoints: KeypointSet) -> HumanSpread:
         UnknownName: a keypoint that the set does not have.
     """
     try:
-        plain = read_json(path, _MEND)
+        plain = read_json(path, _HINT)
     except UserError as error:
-        raise BadDataset(error.what, error.mend) from None
+        raise BadDataset(error.what, error.hint) from None
     version = plain.get("schema_version") if isinstance(plain, dict) else None
     table = plain.get("per_keypoint") if version == HUMAN_VERSION else None
     if not isinstance(table, dict) or not table or not isinstance(plain.get("source"), str):
-        raise BadDataset(f"{path} is no {HUMAN_NAME} of version {HUMAN_VERSION}", _MEND)
+        raise BadDataset(f"{path} is no {HUMAN_NAME} of version {HUMAN_VERSION}", _HINT)
     for name in table:
         if name not in keypoints.names:
             raise UnknownName(f"keypoint in {path}", name, list(keypoints.names))
@@ -99,7 +99,7 @@ def read_human(path: Path, keypoints: KeypointSet) -> HumanSpread:
 def _distance(path: Path, name: str, row: object, key: str) -> float:
     value = row.get(key) if isinstance(row, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < np.inf:
-        raise BadDataset(f"{path}: {key} of {name} is {value!r}, no distance in head lengths", _MEND)
+        raise BadDataset(f"{path}: {key} of {name} is {value!r}, no distance in head lengths", _HINT)
     return float(value)
 
 

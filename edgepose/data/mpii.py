@@ -184,7 +184,7 @@ def _persons(path: Path, collector: Collector) -> Iterator[tuple[str, dict[str, 
     try:
         persons = read_json(path, "download it again")
     except UserError as error:
-        raise BadDataset(error.what, error.mend) from None
+        raise BadDataset(error.what, error.hint) from None
     if not isinstance(persons, list):
         raise BadDataset(f"{path} is not a list of persons", "give MPII's widespread JSON form")
     for index, person in enumerate(persons):

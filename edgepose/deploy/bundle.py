@@ -165,7 +165,7 @@ def _named(copy: Path, part: str) -> Iterator[None]:
     except ExportError as error:
         if str(copy) not in error.what:
             raise
-        raise ExportError(error.what.replace(str(copy), part), golden.MEND) from None
+        raise ExportError(error.what.replace(str(copy), part), golden.HINT) from None
 
 
 def _absent(runtime: str) -> str | None:

@@ -27,7 +27,7 @@ _SIZES = ((480, 640), (640, 480), (400, 400))  # wide, tall and square: every ki
 _SEED = 1
 _MOST_PIXELS = 2**24
 _LETTERBOX_STEPS = 2.0  # grey levels that another Pillow may differ by
-MEND = "do not ship this bundle on this runtime; get it again, or make it again"
+HINT = "do not ship this bundle on this runtime; get it again, or make it again"
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def replay(
             raise BadModel(
                 f"{where}: {frame.output}: {runtime} {session.runtime.version} gives values that differ by "
                 f"{difference:.3g}, and {allowed.output_max_abs:.3g} is allowed",
-                MEND,
+                HINT,
             )
         distance = np.linalg.norm(decode(found)[0] - np.array(frame.keypoints_input_px), axis=1)
         within = float((distance <= allowed.keypoint_px).mean())
@@ -192,7 +192,7 @@ def replay(
                 f"{where}: {manifest.golden.file}: {runtime} {session.runtime.version} places {within:.0%} "
                 f"of the keypoints within {allowed.keypoint_px:g} px of {frame.image}'s, not "
                 f"{allowed.keypoint_share:.0%}",
-                MEND,
+                HINT,
             )
         worst, farthest = max(worst, difference), max(farthest, float(distance.max()))
         share = min(share, within)
@@ -220,7 +220,7 @@ def check_letterbox(manifest: Manifest, golden: Golden, parts: Mapping[str, byte
         stored, placed = prepared(_picture(parts[frame.image], frame, where), manifest.input)
         difference = np.abs(spec.dequantise(stored).astype(np.float64) - spec.dequantise(wanted)).max()
         if (placed.content, placed.offset) != (frame.content, frame.offset) or not difference <= step:
-            raise BadModel(f"{where}: {frame.image} does not letterbox to {frame.input}", MEND)
+            raise BadModel(f"{where}: {frame.image} does not letterbox to {frame.input}", HINT)
 
 
 def _picture(data: bytes, frame: GoldenFrame, where: str) -> np.ndarray:
@@ -230,7 +230,7 @@ def _picture(data: bytes, frame: GoldenFrame, where: str) -> np.ndarray:
                 raise ValueError("of another size than golden.json says, or too large")
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
-        raise BadModel(f"{where}: {frame.image} is no frame ({error})", MEND) from None
+        raise BadModel(f"{where}: {frame.image} is no frame ({error})", HINT) from None
 
 
 def parse_golden(text: bytes, manifest: Manifest, where: str) -> Golden:
@@ -243,19 +243,19 @@ def parse_golden(text: bytes, manifest: Manifest, where: str) -> Golden:
     try:
         golden = from_plain(Golden, json.loads(text))
     except (ValueError, RecursionError, Mismatch) as error:
-        raise BadModel(f"{where}: {name} holds no golden vectors ({error})", MEND) from None
+        raise BadModel(f"{where}: {name} holds no golden vectors ({error})", HINT) from None
     if golden.model_sha256 != manifest.parts[manifest.model.file].sha256:
-        raise BadModel(f"{where}: {name} is of another model than {manifest.model.file}", MEND)
+        raise BadModel(f"{where}: {name} is of another model than {manifest.model.file}", HINT)
     if not golden.frames or len(golden.frames) != manifest.golden.frames:
         raise BadModel(
-            f"{where}: {name} holds {len(golden.frames)} frames, not {manifest.golden.frames}", MEND
+            f"{where}: {name} holds {len(golden.frames)} frames, not {manifest.golden.frames}", HINT
         )
     for frame in golden.frames:
         for part in (frame.image, frame.input, frame.output):
             if part not in manifest.parts:
-                raise BadModel(f"{where}: {name} names {part}, which is missing", MEND)
+                raise BadModel(f"{where}: {name} names {part}, which is missing", HINT)
         if len(frame.keypoints_input_px) != len(manifest.keypoints.names):
-            raise BadModel(f"{where}: {name} does not fit the keypoints of manifest.json", MEND)
+            raise BadModel(f"{where}: {name} does not fit the keypoints of manifest.json", HINT)
     return golden
 
 
@@ -285,7 +285,7 @@ def _check_tensors(session: Session, manifest: Manifest, where: str) -> None:
         found = tensor and (tensor.shape, tensor.dtype, tensor.scale, tensor.zero_point)
         if found != (tuple(part.shape), part.dtype, part.scale, part.zero_point):
             raise BadModel(
-                f"{where}: manifest.json describes other tensors than {manifest.model.file} has", MEND
+                f"{where}: manifest.json describes other tensors than {manifest.model.file} has", HINT
             )
 
 
@@ -294,7 +294,7 @@ def _tensor(data: bytes, shape: tuple[int, ...], dtype: str, name: str, where: s
         kind = np.dtype(dtype).newbyteorder("<")
         return np.frombuffer(data, kind).reshape(shape).astype(dtype)
     except (ValueError, TypeError):
-        raise BadModel(f"{where}: {name} does not hold a {dtype} tensor of shape {shape}", MEND) from None
+        raise BadModel(f"{where}: {name} does not hold a {dtype} tensor of shape {shape}", HINT) from None
 
 
 def _raw(array: np.ndarray) -> bytes:

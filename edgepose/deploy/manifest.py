@@ -200,21 +200,21 @@ def parse_manifest(plain: Mapping[str, Any], where: str) -> Manifest:
     Raises:
         BadModel: a field is missing, unknown or of another kind, or names a part that is not there.
     """
-    mend = "make the bundle again with `edgepose bundle`"
+    hint = "make the bundle again with `edgepose bundle`"
     try:
         found = from_plain(Manifest, plain)
     except Mismatch as error:
-        raise BadModel(f"{where}: manifest.json: {error}", mend) from None
+        raise BadModel(f"{where}: manifest.json: {error}", hint) from None
     named = (found.model.file, found.golden.file, found.evaluation.results, found.evaluation.report)
     for name in (*named, found.card, found.schema):
         if name not in found.parts:
-            raise BadModel(f"{where}: manifest.json names {name}, which is missing", mend)
+            raise BadModel(f"{where}: manifest.json names {name}, which is missing", hint)
     if found.output.kind != "keypoints" and found.output.decode.cell_px is None:
-        raise BadModel(f"{where}: manifest.json: output.decode.cell_px is missing", mend)
+        raise BadModel(f"{where}: manifest.json: output.decode.cell_px is missing", hint)
     if found.output.decode.name not in DECODE_RULES:
-        raise BadModel(f"{where}: manifest.json: output.decode.name is no known decoder", mend)
+        raise BadModel(f"{where}: manifest.json: output.decode.name is no known decoder", hint)
     k, shape = len(found.keypoints.names), found.output.shape
     fits = shape[1:] == (k, 3) if found.output.kind == "keypoints" else len(shape) == 4 and shape[3] == k
     if not fits:
-        raise BadModel(f"{where}: manifest.json: output.shape does not fit keypoints.names", mend)
+        raise BadModel(f"{where}: manifest.json: output.shape does not fit keypoints.names", hint)
     return found

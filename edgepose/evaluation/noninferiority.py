@@ -56,7 +56,7 @@ class Margin:
 
 
 @dataclass(frozen=True)
-class Judged:
+class MarginResult:
     """One difference of mean errors against its margin.
 
     Attributes:
@@ -91,8 +91,8 @@ class NonInferiority:
 
     name: str
     verdict: str
-    mean: Judged
-    keypoints: dict[str, Judged]
+    mean: MarginResult
+    keypoints: dict[str, MarginResult]
 
     def with_outcome(self, outcome: str) -> tuple[str, ...]:
         """Names of the keypoints with that outcome."""
@@ -161,9 +161,9 @@ def _taken(estimates: Estimates, k: int | None) -> tuple[int, float, Interval]:
     return found.n_videos, found.value, found.interval
 
 
-def _judged(n_frames: int, n_videos: int, value: float, interval: Interval, allowed: float) -> Judged:
+def _judged(n_frames: int, n_videos: int, value: float, interval: Interval, allowed: float) -> MarginResult:
     outcome, reason = outcome_of(interval, n_videos, allowed)
-    return Judged(n_frames, n_videos, finite_or_none(value), interval.bounds, allowed, outcome, reason)
+    return MarginResult(n_frames, n_videos, finite_or_none(value), interval.bounds, allowed, outcome, reason)
 
 
 def _share_of_human(rule: str, share: float, names: Sequence[str], human: HumanSpread | None) -> Margin:

@@ -213,22 +213,22 @@ def _outliers(raters: RaterSet, usable: np.ndarray, length: np.ndarray) -> tuple
 
 
 def _rows(path: Path, keypoints: KeypointSet) -> Iterator[_Row]:
-    mend = f"give a CSV file with the columns {','.join(COLUMNS)}"
+    hint = f"give a CSV file with the columns {','.join(COLUMNS)}"
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:  # spreadsheets write a byte-order mark
             reader = csv.DictReader(handle, strict=True)
             header = [name.strip() for name in reader.fieldnames or ()]
             if sorted(header) != sorted(COLUMNS):
-                raise BadDataset(f"{path} has the columns {','.join(header) or 'none'}", mend)
+                raise BadDataset(f"{path} has the columns {','.join(header) or 'none'}", hint)
             reader.fieldnames = header
             for cells in reader:
                 yield _row(path, reader.line_num, cells, keypoints)
     except FileNotFoundError:
-        raise BadDataset(f"{path} does not exist", mend) from None
+        raise BadDataset(f"{path} does not exist", hint) from None
     except IsADirectoryError:
-        raise BadDataset(f"{path} is a folder", mend) from None
+        raise BadDataset(f"{path} is a folder", hint) from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadDataset(f"{path} is not CSV text in UTF-8 ({error})", mend) from None
+        raise BadDataset(f"{path} is not CSV text in UTF-8 ({error})", hint) from None
 
 
 def _row(path: Path, line: int, cells: dict[str, str], keypoints: KeypointSet) -> _Row:

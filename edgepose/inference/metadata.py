@@ -72,27 +72,27 @@ def pose_metadata(metadata: Any, where: str) -> PoseMetadata:
     Raises:
         BadModel: it is not edgepose's, or of a newer version, or names what we do not know.
     """
-    mend = "export the checkpoint again, or describe the file with `edgepose import-tflite`"
+    hint = "export the checkpoint again, or describe the file with `edgepose import-tflite`"
     if not isinstance(metadata, dict) or "metadata_version" not in metadata:
-        raise BadModel(f"the sidecar of {where} has no pose metadata", mend)
+        raise BadModel(f"the sidecar of {where} has no pose metadata", hint)
     if metadata["metadata_version"] != METADATA_VERSION:
         raise BadModel(
             f"the sidecar of {where} has metadata version {metadata['metadata_version']!r} "
             f"and this edgepose reads {METADATA_VERSION}",
-            mend,
+            hint,
         )
     kinds = PoseMetadata.__dataclass_fields__
     missing = [name for name in kinds if name not in metadata]
     if missing:
-        raise BadModel(f"the sidecar of {where} lacks {', '.join(missing)}", mend)
+        raise BadModel(f"the sidecar of {where} lacks {', '.join(missing)}", hint)
     found = PoseMetadata(**{name: metadata[name] for name in kinds})
     texts = (found.network, found.keypoints, found.output, found.decode)
     if not all(isinstance(value, str) for value in texts) or found.output not in OUTPUTS:
-        raise BadModel(f"the sidecar of {where} has metadata of the wrong kind", mend)
+        raise BadModel(f"the sidecar of {where} has metadata of the wrong kind", hint)
     chosen, points = variant(found.network), keypoint_set(found.keypoints)
     if metadata.get("keypoint_names") != list(points.names):
-        raise BadModel(f"the sidecar of {where} names other keypoints than {points.key} has", mend)
+        raise BadModel(f"the sidecar of {where} names other keypoints than {points.key} has", hint)
     scale = metadata.get("normalisation", {}).get("scale")
     if scale is None or list(scale) != list(NORMALISATIONS[chosen.normalisation].scale):
-        raise BadModel(f"the sidecar of {where} has another normalisation than {chosen.key} needs", mend)
+        raise BadModel(f"the sidecar of {where} has another normalisation than {chosen.key} needs", hint)
     return found

@@ -154,8 +154,8 @@ def _check_network(path: Path, chosen: Variant, theirs: Layers) -> None:
         for v in VARIANTS.values()
         if (v.width, v.family) == (width, "efficientpose") and v.is_lite == lite
     ]
-    mend = f"use --model {fits[0]}" if fits else "give the authors' .h5 file"
-    raise BadCheckpoint(f"{path} does not hold {chosen.name}", mend)
+    hint = f"use --model {fits[0]}" if fits else "give the authors' .h5 file"
+    raise BadCheckpoint(f"{path} does not hold {chosen.name}", hint)
 
 
 def _by_layer(weights: Mapping[str, np.ndarray]) -> Layers:
@@ -207,22 +207,22 @@ def _taken(
     path: Path, layer: str, counterpart: str, wanted: Mapping[str, np.ndarray], theirs: Layers
 ) -> dict[str, np.ndarray]:
     """One layer's tensors from the file, checked against the shapes that our layer has."""
-    mend = "give the authors' own .h5 file of this --model, unchanged"
+    hint = "give the authors' own .h5 file of this --model, unchanged"
     if counterpart not in theirs:
-        raise BadCheckpoint(f"{path} lacks layer {counterpart} (ours: {layer})", mend)
+        raise BadCheckpoint(f"{path} lacks layer {counterpart} (ours: {layer})", hint)
     found = {_CANONICAL.get(name, name): array for name, array in theirs[counterpart].items()}
     if set(found) != set(wanted):
         raise BadCheckpoint(
             f"{path}: layer {counterpart}: expected {', '.join(sorted(wanted))}, "
             f"found {', '.join(sorted(found)) or 'nothing'}",
-            mend,
+            hint,
         )
     for name, array in wanted.items():
         if found[name].shape != array.shape:
             raise BadCheckpoint(
                 f"{path}: layer {counterpart}, {name}: expected shape {list(array.shape)}, "
                 f"found {list(found[name].shape)}",
-                mend,
+                hint,
             )
     return {f"{layer}/{name}": array for name, array in found.items()}
 

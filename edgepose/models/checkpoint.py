@@ -86,7 +86,7 @@ def weights_of(model: Any) -> dict[str, np.ndarray]:
 def weights_to_start_from(model: Any) -> dict[str, np.ndarray]:
     """`weights_of` a network that others' weights are put into, with outputs of zero.
 
-    Noise in a new output is an error that dwarfs all others, and training unlearns what was put in to mend
+    Noise in a new output is an error that dwarfs all others, and training unlearns what was put in to hint
     it: RT Lite fell from PCKh@0.5 64 to 48 in its first epoch so.
     """
     weights = weights_of(model)
@@ -151,20 +151,20 @@ def load_weights(
     """
     variables = {n: v for n, v in _variables(model).items() if not n.startswith(UPSCALING_PREFIX)}
     known = variables if within is None else _variables(within)
-    mend = "it is of another network: check its --model, keypoints and head width"
+    hint = "it is of another network: check its --model, keypoints and head width"
     missing = [name for name in variables if name not in tensors]
     if missing:
-        raise BadCheckpoint(f"{where} lacks {_first(missing)}", mend)
+        raise BadCheckpoint(f"{where} lacks {_first(missing)}", hint)
     unknown = [name for name in tensors if name not in known]
     if unknown:
-        raise BadCheckpoint(f"{where} holds {_first(unknown)}, which {model.name} does not have", mend)
+        raise BadCheckpoint(f"{where} holds {_first(unknown)}, which {model.name} does not have", hint)
     misshapen = [
         f"{name} (expected {list(variable.shape)}, found {list(tensors[name].shape)})"
         for name, variable in variables.items()
         if tuple(variable.shape) != tensors[name].shape
     ]
     if misshapen:
-        raise BadCheckpoint(f"{where} has misshapen weights: {_first(misshapen)}", mend)
+        raise BadCheckpoint(f"{where} has misshapen weights: {_first(misshapen)}", hint)
     for name, variable in variables.items():
         variable.assign(tensors[name])
 
@@ -227,13 +227,13 @@ def _checked_tensor(path: Path, name: str, tensor: np.ndarray) -> np.ndarray:
 
 
 def _parse_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
-    mend = "make it with `edgepose import-weights` or by training"
+    hint = "make it with `edgepose import-weights` or by training"
     if METADATA_KEY not in metadata:
-        raise BadCheckpoint(f"{path} is a .safetensors file, but not an edgepose checkpoint", mend)
+        raise BadCheckpoint(f"{path} is a .safetensors file, but not an edgepose checkpoint", hint)
     try:
         values = json.loads(metadata[METADATA_KEY])
     except json.JSONDecodeError as error:
-        raise BadCheckpoint(f"{path} has unreadable metadata ({error})", mend) from None
+        raise BadCheckpoint(f"{path} has unreadable metadata ({error})", hint) from None
     version = values.get("schema_version") if isinstance(values, dict) else None
     if version != SCHEMA_VERSION:
         raise BadCheckpoint(
@@ -242,7 +242,7 @@ def _parse_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
         )
     wrong = _wrong_field(values)
     if wrong:
-        raise BadCheckpoint(f"{path} has unusable metadata: {wrong}", mend)
+        raise BadCheckpoint(f"{path} has unusable metadata: {wrong}", hint)
     return CheckpointInfo(**{name: values[name] for name in CheckpointInfo.__dataclass_fields__})
 
 

@@ -50,11 +50,11 @@ class DefaultWeights:
             BadCheckpoint: the file is missing or is not the one that was shipped.
         """
         path = FOLDER / f"{self.model}.safetensors"
-        mend = "install edgepose again"
+        hint = "install edgepose again"
         if not path.is_file():
-            raise BadCheckpoint(f"{path}, the weights {self.name}, is missing", mend)
+            raise BadCheckpoint(f"{path}, the weights {self.name}, is missing", hint)
         if sha256_file(path) != self.sha256:
-            raise BadCheckpoint(f"{path} is damaged or is not what came with this edgepose", mend)
+            raise BadCheckpoint(f"{path} is damaged or is not what came with this edgepose", hint)
         return path
 
 

@@ -21,7 +21,7 @@ from edgepose.keypoints import IN_MOTION_19
 from edgepose.models.pretrained import default_weights
 from edgepose.models.variants import variant
 from edgepose.paper.experiments import Arm, Settings
-from edgepose.paper.request import PaperRequest, Teller
+from edgepose.paper.request import PaperRequest, ProgressReporter
 from edgepose.paper.sampling import sample, setup_counts
 from edgepose.training.checkpoints import row_text
 from edgepose.training.data import NO_VALIDATION, DataRequest, TrainingData, open_material
@@ -52,7 +52,7 @@ class CompetingModel:
 
 
 def entrant(
-    request: PaperRequest, network: str, arm: Arm, data: Dataset | None, teller: Teller
+    request: PaperRequest, network: str, arm: Arm, data: Dataset | None, teller: ProgressReporter
 ) -> CompetingModel:
     """The network trained by an arm; trains it where nothing stands for it.
 
@@ -135,7 +135,7 @@ def _trained(
     dataset: Dataset,
     start: Path | None,
     start_name: str,
-    teller: Teller,
+    teller: ProgressReporter,
 ) -> CompetingModel:
     name = arm.name(network)
     folder = RunFolder(request.out / "networks" / name)
@@ -195,7 +195,7 @@ def _finished(kept: Path, asked: Mapping[str, Any], overwrite: bool) -> bool:
     return False
 
 
-def _fit(request: FitRequest, material: TrainingData, teller: Teller) -> Path:
+def _fit(request: FitRequest, material: TrainingData, teller: ProgressReporter) -> Path:
     """Train, or go on; frees the network that was trained before."""
     from edgepose.frameworks import keras
 

@@ -119,7 +119,7 @@ def init_paths(words: Sequence[str]) -> dict[str, Path]:
 
 
 @dataclass(frozen=True)
-class Teller:
+class ProgressReporter:
     """Who is told of a run's progress.
 
     Attributes:

@@ -23,7 +23,7 @@ from edgepose.paper.experiments import SCALES, Arm
 from edgepose.paper.networks import CompetingModel, check_pretraining, entrant
 from edgepose.paper.outcome import RESULTS_NAME, SCHEMA_VERSION, Data, Outcome, Row, RunResult, Spread
 from edgepose.paper.report import write_report
-from edgepose.paper.request import PaperRequest, Teller
+from edgepose.paper.request import PaperRequest, ProgressReporter
 from edgepose.paper.rows import ROWS, Scored, raters_row, spread_of
 from edgepose.paper.substitutes import as_mini_rgbd, made_up
 from edgepose.results.cells import conditions
@@ -36,7 +36,7 @@ _WITH_RATERS = ("table2", "table3", "fig4")
 class _Sets:
     """What is trained on, and what is scored, where the user gives them and where infants are made up."""
 
-    def __init__(self, request: PaperRequest, teller: Teller) -> None:
+    def __init__(self, request: PaperRequest, teller: ProgressReporter) -> None:
         built_in = SCALES[request.scale].built_in
         needed = request.data is None or (request.chosen.transfer and request.train_data is None)
         stand_in = made_up(built_in, teller.say, teller.step) if built_in and needed else None
@@ -68,7 +68,7 @@ class _Sets:
         return _checked(open_dataset(request.data or f"in-motion:{stand_in}"), IN_MOTION_19.key)
 
 
-def run(request: PaperRequest, teller: Teller | None = None) -> tuple[Outcome, Path]:
+def run(request: PaperRequest, teller: ProgressReporter | None = None) -> tuple[Outcome, Path]:
     """Run an experiment: train what is missing, score, and write results.json, report and figures.
 
     Cut off, it goes on where it was when it is run again.
@@ -77,10 +77,10 @@ def run(request: PaperRequest, teller: Teller | None = None) -> tuple[Outcome, P
         what results.json says, and the path of report.md.
 
     Raises:
-        UserError: bad input; says what and how to mend it.
+        UserError: bad input; says what and how to hint it.
         KeyboardInterrupt: asked to stop; the training's state is saved.
     """
-    teller = teller or Teller()
+    teller = teller or ProgressReporter()
     request.check()
     check_pretraining(request)
     sets = _Sets(request, teller)
@@ -126,7 +126,7 @@ def _rater_report(raters: Path | None) -> RaterReport | None:
     return rater_report(read_raters(raters, IN_MOTION_19))
 
 
-def _score(request: PaperRequest, trained: CompetingModel, sets: _Sets, teller: Teller) -> Scored:
+def _score(request: PaperRequest, trained: CompetingModel, sets: _Sets, teller: ProgressReporter) -> Scored:
     settings = request.settings
     asked = Request(
         data=sets.scored.name,

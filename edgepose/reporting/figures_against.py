@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from edgepose.evaluation.noninferiority import INFERIOR, NON_INFERIOR, UNDECIDED, Judged, NonInferiority
+from edgepose.evaluation.noninferiority import INFERIOR, NON_INFERIOR, UNDECIDED, MarginResult, NonInferiority
 from edgepose.evaluation.temporal import Fidelity
 from edgepose.results.results import Results
 from edgepose.visual.style import FAINT, GREY, INK, colours, line_style, new_figure
@@ -38,7 +38,7 @@ def draw_forest(found: NonInferiority, baseline: str) -> Figure:
     return figure
 
 
-def _forest_row(axes: Axes, i: int, judged: Judged) -> None:
+def _forest_row(axes: Axes, i: int, judged: MarginResult) -> None:
     mark, colour = _MARKS[judged.outcome]
     axes.plot([judged.margin] * 2, [i - 0.38, i + 0.38], color=INK, lw=1.6)
     if judged.interval is not None:

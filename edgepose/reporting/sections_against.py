@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edgepose.comparison.compare import Comparison
 from edgepose.comparison.movement import Movement
 from edgepose.comparison.verdict import margin_range, spoken
-from edgepose.evaluation.noninferiority import MIN_VIDEOS, Judged
+from edgepose.evaluation.noninferiority import MIN_VIDEOS, MarginResult
 from edgepose.evaluation.subgroups import GroupScore, Subgroups
 from edgepose.evaluation.temporal import BASELINE, Measure
 from edgepose.reporting.document import Block, Light, Paragraph, Picture, Table
@@ -145,11 +145,11 @@ def noninferiority(comparison: Comparison, pictures: Sequence[Picture]) -> tuple
     )
 
 
-def _counts(judged: Judged) -> tuple[str, ...]:
+def _counts(judged: MarginResult) -> tuple[str, ...]:
     return f"{judged.n_frames:,}", f"{judged.n_videos:,}", cells.number(judged.margin, 4)
 
 
-def _judged(judged: Judged) -> str:
+def _judged(judged: MarginResult) -> str:
     text = cells.signed(judged.difference, 4)
     return f"{text}{_interval(judged.interval, 4)} {judged.outcome}"
 

@@ -70,8 +70,8 @@ def _image(path: Path) -> np.ndarray:
     try:
         return read_image(path)
     except BadImage as error:
-        mend = "run compare where the models were scored, or with --overlays skeleton"
-        raise BadResults(error.what, mend) from None
+        hint = "run compare where the models were scored, or with --overlays skeleton"
+        raise BadResults(error.what, hint) from None
 
 
 def _spread_out(entry: Entry, points: np.ndarray, keypoints: KeypointSet) -> np.ndarray:

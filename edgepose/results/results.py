@@ -331,4 +331,4 @@ def _read_plain(path: Path) -> Any:
     try:
         return read_json(path, _RESCORE)
     except UserError as error:
-        raise BadResults(error.what, error.mend) from None
+        raise BadResults(error.what, error.hint) from None

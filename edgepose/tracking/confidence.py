@@ -33,7 +33,7 @@ BINS = 10
 FEW = 20  # annotations of a keypoint, below which it takes the curve of all
 _STEEPEST = 100.0
 _EMPTY = 0.05  # weight of all pictures without an infant, of that of the annotations
-_MEND = "make it with `edgepose calibrate-confidence`"
+_HINT = "make it with `edgepose calibrate-confidence`"
 
 
 @dataclass(frozen=True)
@@ -106,18 +106,18 @@ class Confidence:
 
     def check(self, spec: ModelSpec, decode: str) -> None:
         """Refuse another model than the one that was calibrated; raises BadModel."""
-        mend = "calibrate this model: edgepose calibrate-confidence"
+        hint = "calibrate this model: edgepose calibrate-confidence"
         if self.keypoints != spec.keypoints.key:
             raise BadModel(
                 f"the confidence file is of {self.keypoints} and {spec.path} of {spec.keypoints.key}",
-                mend,
+                hint,
             )
         if self.model_sha256 != spec.sha256:
             raise BadModel(
-                f"the confidence file is of another model, {self.model_name}, than {spec.path}", mend
+                f"the confidence file is of another model, {self.model_name}, than {spec.path}", hint
             )
         if self.decode != decode:
-            raise BadModel(f"the confidence file is for --decode {self.decode}, not {decode}", mend)
+            raise BadModel(f"the confidence file is for --decode {self.decode}, not {decode}", hint)
 
 
 def fit(peak: np.ndarray, hit: np.ndarray, names: Sequence[str], empty: np.ndarray) -> dict[str, Curve]:
@@ -209,9 +209,9 @@ def write_confidence(path: Path, confidence: Confidence) -> None:
 
 def read_confidence(path: Path) -> Confidence:
     """Raises UserError for a missing file, BadModel for one of another kind."""
-    found = read_json(path, _MEND)
+    found = read_json(path, _HINT)
     if not isinstance(found, dict) or found.get("confidence_version") != VERSION:
-        raise BadModel(f"{path} is no confidence file of version {VERSION}", _MEND)
+        raise BadModel(f"{path} is no confidence file of version {VERSION}", _HINT)
     try:
         judged = found["reliability"]
         read = Confidence(
@@ -225,7 +225,7 @@ def read_confidence(path: Path) -> Confidence:
         )
         numbers = np.array([(c.slope, c.intercept) for c in read.curves.values()], np.float64)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadModel(f"{path} is no confidence file ({type(error).__name__}: {error})", _MEND) from None
+        raise BadModel(f"{path} is no confidence file ({type(error).__name__}: {error})", _HINT) from None
     if not np.isfinite(numbers).all() or (numbers[:, 0] < 0).any():
-        raise BadModel(f"{path} has curves that fall or are no numbers", _MEND)
+        raise BadModel(f"{path} has curves that fall or are no numbers", _HINT)
     return read

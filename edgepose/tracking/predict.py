@@ -19,7 +19,7 @@ from edgepose.inference.estimator import Clock, Estimator, Placed
 from edgepose.inference.predictor import Progress
 from edgepose.tracking.confidence import Confidence
 from edgepose.tracking.pictures import Thumbnail, Thumbnails
-from edgepose.tracking.quality import Warned, warn
+from edgepose.tracking.quality import QualityWarning, warn
 from edgepose.tracking.smoothing import Smoothing
 from edgepose.tracking.sources import Source
 from edgepose.tracking.track import FramePose, Track, make_track
@@ -63,7 +63,7 @@ class Prediction:
     name: str
     track: Track
     skipped: tuple[Skipped, ...]
-    warnings: tuple[Warned, ...]
+    warnings: tuple[QualityWarning, ...]
     video: VideoFacts | None
     seconds: dict[str, float]
     wall_s: float
@@ -171,7 +171,7 @@ class _Work:
             name=name,
             track=track,
             skipped=tuple(skipped),
-            warnings=(*(Warned("file", None, text) for text in said), *warn(track)),
+            warnings=(*(QualityWarning("file", None, text) for text in said), *warn(track)),
             video=video,
             seconds=self.clock.seconds,
             wall_s=time.perf_counter() - self._started,

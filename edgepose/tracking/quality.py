@@ -24,7 +24,7 @@ _UNEVEN = 0.02
 
 
 @dataclass(frozen=True)
-class Warned:
+class QualityWarning:
     """One warning.
 
     Attributes:
@@ -75,41 +75,41 @@ def at_edge(track: Track) -> np.ndarray:
     return (x < margin) | (y < margin) | (x > width - margin) | (y > height - margin)
 
 
-def warn(track: Track) -> list[Warned]:
+def warn(track: Track) -> list[QualityWarning]:
     """Everything that applies, the gravest first."""
     rules = (_nobody, _second, _torn, _small, _beyond, _uncertain, _steps)
     return [found for rule in rules if (found := rule(track)) is not None]
 
 
-Rule = Callable[[Track], Warned | None]
+Rule = Callable[[Track], QualityWarning | None]
 
 
 def _share(flags: np.ndarray) -> float:
     return float(flags.mean()) if len(flags) else 0.0
 
 
-def _nobody(track: Track) -> Warned | None:
+def _nobody(track: Track) -> QualityWarning | None:
     share = _share(none_found(track))
     text = f"no infant, or none that the network can make out, in {share:.0%} of frames"
-    return Warned("no-infant", share, text) if share >= _FRAMES else None
+    return QualityWarning("no-infant", share, text) if share >= _FRAMES else None
 
 
-def _second(track: Track) -> Warned | None:
+def _second(track: Track) -> QualityWarning | None:
     share = _share(second_found(track)[np.isfinite(track.doubles)])
     text = f"a second infant may be in {share:.0%} of the frames that were looked at: a pose may mix the two"
-    return Warned("second-infant", share, text) if share >= _FRAMES else None
+    return QualityWarning("second-infant", share, text) if share >= _FRAMES else None
 
 
-def _torn(track: Track) -> Warned | None:
+def _torn(track: Track) -> QualityWarning | None:
     share = _share(torn(track)[~none_found(track)])
     text = (
         f"a limb is over {TORN_ABOVE:g} times as long as most in {share:.0%} of frames: a pose may mix two"
         " infants, or the network is lost; film one infant, or use --crop x,y,w,h"
     )
-    return Warned("torn-pose", share, text) if share >= _FRAMES else None
+    return QualityWarning("torn-pose", share, text) if share >= _FRAMES else None
 
 
-def _small(track: Track) -> Warned | None:
+def _small(track: Track) -> QualityWarning | None:
     seen = ~none_found(track)
     cells = head_cells(track)[seen]
     share = _share(cells < HEAD_CELLS)
@@ -117,10 +117,10 @@ def _small(track: Track) -> Warned | None:
         f"the head is shorter than {HEAD_CELLS:g} map cells in {share:.0%} of frames"
         " (a cell is the network's grain): film nearer, or use --crop"
     )
-    return Warned("low-resolution", share, text) if share >= _FRAMES else None
+    return QualityWarning("low-resolution", share, text) if share >= _FRAMES else None
 
 
-def _beyond(track: Track) -> Warned | None:
+def _beyond(track: Track) -> QualityWarning | None:
     seen = ~none_found(track)
     flags = at_edge(track)[seen]
     if not len(flags):
@@ -132,16 +132,16 @@ def _beyond(track: Track) -> Warned | None:
     more = f" and {len(worst) - _NAMED} more" if len(worst) > _NAMED else ""
     detail = f" ({names}{more})" if names else ""
     text = f"keypoints lie at the frame's edge or beyond in {share:.0%} of frames{detail}"
-    return Warned("out-of-frame", share, text) if share >= _FRAMES else None
+    return QualityWarning("out-of-frame", share, text) if share >= _FRAMES else None
 
 
-def _uncertain(track: Track) -> Warned | None:
+def _uncertain(track: Track) -> QualityWarning | None:
     share = _share(track.abstained.mean(1))
     text = f"{share:.0%} of keypoints are abstained from: their confidence is below the threshold"
-    return Warned("abstained", share, text) if share >= _MANY_ABSTAINED else None
+    return QualityWarning("abstained", share, text) if share >= _MANY_ABSTAINED else None
 
 
-def _steps(track: Track) -> Warned | None:
+def _steps(track: Track) -> QualityWarning | None:
     share = uneven(track.time_s) if track.is_video else 0.0
     text = f"{share:.0%} of steps between frames are not the usual one (variable rate): filters count frames"
-    return Warned("variable-rate", share, text) if share >= _UNEVEN else None
+    return QualityWarning("variable-rate", share, text) if share >= _UNEVEN else None

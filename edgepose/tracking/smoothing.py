@@ -38,7 +38,7 @@ class Smoothing:
 
 
 _FORMS = {NONE: 0, "median": 1, "savgol": 2}
-_MEND = "write median:5, savgol:9,2 or none"
+_HINT = "write median:5, savgol:9,2 or none"
 
 
 def parse_smoothing(text: str) -> Smoothing:
@@ -49,7 +49,7 @@ def parse_smoothing(text: str) -> Smoothing:
     """
     kind, colon, rest = text.partition(":")
     if kind not in _FORMS or bool(colon) != bool(_FORMS[kind]):
-        raise UsageError(f"--smooth {text} is no smoothing that we know", _MEND)
+        raise UsageError(f"--smooth {text} is no smoothing that we know", _HINT)
     if kind == NONE:
         return Smoothing()
     try:
@@ -57,7 +57,7 @@ def parse_smoothing(text: str) -> Smoothing:
     except ValueError:
         numbers = []
     if len(numbers) != _FORMS[kind]:
-        raise UsageError(f"--smooth {text} has not the numbers that {kind} takes", _MEND)
+        raise UsageError(f"--smooth {text} has not the numbers that {kind} takes", _HINT)
     window, order = numbers[0], numbers[1] if kind == "savgol" else 0
     if window < 3 or window % 2 == 0 or window > 999:
         raise UsageError(f"--smooth {text} has a window of {window} frames", "give an odd one from 3 to 999")

@@ -21,7 +21,7 @@ from edgepose.errors import BadCheckpoint
 
 SCHEMA_VERSION = 1
 _KEY = "edgepose-training"
-_MEND = "start the run again in another folder"
+_HINT = "start the run again in another folder"
 
 Row = dict[str, float | int | None]  # one epoch in the log
 
@@ -102,12 +102,12 @@ def load_state(path: Path, variables: Mapping[str, Any]) -> Progress:
             plain = json.loads((file.metadata() or {})[_KEY])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise BadCheckpoint(f"{path} is no readable training state ({error})", _MEND) from None
+        raise BadCheckpoint(f"{path} is no readable training state ({error})", _HINT) from None
     if plain.pop("schema_version", None) != SCHEMA_VERSION:
-        raise BadCheckpoint(f"{path} was written by another version of edgepose", _MEND)
+        raise BadCheckpoint(f"{path} was written by another version of edgepose", _HINT)
     shapes = {name: tuple(v.shape) for name, v in variables.items()}
     if shapes != {name: array.shape for name, array in arrays.items()}:
-        raise BadCheckpoint(f"{path} is the state of another network or optimizer", _MEND)
+        raise BadCheckpoint(f"{path} is the state of another network or optimizer", _HINT)
     for name, array in arrays.items():
         variables[name].assign(array)
     return Progress(**plain | {"rows": tuple(plain["rows"])})

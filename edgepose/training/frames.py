@@ -95,7 +95,7 @@ class Reader:
         """Decoded and letterboxed on threads, in order; raises BadImage for the first unusable one."""
         for item in prepare(records, self.size, self.framing, self.workers):
             if not isinstance(item, Input):
-                raise BadImage(item[1].what, f"{item[1].mend}, or take it out of the data set")
+                raise BadImage(item[1].what, f"{item[1].hint}, or take it out of the data set")
             yield item
 
     def stack(self, items: Sequence[Input]) -> Canvases:

@@ -27,7 +27,7 @@ from edgepose.training.constraints import NO_SHAPING, WeightConstraints
 from edgepose.training.forecast import Forecast
 from edgepose.training.pipeline import Batch, Stream
 from edgepose.training.runs import RunFolder, TensorBoard, write_log
-from edgepose.training.steppers import Stepper, Trainee, make_stepper
+from edgepose.training.steppers import Stepper, StepperSetup, make_stepper
 from edgepose.training.validation import Validator, is_better
 
 
@@ -51,7 +51,7 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoopSetup:
     """Everything a run needs.
 
     Attributes:
@@ -70,7 +70,7 @@ class Plan:
         shaping: what is cut from the weights on the way; the trainee's holds are its own.
     """
 
-    trainee: Trainee
+    trainee: StepperSetup
     network: Any
     info: CheckpointInfo
     stream: Stream
@@ -90,7 +90,7 @@ class Plan:
         return self.epochs * self.steps_per_epoch
 
 
-def run(plan: Plan, listener: Listener) -> Progress:
+def run(plan: LoopSetup, listener: Listener) -> Progress:
     """Train from the folder's state, or from the start, to the end.
 
     Raises:
@@ -108,7 +108,7 @@ def run(plan: Plan, listener: Listener) -> Progress:
 class _Session:
     """A run in this process."""
 
-    plan: Plan
+    plan: LoopSetup
     listener: Listener
     stepper: Stepper = field(init=False)
     progress: Progress = field(init=False)

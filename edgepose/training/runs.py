@@ -115,7 +115,7 @@ def check_tensorboard() -> None:
     try:
         tensorflow()
     except UsageError as error:
-        raise UsageError(f"--tensorboard: {error.what}", f"leave it out, or {error.mend}") from None
+        raise UsageError(f"--tensorboard: {error.what}", f"leave it out, or {error.hint}") from None
 
 
 class TensorBoard:

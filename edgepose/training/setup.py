@@ -22,13 +22,13 @@ from edgepose.training.augmentation import AUGMENTATIONS, augmented, normalised
 from edgepose.training.constraints import NO_SHAPING, WeightConstraint, WeightConstraints
 from edgepose.training.data import TrainingData, open_material
 from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
-from edgepose.training.loop import Listener, Plan, run
+from edgepose.training.loop import Listener, LoopSetup, run
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
 from edgepose.training.pipeline import Extras, Stream
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder, check_tensorboard, claim
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
-from edgepose.training.steppers import Trainee
+from edgepose.training.steppers import StepperSetup
 from edgepose.training.warm_start import start_from
 
 _GIB = 1024**3
@@ -116,7 +116,7 @@ class TrainingSetup:
         stream = self._stream(extras)
         rate = LEARNING_RATES[request.learning_rate_schedule]
         codec = Codec(self.input_size, self.map_size)
-        plan = Plan(
+        plan = LoopSetup(
             trainee=self._trainee(model, goal, maps, shaping.holds),
             network=network or model,
             info=self.info,
@@ -146,9 +146,9 @@ class TrainingSetup:
 
     def _trainee(
         self, model: Any, goal: Objective, maps: int, holds: tuple[WeightConstraint, ...]
-    ) -> Trainee:
+    ) -> StepperSetup:
         normalisation = NORMALISATIONS[self.variant.normalisation]
-        return Trainee(
+        return StepperSetup(
             model=model,
             optimizer=adam(self.precision, self.request.accumulate),
             augment=partial(
@@ -178,7 +178,7 @@ def assembled(
         material: the frames; None for those that the request's data names.
 
     Raises:
-        UserError: bad input; says what and how to mend it.
+        UserError: bad input; says what and how to hint it.
     """
     listener = listener or Listener()
     request.check()

@@ -15,7 +15,7 @@ from edgepose.training.devices import shard
 
 
 @dataclass(frozen=True)
-class Trainee:
+class StepperSetup:
     """What a stepper trains, and how, in any backend's terms.
 
     Attributes:
@@ -60,7 +60,7 @@ class Stepper(Protocol):
 class TensorFlowStepper:
     """A `tf.function`; without XLA, which is ten times slower on CPUs."""
 
-    def __init__(self, trainee: Trainee) -> None:
+    def __init__(self, trainee: StepperSetup) -> None:
         from edgepose.frameworks import tensorflow
 
         tf = tensorflow()
@@ -107,7 +107,7 @@ class JaxStepper:
         list[Any], list[Any], list[Any]
     ]  # of the model's variables, trainable or not; the optimizer's
 
-    def __init__(self, trainee: Trainee) -> None:
+    def __init__(self, trainee: StepperSetup) -> None:
         import jax
 
         self._model, self._optimizer = trainee.model, trainee.optimizer
@@ -146,7 +146,7 @@ class JaxStepper:
         return model.trainable_variables, model.non_trainable_variables, self._optimizer.variables
 
 
-def _jax_step(trainee: Trainee) -> Callable[[Any, Arrays, Arrays], Any]:
+def _jax_step(trainee: StepperSetup) -> Callable[[Any, Arrays, Arrays], Any]:
     import jax
 
     model, optimizer = trainee.model, trainee.optimizer
@@ -172,7 +172,7 @@ def _jax_step(trainee: Trainee) -> Callable[[Any, Arrays, Arrays], Any]:
     return step
 
 
-def _jax_predict(trainee: Trainee) -> Callable[[Any, Any, Any], Any]:
+def _jax_predict(trainee: StepperSetup) -> Callable[[Any, Any, Any], Any]:
     def predict(trainable: Any, others: Any, images: Any) -> Any:
         inputs = trainee.normalise(images)
         outputs, _ = trainee.model.stateless_call(trainable, others, inputs, training=False)
@@ -181,13 +181,13 @@ def _jax_predict(trainee: Trainee) -> Callable[[Any, Any, Any], Any]:
     return predict
 
 
-STEPPERS: dict[str, Callable[[Trainee], Stepper]] = {
+STEPPERS: dict[str, Callable[[StepperSetup], Stepper]] = {
     "tensorflow": TensorFlowStepper,
     "jax": JaxStepper,
 }
 
 
-def make_stepper(trainee: Trainee) -> Stepper:
+def make_stepper(trainee: StepperSetup) -> Stepper:
     """The stepper of the running backend; builds the optimizer's variables.
 
     Raises:

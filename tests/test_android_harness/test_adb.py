@@ -80,7 +80,7 @@ def test_reads_what_adb_lists(text: str, listed: tuple[Listed, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "mend"),
+    ("state", "hint"),
     [
         ("offline", "plug it in again"),
         ("no permissions", "android-sdk-platform-tools-common"),
@@ -88,6 +88,6 @@ def test_reads_what_adb_lists(text: str, listed: tuple[Listed, ...]) -> None:
         ("odd", "see: adb devices"),
     ],
 )
-def test_a_phone_in_another_state(state: str, mend: str) -> None:
-    with pytest.raises(HarnessError, match=f"A1 is {state}; .*{mend}"):
+def test_a_phone_in_another_state(state: str, hint: str) -> None:
+    with pytest.raises(HarnessError, match=f"A1 is {state}; .*{hint}"):
         adb.choose([Listed("A1", state)], "")

@@ -233,10 +233,10 @@ def test_the_doctor_names_each_lack_and_its_mend(tmp_path: Path, monkeypatch) ->
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     found = {f.name: f for f in doctor.examine(tmp_path / "cache")}
-    assert not found["emulator"].ok and "apt-get install qemu-user" in found["emulator"].mend
+    assert not found["emulator"].ok and "apt-get install qemu-user" in found["emulator"].hint
     assert not found["packages"].ok and found["packages"].needed
     assert not found["instruction counter"].ok and not found["instruction counter"].needed
-    assert "apt-get install gcc" in found["instruction counter"].mend
+    assert "apt-get install gcc" in found["instruction counter"].hint
     assert found["cache"].ok
 
 
@@ -252,11 +252,11 @@ def test_the_doctor_sees_what_phones_lack(tmp_path: Path, monkeypatch) -> None:
     program(tmp_path, "java", "")
     found = looked()
     assert (found["adb"].ok, found["adb"].needed) == (False, False)
-    assert "apt-get install adb" in found["adb"].mend
-    assert found["runner for phones"].mend == "run: make android-runner"
+    assert "apt-get install adb" in found["adb"].hint
+    assert found["runner for phones"].hint == "run: make android-runner"
     assert not found["runner for phones"].ok and not found["runner for phones"].needed
     assert found["tools to build it"].found == "javac, mvn missing"
-    assert "apt-get install maven" in found["tools to build it"].mend
+    assert "apt-get install maven" in found["tools to build it"].hint
     for name in ("adb", "javac", "mvn"):
         program(tmp_path, name, "")
     assert looked()["adb"].ok and looked()["tools to build it"].ok
@@ -272,7 +272,7 @@ def test_the_doctor_sees_a_device_that_is_not_whole(cache: Path, monkeypatch) ->
     (device.root / "opt/site/toy/__init__.py").unlink()
     finding = doctor.examine()[-1]
     assert finding.name == "device cortex-a76" and not finding.ok
-    assert finding.mend == "run: edgepose device create --runtime litert"
+    assert finding.hint == "run: edgepose device create --runtime litert"
 
 
 def test_without_a_compiler_nothing_is_counted(tmp_path: Path, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""Errors that say the mend, and files that land whole."""
+"""Errors that say the hint, and files that land whole."""
 
 import errno
 import hashlib
@@ -10,8 +10,8 @@ from edgeio import UnknownName, UserError, lookup, read_json, replacing, sha256_
 
 
 def test_an_error_is_one_line_and_survives_a_process_boundary():
-    error = UserError("a\nfile  is\tbad", "mend\nit")
-    assert str(error) == "a file is bad; mend it"
+    error = UserError("a\nfile  is\tbad", "hint\nit")
+    assert str(error) == "a file is bad; hint it"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     unknown = pickle.loads(pickle.dumps(UnknownName("network", "r", ["rt", "b4"])))
     assert (unknown.exit_code, str(unknown)) == (2, "unknown network 'r'; did you mean 'rt'? known: rt, b4")

@@ -70,7 +70,7 @@ def test_compare_json_obeys_the_published_schema(written: Written) -> None:
 def test_schema_and_dataclasses_name_the_same_fields() -> None:
     pairs = {
         "margin": noninferiority.Margin,
-        "judged": noninferiority.Judged,
+        "judged": noninferiority.MarginResult,
         "noninferiority": noninferiority.NonInferiority,
         "verdict": verdict.Verdict,
         "metric_difference": differences.MetricDifference,

@@ -133,7 +133,7 @@ def test_layers_without_an_integer_form_are_named() -> None:
         before = kr.layers.ReLU(name="relu")(conv) if layer.name == "late_bn" else conv
         with pytest.raises(CannotQuantize, match=why) as caught:
             fold(kr.Model(images, layer(before)))
-        assert "edgepose export" in caught.value.mend
+        assert "edgepose export" in caught.value.hint
     scaled = kr.layers.Rescaling(2.0, name="double")(conv)
     with pytest.raises(CannotQuantize, match=r"layer gate .*cannot move"):
         fold(kr.Model(images, kr.layers.Activation("sigmoid", name="gate")(scaled)))

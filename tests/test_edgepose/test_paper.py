@@ -35,7 +35,7 @@ from edgepose.paper.figures import FIGURES
 from edgepose.paper.networks import CompetingModel, check_pretraining, fit_request
 from edgepose.paper.outcome import SCHEMA_VERSION, Data, Outcome, Row, RunResult
 from edgepose.paper.report import write_report
-from edgepose.paper.request import PaperRequest, Teller, init_paths, named_paths
+from edgepose.paper.request import PaperRequest, ProgressReporter, init_paths, named_paths
 from edgepose.paper.rows import ROWS, Scored, raters_row, spread_of
 from edgepose.paper.run import run
 from edgepose.paper.sampling import sample, setup_counts
@@ -245,7 +245,7 @@ class TestRun:
         calls = []
         real = networks_module._fit
 
-        def stopped(fit: object, material: object, teller: Teller) -> Path:
+        def stopped(fit: object, material: object, teller: ProgressReporter) -> Path:
             calls.append(fit.out.name)  # type: ignore[attr-defined]
             if len(calls) == 2:
                 raise KeyboardInterrupt
@@ -255,7 +255,7 @@ class TestRun:
         with pytest.raises(KeyboardInterrupt):
             run(asked)
         said: list[str] = []
-        outcome, report = run(asked, Teller(said.append))
+        outcome, report = run(asked, ProgressReporter(said.append))
         assert calls == ["rt-batch16", "rt-batch4", "rt-batch4"], "the finished one is not trained again"
         whose = [(r.whose, r.network, r.arm) for r in outcome.rows if r.network == "rt"]
         assert whose == [
@@ -296,7 +296,7 @@ def seeded(monkeypatch: pytest.MonkeyPatch, score_into: Callable[..., Path]) -> 
     """Trainings write their seed and scores are noise; returns the trainings that were asked for."""
     asked: list[FitRequest] = []
 
-    def fit(request: FitRequest, material: TrainingData, teller: Teller) -> Path:
+    def fit(request: FitRequest, material: TrainingData, teller: ProgressReporter) -> Path:
         asked.append(request)
         request.out.mkdir(parents=True, exist_ok=True)
         path = request.out / "best.safetensors"

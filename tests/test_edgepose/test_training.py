@@ -505,7 +505,7 @@ def test_divergence_names_step_and_files_and_keeps_the_last_good_checkpoint(
         goal = parts.objective(Term("ground_truth", parts.ground_truth(model)), Term("burst", burst))
         with pytest.raises(Diverged, match=r"step [34] \(epoch 1\).*train\d_0\.png.*--init") as caught:
             parts.train(model, goal)
-    assert caught.value.exit_code == 1 and str(out / "last.safetensors") in caught.value.mend
+    assert caught.value.exit_code == 1 and str(out / "last.safetensors") in caught.value.hint
     told = json.loads((out / "diverged.json").read_text())
     assert told["epoch"] == 1 and len(told["files"]) == 4
     _, weights = read_checkpoint(out / "last.safetensors")
