@@ -41,7 +41,7 @@ def load(model: str | Path, threads: int = 1) -> Model:
         threads: of the runtime.
 
     Raises:
-        UserError: missing or unusable; says what and how to hint it.
+        UserError: missing or unusable; says what and what to do.
     """
     return Model(checkpoint_path(model), threads)
 
@@ -84,7 +84,7 @@ class Model:
             progress: called with frames done and frames in all.
 
         Raises:
-            UserError: bad input; says what and how to hint it.
+            UserError: bad input; says what and what to do.
         """
         curves = None if confidence is None else Path(confidence)
         settings = settings_of(
@@ -131,7 +131,7 @@ def evaluate(
         the results: `.metrics.overall.scores["pckh@0.5"]` and all else that results.json holds.
 
     Raises:
-        UserError: bad input; says what and how to hint it.
+        UserError: bad input; says what and what to do.
     """
     request = Request(
         str(data),

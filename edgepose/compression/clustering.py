@@ -137,7 +137,7 @@ def cluster_and_train(request: ClusterRequest, listener: Listener | None = None)
         the checkpoint that scored best on the validation split, or the last one without validation.
 
     Raises:
-        UserError: bad input, or a loss that is no longer a number; says what and how to hint it.
+        UserError: bad input, or a loss that is no longer a number; says what and what to do.
         KeyboardInterrupt: asked to stop; the state is saved first.
     """
     listener = listener or Listener()

@@ -87,7 +87,7 @@ def prune(request: PruneRequest, listener: Listener | None = None) -> Pruned:
     among the epochs that end with the whole sparsity.
 
     Raises:
-        UserError: bad input, or a loss that is no longer a number; says what and how to hint it.
+        UserError: bad input, or a loss that is no longer a number; says what and what to do.
         KeyboardInterrupt: asked to stop; the state is saved first.
     """
     listener = listener or Listener()

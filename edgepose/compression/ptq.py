@@ -78,7 +78,7 @@ def quantize(
     Raises:
         CannotQuantize: a layer that has no integer form; names it.
         CannotKeep: a layer that the converter rounds although it was to be kept.
-        UserError: bad input; says what and how to hint it.
+        UserError: bad input; says what and what to do.
     """
     from edgepose.compression.mixed_precision import keep
     from edgepose.compression.network import build_rounded

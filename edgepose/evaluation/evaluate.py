@@ -70,7 +70,7 @@ def evaluate(
         the results and the path of results.json.
 
     Raises:
-        UserError: bad input; says what and how to hint it.
+        UserError: bad input; says what and what to do.
     """
     runner = open_runner(model, request.threads)
     decoder = PoseDecoder(runner.spec, request.decode)

@@ -77,7 +77,7 @@ def run(request: PaperRequest, teller: ProgressReporter | None = None) -> tuple[
         what results.json says, and the path of report.md.
 
     Raises:
-        UserError: bad input; says what and how to hint it.
+        UserError: bad input; says what and what to do.
         KeyboardInterrupt: asked to stop; the training's state is saved.
     """
     teller = teller or ProgressReporter()

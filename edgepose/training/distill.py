@@ -45,7 +45,7 @@ def distill(request: DistillRequest, listener: Listener | None = None) -> Path:
         validation.
 
     Raises:
-        UserError: bad input, or a loss that is no longer a number; says what and how to hint it.
+        UserError: bad input, or a loss that is no longer a number; says what and what to do.
         KeyboardInterrupt: asked to stop; the state is saved first.
     """
     listener = listener or Listener()

@@ -21,7 +21,7 @@ def fit(request: FitRequest, listener: Listener | None = None, material: Trainin
         the checkpoint that scored best on the validation split, or the last one without validation.
 
     Raises:
-        UserError: bad input, or a loss that is no longer a number; says what and how to hint it.
+        UserError: bad input, or a loss that is no longer a number; says what and what to do.
         KeyboardInterrupt: asked to stop; the state is saved first.
     """
     with assembled(request, listener, material=material) as assembly:

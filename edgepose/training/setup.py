@@ -178,7 +178,7 @@ def assembled(
         material: the frames; None for those that the request's data names.
 
     Raises:
-        UserError: bad input; says what and how to hint it.
+        UserError: bad input; says what and what to do.
     """
     listener = listener or Listener()
     request.check()
