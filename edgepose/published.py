@@ -1,8 +1,7 @@
 """What Groos et al. 2021 printed, to stand beside our own figures. Facts only; nothing is computed here.
 
 Source: Groos, Adde, Støen, Ramampiaro, Ihlen: Towards human-level performance on automatic pose
-estimation of infant spontaneous movements (2021). Table 1 stands in `edgepose.comparison.paper`, the
-inter-rater spread of Table 2 in `edgepose.data.human_spread`.
+estimation of infant spontaneous movements (2021).
 """
 
 from __future__ import annotations
@@ -47,6 +46,51 @@ class Agreement:
     c1: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class PaperRow:
+    """One row of Table 1.
+
+    Attributes:
+        network: key of the network.
+        resolution: input height and width, px.
+        pckh: percent at thresholds 1.0, 0.5, 0.3, 0.2, 0.1 head lengths.
+        me: mean error, head lengths.
+        parameters: all parameters of the network with 19 keypoints.
+        flops: TensorFlow profiler's count at batch 1.
+    """
+
+    network: str
+    resolution: int
+    pckh: tuple[float, float, float, float, float]
+    me: float
+    parameters: int
+    flops: int
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """The same scores by the keys of `results.METRICS`."""
+        thresholds = ("1.0", "0.5", "0.3", "0.2", "0.1")
+        return {
+            **{f"pckh@{t}": value for t, value in zip(thresholds, self.pckh, strict=True)},
+            "me": self.me,
+        }
+
+
+TABLE_1_SOURCE = f"{PAPER}, Table 1 (In-Motion Poses, test set of 4,024 frames, 19 keypoints)"
+TABLE_1 = {
+    row.network: row
+    for row in (
+        PaperRow("openpose", 368, (99.94, 99.61, 97.65, 90.40, 54.89), 0.1087, 26_011_743, 161_077_013_640),
+        PaperRow("cima", 368, (99.98, 99.83, 98.74, 93.09, 59.69), 0.0988, 2_380_495, 15_645_092_494),
+        PaperRow("rt", 224, (99.96, 99.69, 98.15, 92.15, 58.71), 0.1022, 481_336, 955_490_248),
+        PaperRow("i", 256, (99.98, 99.83, 98.81, 93.68, 60.78), 0.0974, 743_476, 1_785_432_722),
+        PaperRow("ii", 368, (99.97, 99.84, 98.54, 92.41, 62.25), 0.0969, 1_759_372, 7_944_292_598),
+        PaperRow("iii", 480, (99.99, 99.94, 99.54, 97.57, 78.21), 0.0732, 3_258_888, 23_777_830_318),
+        PaperRow("iv", 600, (99.98, 99.93, 99.45, 96.77, 71.10), 0.0834, 6_595_430, 73_621_311_041),
+        PaperRow("b4", 608, (99.99, 99.95, 99.56, 97.67, 81.11), 0.0681, 18_699_936, 27_009_544_472),
+    )
+}
+
 # Table 1's row that is no network of ours, and its last column: median of 10 runs at batch 128 on a
 # GTX 1080 Ti, in ms.
 TABLE_1_LIBRARY = Scores((96.99, 95.51, 90.90, 81.49, 49.66), 0.1432)
@@ -60,6 +104,29 @@ TABLE_1_LATENCY_MS = {
     "iii": 41.92,
     "iv": 96.48,
     "b4": 47.01,
+}
+
+# Table 2: the spread of ten human raters by keypoint, H and H^0.95, in head lengths.
+TABLE_2_HUMAN = {
+    "head_top": (0.0554, 0.1158),
+    "nose": (0.0301, 0.0574),
+    "right_ear": (0.0603, 0.1906),
+    "left_ear": (0.0502, 0.1364),
+    "upper_neck": (0.0527, 0.1212),
+    "right_shoulder": (0.0531, 0.1106),
+    "right_elbow": (0.0429, 0.0956),
+    "right_wrist": (0.0386, 0.0851),
+    "upper_chest": (0.0643, 0.1200),
+    "left_shoulder": (0.0576, 0.1204),
+    "left_elbow": (0.0418, 0.0959),
+    "left_wrist": (0.0388, 0.0901),
+    "mid_pelvis": (0.0781, 0.1587),
+    "right_pelvis": (0.0812, 0.1553),
+    "right_knee": (0.0549, 0.1119),
+    "right_ankle": (0.0417, 0.0902),
+    "left_pelvis": (0.0828, 0.1603),
+    "left_knee": (0.0489, 0.1049),
+    "left_ankle": (0.0408, 0.0861),
 }
 
 # Table 2: PCKh@Human^0.95, percent, of these networks by keypoint; the last row as printed.

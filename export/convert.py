@@ -11,12 +11,11 @@ import numpy as np
 
 from edgeio import replacing
 from edgeio.quiet import captured_stderr
-from export.barriers import without_marks
 from export.calibration import Calibration, representative_dataset
-from export.compact import slim
 from export.errors import ExportError
-from export.flatbuffer import ModelInfo, inspect
+from export.inspect import ModelInfo, inspect
 from export.recipe import Recipe
+from export.rewrite import compact, without_barriers
 from export.sidecar import Sidecar, describe, sidecar_path, write_sidecar
 
 
@@ -97,7 +96,7 @@ def to_bytes(model: Any, recipe: Recipe, samples: Sequence[np.ndarray] = ()) -> 
         _configure(converter, recipe, samples, shape)
         try:
             data = bytes(converter.convert())
-            return slim(without_marks(data) if recipe.simulated else data)
+            return compact(without_barriers(data) if recipe.simulated else data)
         except ExportError:
             raise
         except Exception as error:  # the converter raises its own kinds, and says the reason on stderr

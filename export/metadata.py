@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import flatbuffers
 
 from export.errors import ExportError
-from export.flatbuffer import inspect
+from export.inspect import inspect
 from export.zips import write_stored
 
 NAME = "TFLITE_METADATA"

@@ -10,7 +10,7 @@ from typing import Any
 from edgeio import UserError, deflated_bytes, read_json, sha256_file, write_json
 from export.calibration import Calibration
 from export.errors import ExportError
-from export.flatbuffer import ModelInfo, inspect
+from export.inspect import ModelInfo, inspect
 from export.runtime import TensorSpec
 
 SCHEMA_VERSION = 1

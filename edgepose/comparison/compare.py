@@ -17,7 +17,6 @@ import numpy as np
 from edgepose.comparison.columns import column, grouped
 from edgepose.comparison.differences import Difference, difference, human_spread, paired_estimates
 from edgepose.comparison.movement import FPS, Movement, movement
-from edgepose.comparison.paper import TABLE_1, PaperRow
 from edgepose.comparison.verdict import Verdict, verdict_on
 from edgepose.data.human_spread import human_for
 from edgepose.errors import BadResults
@@ -25,6 +24,7 @@ from edgepose.evaluation.bootstrap import Estimates
 from edgepose.evaluation.metrics import finite_or_none, normalised_distances
 from edgepose.evaluation.noninferiority import DEFAULT_MARGIN, Margin, NonInferiority, judge, margin
 from edgepose.evaluation.subgroups import Subgroups
+from edgepose.published import TABLE_1, PaperRow
 from edgepose.results.predictions import Predictions, load_predictions
 from edgepose.results.results import RESULTS_NAME, Results, read_results
 

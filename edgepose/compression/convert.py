@@ -107,8 +107,7 @@ def check_integer(data: bytes, expected: FloatIslands = _NONE) -> None:
         CannotQuantize: a layer is in float and should not be, or its bias does not fit; names it.
         CannotKeep: a layer should be in float and is not; names it.
     """
-    from export.biases import saturated_biases
-    from export.flatbuffer import CONVERSIONS, inspect
+    from export.inspect import CONVERSIONS, inspect, saturated_biases
 
     info = inspect(data)
     conversions = [each for each in info.float_islands if each.op in CONVERSIONS]

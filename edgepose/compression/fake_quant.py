@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from edgepose.compression.ranges import STEPS, Range
 from edgepose.frameworks import tensorflow, tfmot
-from export.barriers import mark
+from export.rewrite import barrier
 
 Tensor = Any
 
@@ -93,7 +93,7 @@ def _classes() -> tuple[type, type, type]:
         def __call__(self, inputs: Tensor, training: bool, weights: Any, **_: Any) -> Tensor:
             ends = ends_of(self._variable)
             if self._marked:
-                inputs = mark(inputs)
+                inputs = barrier(inputs)
             if training and self._variable.shift is not None:
                 return _rounded(inputs, ends)
             return tensorflow().quantization.fake_quant_with_min_max_vars(inputs, ends[0], ends[1])
@@ -184,7 +184,7 @@ def wrapped(layer: Any, kind: str, output: RangeVariable | None, marked: bool = 
     Args:
         kind: of its node; "" where its kernel stays float.
         output: the range that its output is rounded to, if it is.
-        marked: put a mark (`export.barriers`) between the layer and that rounding.
+        marked: put a quantization barrier (`export.rewrite`) between the layer and that rounding.
     """
     return tfmot().quantization.keras.QuantizeWrapperV2(layer, _classes()[2](kind, output, marked))
 

@@ -12,7 +12,7 @@ from edgepose.compression.fake_quant import RangeVariable, input_layer, range_va
 from edgepose.compression.graph import CONVOLUTIONS, Folded, Graph, Node
 from edgepose.compression.ranges import SIGMOID, Range
 from edgepose.frameworks import tf_keras
-from export.barriers import mark
+from export.rewrite import barrier
 
 Ranges = dict[str, Range]  # by the node that owns the range
 
@@ -143,7 +143,7 @@ def build_rounded(
         ranges: of every owner in `range_owners`.
         learned: whether training may move them.
         kept: what stays float.
-        marked: put marks (`export.barriers`) around that. The network is then good for conversion alone.
+        marked: put marks (`export.rewrite`) around that. The network is then good for conversion alone.
     """
     owners = range_owners(folded.graph)
     variables = {
@@ -196,7 +196,7 @@ def _build(
         if node.kind in CONVOLUTIONS:
             config = {**config, "use_bias": True}
         layer = getattr(keras.layers, name).from_config(config)
-        read = [mark(tensors[s]) if marks(node, s) else tensors[s] for s in node.inputs]
+        read = [barrier(tensors[s]) if marks(node, s) else tensors[s] for s in node.inputs]
         if node.kind in CONVOLUTIONS:
             variables |= _with_weights(layer, node, read[0].shape, folded.weights)
         layers[node.name] = wrap(node, layer)

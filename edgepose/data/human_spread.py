@@ -11,6 +11,7 @@ import numpy as np
 from edgeio import UnknownName, UserError, read_json
 from edgepose.errors import BadDataset
 from edgepose.keypoints import IN_MOTION_19, KeypointSet
+from edgepose.published import TABLE_2_HUMAN
 
 HUMAN_NAME = "human.json"
 HUMAN_VERSION = 1  # of its schema
@@ -103,31 +104,9 @@ def _distance(path: Path, name: str, row: object, key: str) -> float:
     return float(value)
 
 
-_TABLE_2 = {
-    "head_top": (0.0554, 0.1158),
-    "nose": (0.0301, 0.0574),
-    "right_ear": (0.0603, 0.1906),
-    "left_ear": (0.0502, 0.1364),
-    "upper_neck": (0.0527, 0.1212),
-    "right_shoulder": (0.0531, 0.1106),
-    "right_elbow": (0.0429, 0.0956),
-    "right_wrist": (0.0386, 0.0851),
-    "upper_chest": (0.0643, 0.1200),
-    "left_shoulder": (0.0576, 0.1204),
-    "left_elbow": (0.0418, 0.0959),
-    "left_wrist": (0.0388, 0.0901),
-    "mid_pelvis": (0.0781, 0.1587),
-    "right_pelvis": (0.0812, 0.1553),
-    "right_knee": (0.0549, 0.1119),
-    "right_ankle": (0.0417, 0.0902),
-    "left_pelvis": (0.0828, 0.1603),
-    "left_knee": (0.0489, 0.1049),
-    "left_ankle": (0.0408, 0.0861),
-}
-
 IN_MOTION_HUMAN = HumanSpread(
     names=IN_MOTION_19.names,
-    h=tuple(_TABLE_2[name][0] for name in IN_MOTION_19.names),
-    h95=tuple(_TABLE_2[name][1] for name in IN_MOTION_19.names),
+    h=tuple(TABLE_2_HUMAN[name][0] for name in IN_MOTION_19.names),
+    h95=tuple(TABLE_2_HUMAN[name][1] for name in IN_MOTION_19.names),
     source="Groos et al. 2021, Table 2 (In-Motion Poses, 19 keypoints)",
 )

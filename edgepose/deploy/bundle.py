@@ -54,7 +54,7 @@ from edgepose.results.results import Excluded, Results
 from export import metadata
 from export.archive import Bundle, read_bundle, write_bundle
 from export.errors import ExportError
-from export.flatbuffer import inspect
+from export.inspect import inspect
 from export.runtime import RUNTIMES, TensorSpec, load_interpreter
 from export.sidecar import Sidecar, read_sidecar
 

@@ -148,7 +148,7 @@ def import_tflite(
         UsageError: the target exists.
     """
     from export.errors import ExportError
-    from export.flatbuffer import inspect
+    from export.inspect import inspect
     from export.sidecar import describe, sidecar_path, write_sidecar
 
     variant(network), keypoint_set(keypoints), lookup(dict.fromkeys(OUTPUTS), "output", output)

@@ -92,7 +92,7 @@ class TFLiteRunner:
     """A .tflite with its sidecar, on the TFLite runtime of this machine."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        from export.flatbuffer import inspect
+        from export.inspect import inspect
         from export.runtime import Session
         from export.sidecar import read_sidecar
 

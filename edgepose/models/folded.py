@@ -16,7 +16,7 @@ import numpy as np
 from edgepose.errors import BadCheckpoint
 from edgepose.frameworks import keras
 from edgepose.models.hdf5 import Layers
-from export.constants import float_constants
+from export.inspect import float_constants
 
 _VARIABLES = {
     "kernel": "kernel",

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from edgepose import published
-from edgepose.comparison.paper import TABLE_1
 from edgepose.data.human_spread import IN_MOTION_HUMAN, HumanSpread
 from edgepose.evaluation.metrics import normalised_distances
 from edgepose.evaluation.raters import RaterReport
 from edgepose.models.variants import VARIANTS
 from edgepose.paper.networks import CompetingModel
 from edgepose.paper.outcome import QUANTILES, Row, Spread
+from edgepose.published import TABLE_1
 from edgepose.results.predictions import load_predictions
 from edgepose.results.results import Results
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from edgepose.comparison.compare import Comparison
 from edgepose.comparison.differences import DIFFERED
-from edgepose.comparison.paper import SOURCE
 from edgepose.keypoints import IN_MOTION_19
+from edgepose.published import TABLE_1_SOURCE
 from edgepose.reporting import sections_against as against
 from edgepose.reporting import sections_devices
 from edgepose.reporting.document import Block, Commands, Document, Paragraph, Picture, Section, Table
@@ -298,7 +298,7 @@ def _paper(comparison: Comparison) -> tuple[Block, ...]:
     data = comparison.results[0].data
     return (
         Paragraph(
-            f"Paper: {SOURCE}. The data differ: ours is {data.name}, {data.n_images:,} images, "
+            f"Paper: {TABLE_1_SOURCE}. The data differ: ours is {data.name}, {data.n_images:,} images, "
             f"{len(data.scored_keypoints)} keypoints; so do training and keypoint definitions. The rows "
             "stand together for orientation and are no reproduction of the paper's figures. A network for "
             "another number of keypoints has other parameter and FLOP counts. The paper's latency is of "

@@ -26,7 +26,7 @@ from edgepose.frameworks import tensorflow, tf_keras
 from edgepose.models.checkpoint import CheckpointInfo, build
 from edgepose.models.variants import NORMALISATIONS, variant
 from export.convert import to_bytes
-from export.flatbuffer import inspect
+from export.inspect import inspect
 from export.recipe import SIMULATED_RECIPES
 
 SIZE = 32

@@ -29,10 +29,10 @@ from edgepose.compression.sensitivity import layer_costs
 from edgepose.compression.suggest import suggest
 from edgepose.errors import UsageError
 from edgepose.frameworks import tf_keras
-from export.barriers import without_marks
 from export.convert import to_bytes
-from export.flatbuffer import inspect
+from export.inspect import inspect
 from export.recipe import SIMULATED_RECIPES
+from export.rewrite import without_barriers
 from export.runtime import Session
 
 MIXED = SIMULATED_RECIPES["int8-mixed"]
@@ -93,9 +93,9 @@ def test_names_that_cannot_be_kept_are_refused() -> None:
         check_type("float16")
 
 
-def test_files_without_marks_stay_as_they_are() -> None:
+def test_files_without_barriers_stay_as_they_are() -> None:
     data = tiny_tflite()
-    assert without_marks(data) is data
+    assert without_barriers(data) is data
     with pytest.raises(CannotQuantize, match="the whole graph"):
         check_integer(data)
 

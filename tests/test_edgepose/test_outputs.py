@@ -110,7 +110,7 @@ def test_keypoints_are_exact_in_tflite(recipe, tmp_path):
     from edgepose.frameworks import keras
     from edgepose.models.outputs import with_output
     from export.convert import convert
-    from export.flatbuffer import inspect
+    from export.inspect import inspect
     from export.recipe import RECIPES
     from export.runtime import Session
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from edgepose import published
-from edgepose.comparison.paper import TABLE_1
 from edgepose.data.human_spread import IN_MOTION_HUMAN
 from edgepose.evaluation.agreement import model_agreement
 from edgepose.evaluation.metrics import mean_error, pckh_at_human
 from edgepose.keypoints import IN_MOTION_19
+from edgepose.published import TABLE_1
 
 H = np.array(IN_MOTION_HUMAN.h)
 _KEYS = ("pckh@1.0", "pckh@0.5", "pckh@0.3", "pckh@0.2", "pckh@0.1", "me")

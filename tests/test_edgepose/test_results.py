@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from edgeio import sha256_file
-from edgepose.comparison.paper import TABLE_1
 from edgepose.errors import BadResults
+from edgepose.published import TABLE_1
 from edgepose.results import results as module
 from edgepose.results.predictions import Predictions, load_predictions, save_predictions
 from edgepose.results.records import Mismatch

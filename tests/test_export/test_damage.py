@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from export.calibration import representative_dataset
 from export.convert import convert
 from export.errors import ExportError
-from export.flatbuffer import inspect
+from export.inspect import inspect
 from export.recipe import recipe
 from export.runtime import Session, TensorSpec
 from export.sidecar import read_sidecar, sidecar_path

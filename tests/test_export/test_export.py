@@ -12,7 +12,7 @@ from edgeio import UnknownName
 from export.calibration import Calibration, representative_dataset, sample
 from export.convert import convert
 from export.errors import ExportError
-from export.flatbuffer import inspect
+from export.inspect import inspect
 from export.recipe import RECIPES, recipe
 from export.runtime import Session, TensorSpec, load_interpreter
 from export.sidecar import read_sidecar, sidecar_path

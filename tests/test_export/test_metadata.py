@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tiny_tflite import tiny_tflite
 
 from export.errors import ExportError
-from export.flatbuffer import inspect
+from export.inspect import inspect
 from export.metadata import Description, ImageInput, Output, embed, metadata_of
 from export.runtime import Session
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.biases import saturated_biases
-from export.compact import slim
 from export.convert import to_bytes
-from export.flatbuffer import inspect
+from export.inspect import inspect, saturated_biases
 from export.recipe import RECIPES
+from export.rewrite import compact
 from export.runtime import Session
 
 SHAPE = (1, 16, 16, 3)
@@ -46,7 +45,7 @@ def outputs(data: bytes, path: Path) -> list[np.ndarray]:
 
 @pytest.mark.slow
 def test_a_slim_model_computes_the_same_to_the_bit(original: bytes, tmp_path: Path) -> None:
-    small = slim(original)
+    small = compact(original)
     before, after = inspect(original), inspect(small)
     overhead = [info.size_bytes - info.weight_bytes for info in (before, after)]
     assert overhead[1] < 0.7 * overhead[0]
@@ -69,7 +68,7 @@ def test_constants_stay_aligned_and_quantized(original: bytes) -> None:
         ]  # long enough to be found only once
         return schema.ModelT.InitFromObj(model).subgraphs[0], starts
 
-    small = slim(original)
+    small = compact(original)
     before, _ = taken_apart(original)
     after, starts = taken_apart(small)
     assert starts and all(start % 16 == 0 for start in starts)

@@ -20,6 +20,8 @@ _IDENTIFIER = b"TFL3"
 _HINT = "export it again, or copy it again if it was moved"
 _MOST_ELEMENTS = 2**26  # 67 M; a network for phones is wide at 300 x 300 x 192, which is 17 M
 _LARGEST_SCALE = 2.0**20  # delegates crash on steps that no network has
+_BIAS_LIMIT = 2**31 - 2
+_FLOATS = {"float16": "<f2", "float32": "<f4"}
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _WIDTHS = {
     "bool": 1,
@@ -307,3 +309,54 @@ def _float_islands(graph: _Graph) -> Iterator[FloatIsland]:
         touches_float = any(graph.tensors[i].dtype in ("float32", "float16") for i in sources + results)
         if touches_float and not declared:
             yield FloatIsland(op.name, graph.tensors[results[0]].name if results else "")
+
+
+def float_constants(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Every float16 and float32 constant of the main graph, by the tensor's name, as float32.
+
+    Raises:
+        ExportError: not a .tflite file, damaged, or with weights that are no numbers.
+    """
+    inspect(path)  # nothing of the file is believed before this
+    found = {}
+    for tensor, data in tensors_with_data(Path(path).read_bytes()):
+        if tensor.dtype not in _FLOATS:
+            continue
+        values = np.frombuffer(data, _FLOATS[tensor.dtype]).astype(np.float32)
+        if values.size != np.prod(tensor.shape):  # sparse ones are shorter
+            raise ExportError(f"{path} holds {tensor.name} in sparse form", "export it without sparsity")
+        if not np.isfinite(values).all():
+            raise ExportError(
+                f"{path} has NaN or infinite values in {tensor.name}", "copy or export it again"
+            )
+        found[tensor.name] = values.reshape(tensor.shape)
+    return found
+
+
+def saturated_biases(data: bytes) -> tuple[str, ...]:
+    """Outputs of the operators with a bias at the end of its 32 bits; happens where a channel's weights are
+    so small that their scale times the input's makes steps too fine for its bias.
+
+    Args:
+        data: of a .tflite file.
+
+    Raises:
+        ExportError: it is damaged.
+    """
+    inspect(data)  # everything below trusts it
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(data, 0)
+    graph = model.Subgraphs(0)
+    found = []
+    for i in range(graph.OperatorsLength()):
+        op = graph.Operators(i)
+        tensors = [graph.Tensors(int(j)) for j in op.InputsAsNumpy()[2:] if j >= 0]
+        for tensor in tensors:
+            if tensor.Type() != schema.TensorType.INT32:
+                continue
+            held = model.Buffers(tensor.Buffer())
+            values = held.DataAsNumpy() if held.DataLength() else np.zeros(0, np.uint8)
+            if (np.abs(values.view("<i4").astype(np.int64)) >= _BIAS_LIMIT).any():
+                found.append((graph.Tensors(int(op.OutputsAsNumpy()[0])).Name() or b"").decode())
+    return tuple(found)
