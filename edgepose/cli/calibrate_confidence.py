@@ -87,7 +87,7 @@ def _print(found: Any, out: Path) -> None:
     else:
         typer.echo(
             f"calibration error on held-out videos: {judged.before:.3f} before, {judged.after:.3f} after "
-            f"({judged.n} keypoints)"
+            f"({judged.n} keypoints; {judged.method} curves, whose log loss is the lower there)"
         )
     typer.echo(out)
 

@@ -17,7 +17,7 @@ from edgepose.inference.estimator import Clock, Estimator
 from edgepose.inference.predictor import Predicted, Progress, predict
 from edgepose.inference.runners import ModelSpec, PoseDecoder, Runner, open_runner
 from edgepose.keypoints import mapping
-from edgepose.tracking.confidence import WITHIN, Confidence, fit, reliability
+from edgepose.tracking.confidence import METHODS, WITHIN, Confidence, fit, reliability
 
 _PART = 16  # images between two words of progress
 
@@ -74,13 +74,14 @@ def calibrate_confidence(
     videos = [record.video for record, good in zip(records, usable, strict=True) if good]
     names = runner.spec.keypoints.names
     empty = _empty_peaks(Estimator(runner, request.decode), request.seed)
+    judged = reliability(peak, hit, videos, names, empty, request.seed)
     return Confidence(
         model_sha256=runner.spec.sha256,
         model_name=runner.spec.path.name,
         keypoints=runner.spec.keypoints.key,
         decode=decoder.name,
-        curves=fit(peak, hit, names, empty),
-        reliability=reliability(peak, hit, videos, names, empty, request.seed),
+        curves=fit(peak, hit, names, empty, judged.method if judged else METHODS[0]),
+        reliability=judged,
         data={
             "name": dataset.label,
             "split": request.split,

@@ -1,23 +1,25 @@
 """From a map's peak to the probability that the keypoint lies within half a head of the truth.
 
-One logistic curve a keypoint, p = 1 / (1 + exp(-(slope x peak + intercept))), fitted to annotated images
-by maximum likelihood with Platt's targets, which keep it finite where every keypoint was a hit, or none. A
-keypoint with few annotations takes the curve of all keypoints together. A slope is never negative: a
-higher peak never means less.
+One curve a keypoint, fitted to annotated images: logistic, p = 1 / (1 + exp(-(slope x peak + intercept))),
+by maximum likelihood with Platt's targets, which keep it finite where every keypoint was a hit, or none; or
+isotonic, the nearest curve that never falls. Whichever has the lower log loss on videos that it was not
+fitted on is taken for all keypoints; without a second video, the logistic one, which bends less. A keypoint
+with few annotations takes the curve of all keypoints together. No curve falls: a higher peak never means
+less.
 
 Annotated images all show somebody, so they cannot tell what a peak means where nobody is. Pictures without
 an infant stand in for that, as misses: of little weight, so that they only matter where no annotation is.
 The curves hold for recordings like those that they were fitted on: on others, upside-down infants for one,
 a network may be wrong with high peaks.
 
-Source: Platt 1999 (targets (hits + 1) / (hits + 2) and 1 / (misses + 2)); expected calibration error over
-ten bins of equal width, Guo et al. 2017.
+Source: Platt 1999 (targets (hits + 1) / (hits + 2) and 1 / (misses + 2)); Zadrozny and Elkan 2002 (isotonic);
+expected calibration error over ten bins of equal width, Guo et al. 2017.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ from edgepose.errors import BadModel
 from edgepose.inference.runners import ModelSpec
 
 WITHIN = 0.5  # head lengths
-VERSION = 1
+VERSION = 2
+METHODS = ("logistic", "isotonic")
 BINS = 10
 FEW = 20  # annotations of a keypoint, below which it takes the curve of all
 _STEEPEST = 100.0
@@ -41,8 +44,11 @@ class Curve:
     """One keypoint's.
 
     Attributes:
+        slope, intercept: of the logistic curve.
         n, hits: annotations, and how many predictions lay within half a head.
         pooled: too few of them: this is the curve of all keypoints.
+        knots: (peak, probability) pairs, rising, of an isotonic curve: straight between them, level beyond;
+            none for a logistic one.
     """
 
     slope: float
@@ -50,12 +56,24 @@ class Curve:
     n: int
     hits: int
     pooled: bool
+    knots: tuple[tuple[float, float], ...] = ()
 
     def probability(self, peak: np.ndarray) -> np.ndarray:
+        """Peaks of any shape -> probabilities."""
+        if self.knots:
+            return np.interp(np.asarray(peak, np.float64), *np.array(self.knots).T)
         return 1 / (1 + np.exp(-(self.slope * np.asarray(peak, np.float64) + self.intercept)))
 
     def peak_at(self, probability: float) -> float | None:
         """The peak that stands for a probability; None where no peak from 0 to 1 does."""
+        if self.knots:
+            peaks, probabilities = np.array(self.knots).T
+            if not probabilities[0] < probability <= probabilities[-1]:
+                return None
+            after = int(np.argmax(probabilities >= probability))
+            return float(
+                np.interp(probability, probabilities[after - 1 : after + 1], peaks[after - 1 : after + 1])
+            )
         if self.slope < 1e-6:
             return None
         peak = (float(np.log(probability / (1 - probability))) - self.intercept) / self.slope
@@ -71,11 +89,18 @@ class Reliability:
         before: of the peaks themselves, cut to 0..1, taken for probabilities.
         after: of the curves.
         n: keypoints judged.
+        log_loss: by method, on the same keypoints.
     """
 
     before: float
     after: float
     n: int
+    log_loss: dict[str, float]
+
+    @property
+    def method(self) -> str:
+        """The one with the lowest log loss."""
+        return min(self.log_loss, key=lambda method: self.log_loss[method])
 
 
 @dataclass(frozen=True)
@@ -120,39 +145,47 @@ class Confidence:
             raise BadModel(f"the confidence file is for --decode {self.decode}, not {decode}", hint)
 
 
-def fit(peak: np.ndarray, hit: np.ndarray, names: Sequence[str], empty: np.ndarray) -> dict[str, Curve]:
+def fit(
+    peak: np.ndarray, hit: np.ndarray, names: Sequence[str], empty: np.ndarray, method: str = "logistic"
+) -> dict[str, Curve]:
     """Fit a curve to each keypoint.
 
     Args:
         peak: (N, K).
         hit: (N, K) float: 1 within half a head, 0 not, NaN where not annotated.
         empty: (E, K) peaks on pictures without an infant.
+        method: one of `METHODS`.
     """
     known = np.isfinite(hit)
-    everything = fit_curve(peak[known], hit[known] > 0, empty.ravel())
+    everything = fit_curve(peak[known], hit[known] > 0, empty.ravel(), method)
     curves = {}
     for k, name in enumerate(names):
         rows = known[:, k]
         own = hit[rows, k] > 0
         if len(own) < FEW:
-            pooled = (everything.slope, everything.intercept)
-            curves[name] = Curve(*pooled, len(own), int(own.sum()), True)
+            curves[name] = replace(everything, n=len(own), hits=int(own.sum()), pooled=True)
         else:
-            curves[name] = fit_curve(peak[rows, k], own, empty[:, k])
+            curves[name] = fit_curve(peak[rows, k], own, empty[:, k], method)
     return curves
 
 
-def fit_curve(peak: np.ndarray, hit: np.ndarray, empty: np.ndarray) -> Curve:
+def fit_curve(peak: np.ndarray, hit: np.ndarray, empty: np.ndarray, method: str = "logistic") -> Curve:
     """Of N peaks and whether each was a hit, and of E peaks on pictures without an infant."""
-    from scipy.optimize import minimize
-
     x = np.concatenate([peak, empty])
     right = np.concatenate([hit, np.zeros(len(empty), bool)])
     weight = np.concatenate(
         [np.ones(len(peak)), np.full(len(empty), _EMPTY * len(peak) / max(len(empty), 1))]
     )
     weight /= weight.sum()
-    target = np.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
+    high, low = (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2)
+    slope, intercept = _logistic(x, np.where(right, high, low), weight)
+    knots = _isotonic(x, right, weight, (low, high)) if method == "isotonic" else ()
+    return Curve(slope, intercept, len(hit), int(hit.sum()), False, knots)
+
+
+def _logistic(x: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Slope, not negative, and intercept of the likeliest curve."""
+    from scipy.optimize import minimize
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         logit = parameters[0] * x + parameters[1]
@@ -162,7 +195,21 @@ def fit_curve(peak: np.ndarray, hit: np.ndarray, empty: np.ndarray) -> Curve:
 
     bounds = ((0.0, _STEEPEST), (-_STEEPEST, _STEEPEST))
     found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
-    return Curve(float(found.x[0]), float(found.x[1]), len(hit), int(hit.sum()), False)
+    return float(found.x[0]), float(found.x[1])
+
+
+def _isotonic(
+    x: np.ndarray, right: np.ndarray, weight: np.ndarray, limits: tuple[float, float]
+) -> tuple[tuple[float, float], ...]:
+    """Knots of the curve nearest to the hits that never falls, kept off 0 and 1 as Platt's targets are."""
+    from sklearn.isotonic import IsotonicRegression
+
+    low, high = sorted(limits)
+    found = IsotonicRegression(y_min=low, y_max=high, out_of_bounds="clip").fit(
+        x, right, sample_weight=weight
+    )
+    pairs = zip(found.X_thresholds_.tolist(), found.y_thresholds_.tolist(), strict=True)
+    return tuple((float(peak), float(probability)) for peak, probability in pairs)
 
 
 def calibration_error(probability: np.ndarray, hit: np.ndarray) -> float:
@@ -184,22 +231,28 @@ def reliability(
     seed: int = 0,
 ) -> Reliability | None:
     """Judge curves on videos that they were not fitted on; None for a single video."""
-    unique = sorted(set(videos))
-    if len(unique) < 2:
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import GroupKFold
+
+    if len(set(videos)) < 2:
         return None
-    order = np.random.default_rng(seed).permutation(len(unique))
-    first = {unique[i] for i in order[: len(unique) // 2]}
-    half = np.array([video in first for video in videos])
-    probability = np.full(peak.shape, np.nan)
-    for fitted, judged in ((half, ~half), (~half, half)):
-        if not np.isfinite(hit[fitted]).any():
-            return None
-        curves = fit(peak[fitted], hit[fitted], names, empty)
-        for k, name in enumerate(names):
-            probability[judged, k] = curves[name].probability(peak[judged, k])
     known = np.isfinite(hit)
+    probability = {method: np.full(peak.shape, np.nan) for method in METHODS}
+    halves = GroupKFold(n_splits=2, shuffle=True, random_state=seed)
+    for fitted, judged in halves.split(peak, groups=np.asarray(videos)):
+        if not known[fitted].any():
+            return None
+        for method, found in probability.items():
+            curves = fit(peak[fitted], hit[fitted], names, empty, method)
+            columns = [curves[name].probability(peak[judged, k]) for k, name in enumerate(names)]
+            found[judged] = np.stack(columns, -1)
+    losses = {
+        method: float(log_loss(hit[known], found[known], labels=[0.0, 1.0]))
+        for method, found in probability.items()
+    }
     before = calibration_error(np.clip(peak[known], 0, 1), hit[known])
-    return Reliability(before, calibration_error(probability[known], hit[known]), int(known.sum()))
+    after = calibration_error(probability[min(losses, key=lambda m: losses[m])][known], hit[known])
+    return Reliability(before, after, int(known.sum()), losses)
 
 
 def write_confidence(path: Path, confidence: Confidence) -> None:
@@ -219,13 +272,19 @@ def read_confidence(path: Path) -> Confidence:
             model_name=str(found["model_name"]),
             keypoints=str(found["keypoints"]),
             decode=str(found["decode"]),
-            curves={str(name): Curve(**curve) for name, curve in found["curves"].items()},
+            curves={str(name): _curve(curve) for name, curve in found["curves"].items()},
             reliability=None if judged is None else Reliability(**judged),
             data=dict(found["data"]),
         )
         numbers = np.array([(c.slope, c.intercept) for c in read.curves.values()], np.float64)
+        knots = [np.array(c.knots or [(0.0, 0.0)], np.float64).reshape(-1, 2) for c in read.curves.values()]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadModel(f"{path} is no confidence file ({type(error).__name__}: {error})", _HINT) from None
-    if not np.isfinite(numbers).all() or (numbers[:, 0] < 0).any():
+    rising = all(np.isfinite(k).all() and (np.diff(k, axis=0) >= 0).all() for k in knots)
+    if not np.isfinite(numbers).all() or (numbers[:, 0] < 0).any() or not rising:
         raise BadModel(f"{path} has curves that fall or are no numbers", _HINT)
     return read
+
+
+def _curve(plain: dict[str, Any]) -> Curve:
+    return Curve(**{**plain, "knots": tuple((float(x), float(y)) for x, y in plain["knots"])})

@@ -22,6 +22,7 @@ from edgepose.tracking.confidence import (
     FEW,
     Confidence,
     Curve,
+    Reliability,
     calibration_error,
     fit,
     fit_curve,
@@ -104,6 +105,28 @@ def test_reliability_improves_and_is_judged_on_other_videos() -> None:
     assert reliability(peak, hit, ["one"] * 2000, NAMES[:2], np.zeros((0, 2))) is None
 
 
+def test_an_isotonic_curve_is_taken_where_a_logistic_one_does_not_fit() -> None:
+    """Two steps: no logistic curve has them."""
+    rng = np.random.default_rng(0)
+    peak = rng.uniform(0, 1, (3000, 1))
+    chance = np.select([peak < 0.3, peak < 0.7], [0.02, 0.5], 0.98)
+    hit = (rng.uniform(size=peak.shape) < chance).astype(float)
+    videos = [f"v{i // 100}" for i in range(3000)]
+    found = reliability(peak, hit, videos, NAMES[:1], np.zeros((0, 1)))
+    assert found is not None and found.method == "isotonic" and found.after < 0.03
+    curve = fit(peak, hit, NAMES[:1], np.zeros((0, 1)), "isotonic")["a"]
+    probed = curve.probability(np.array([-1.0, 0.1, 0.5, 0.9, 2.0]))
+    assert probed == pytest.approx([0.02, 0.02, 0.5, 0.98, 0.98], abs=0.06)
+    assert (probed > 0).all() and (probed < 1).all() and (np.diff(probed) >= 0).all()
+    assert curve.peak_at(0.75) == pytest.approx(0.7, abs=0.02) and curve.peak_at(1.0) is None
+
+
+def test_a_logistic_curve_is_kept_where_it_is_the_truth() -> None:
+    peak, hit = (np.asarray(a, float)[:, None] for a in drawn(1000, 8.0, -4.0))
+    found = reliability(peak, hit, [f"v{i // 100}" for i in range(1000)], NAMES[:1], np.zeros((0, 1)))
+    assert found is not None and found.method == "logistic"
+
+
 def test_it_tells_videos_that_do_not_generalise() -> None:
     """Half of the videos always hit and half never do: no curve of one half serves the other."""
     rng = np.random.default_rng(0)
@@ -123,14 +146,19 @@ def confidence(**changes) -> Confidence:
 
 
 def test_the_file_comes_back(tmp_path: Path) -> None:
-    write_confidence(tmp_path / "c.json", confidence())
-    assert read_confidence(tmp_path / "c.json") == confidence()
+    knots = ((0.1, 0.2), (0.5, 0.9))
+    curves = {**confidence().curves, "nose": Curve(10.0, -5.0, 30, 20, False, knots)}
+    written = confidence(
+        curves=curves, reliability=Reliability(0.2, 0.1, 40, {"logistic": 0.5, "isotonic": 0.4})
+    )
+    write_confidence(tmp_path / "c.json", written)
+    assert read_confidence(tmp_path / "c.json") == written
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"confidence_version": 2},
+        {"confidence_version": 3},
         {"curves": {"nose": {"slope": 1}}},
         {"curves": []},
         {"curves": {"nose": {"slope": -1.0, "intercept": 0.0, "n": 1, "hits": 1, "pooled": False}}},
