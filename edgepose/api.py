@@ -23,7 +23,8 @@ from edgepose.errors import UsageError
 from edgepose.evaluation.evaluate import evaluate as score
 from edgepose.evaluation.subject import Request
 from edgepose.inference.predictor import Progress
-from edgepose.inference.runners import ModelSpec, open_runner
+from edgepose.inference.runners import open_runner
+from edgepose.inference.spec import ModelSpec
 from edgepose.models.pretrained import checkpoint_path
 from edgepose.results.results import Results
 from edgepose.tracking.batch import PredictRequest, make_estimator, settings_of

@@ -16,8 +16,8 @@ from edgepose.compression.mixed_precision import FloatIslands, islands
 from edgepose.compression.network import NOTHING, Kept, Network
 from edgepose.deploy.export import VALIDATION_COUNT, Exported, check_free, model_name
 from edgepose.errors import EdgeposeError
+from edgepose.inference.decode import DECODE
 from edgepose.inference.metadata import PoseMetadata
-from edgepose.inference.runners import DECODE
 from edgepose.models.checkpoint import CheckpointInfo
 from edgepose.models.profile import inference_cost
 

@@ -15,8 +15,8 @@ from edgepose.data.framing import DEFAULT_MARGIN, Framing, Input, prepare
 from edgepose.data.registry import open_dataset
 from edgepose.errors import UsageError
 from edgepose.geometry import Size
+from edgepose.inference.decode import DECODE
 from edgepose.inference.metadata import OUTPUTS, PoseMetadata
-from edgepose.inference.runners import DECODE
 from edgepose.keypoints import keypoint_set
 from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
 

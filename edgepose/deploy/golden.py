@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from edgepose.codec import Codec
 from edgepose.deploy.manifest import Allowed, InputPart, Manifest, OutputPart
 from edgepose.errors import BadModel
 from edgepose.geometry import Letterbox, letterbox
-from edgepose.inference.runners import IN_GRAPH
+from edgepose.inference.decode import Decode, output_decoder
 from edgepose.results.records import Mismatch, from_plain, to_plain
 from export.runtime import RUNTIMES, Session, TensorSpec
 
@@ -108,18 +107,8 @@ def allowances(recipe: str, image: InputPart, output: OutputPart) -> tuple[Allow
     return tuple(Allowed(runtime, 0.2, cell, 0.8) for runtime in RUNTIMES)
 
 
-def decoder(image: InputPart, output: OutputPart) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Output values (1, ...) float32 -> keypoints (K, 2) in input pixels, confidence (K,)."""
-    if output.decode.name == IN_GRAPH:
-        return lambda values: (values[0, :, :2].astype(np.float64), values[0, :, 2])
-    size = (image.shape[1], image.shape[2])
-    codec = Codec(size, (output.shape[1], output.shape[2]), decoder=output.decode.name)
-
-    def decode(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        points, confidence = codec.decode(values)
-        return points[0], confidence[0]
-
-    return decode
+def _decoder(image: InputPart, output: OutputPart) -> Decode:
+    return output_decoder((image.shape[1], image.shape[2]), output.shape[1:], output.decode.name)
 
 
 def make(
@@ -127,7 +116,7 @@ def make(
 ) -> tuple[Golden, dict[str, bytes]]:
     """Run the model on frames; returns the vectors and their files by name."""
     session = Session(model)
-    decode = decoder(image, output)
+    decode = _decoder(image, output)
     files: dict[str, bytes] = {}
     made = []
     for i, frame in enumerate(frames):
@@ -138,7 +127,7 @@ def make(
             raise BadModel(
                 f"{model.name} gives NaN or infinity on a golden frame", "train or export it again"
             )
-        points, confidence = decode(values)
+        points, confidence = (found[0] for found in decode(values))
         names = [f"golden/{i}/{name}" for name in ("frame.png", "input.bin", "output.bin")]
         files |= dict(zip(names, (_png(frame), _raw(stored), _raw(raw)), strict=True))
         made.append(
@@ -172,7 +161,7 @@ def replay(
         raise BadModel(f"{where}: manifest.json allows nothing for {runtime}", "make the bundle again")
     session = Session(model, runtime=runtime)
     _check_tensors(session, manifest, where)
-    decode, spec = decoder(manifest.input, manifest.output), spec_of(manifest.output)
+    decode, spec = _decoder(manifest.input, manifest.output), spec_of(manifest.output)
     worst, farthest, share = 0.0, 0.0, 1.0
     for frame in golden.frames:
         stored = _tensor(parts[frame.input], manifest.input.shape, manifest.input.dtype, frame.input, where)
@@ -185,7 +174,7 @@ def replay(
                 f"{difference:.3g}, and {allowed.output_max_abs:.3g} is allowed",
                 HINT,
             )
-        distance = np.linalg.norm(decode(found)[0] - np.array(frame.keypoints_input_px), axis=1)
+        distance = np.linalg.norm(decode(found)[0][0] - np.array(frame.keypoints_input_px), axis=1)
         within = float((distance <= allowed.keypoint_px).mean())
         if within < allowed.keypoint_share:
             raise BadModel(

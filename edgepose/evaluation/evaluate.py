@@ -25,6 +25,7 @@ from edgepose.evaluation.facts import data_facts, model_facts, speed_facts
 from edgepose.evaluation.scoring import score_predictions
 from edgepose.evaluation.speed import measure
 from edgepose.evaluation.subject import Request, Subject, scorable, subject_of
+from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.device import (
     Device,
     DeviceRunner,
@@ -35,7 +36,8 @@ from edgepose.inference.device import (
     phone_speed,
 )
 from edgepose.inference.predictor import Predicted, Progress, discard_parts, predict, predict_in_parts
-from edgepose.inference.runners import ModelSpec, PoseDecoder, Runner, open_runner
+from edgepose.inference.runners import open_runner
+from edgepose.inference.spec import ModelSpec, Runner
 from edgepose.results.device_facts import DeviceFacts
 from edgepose.results.predictions import save_predictions
 from edgepose.results.results import (
@@ -72,7 +74,7 @@ def evaluate(
     Raises:
         UserError: bad input; says what and what to do.
     """
-    runner = open_runner(model, request.threads)
+    runner = open_runner(model, request.threads, counted=True)
     decoder = PoseDecoder(runner.spec, request.decode)
     subject = subject_of(runner.spec, request)
     device = _device(request)

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgepose.evaluation.speed import Cost
 from edgepose.evaluation.subject import Request, Scorable, Subject
-from edgepose.inference.runners import ModelSpec
+from edgepose.inference.spec import ModelSpec
 from edgepose.models.variants import variant
 from edgepose.results.results import DataFacts, Latency, ModelFacts, Speed
 

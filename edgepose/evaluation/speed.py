@@ -91,7 +91,8 @@ def quantiles_ms(call: Callable[[], object], runs: int, warm_up: int) -> tuple[f
 
 def _measure_here(model: Path, decode: str, threads: int, runs: int, warm_up: int) -> Cost:
     from edgepose.geometry import letterbox
-    from edgepose.inference.runners import PoseDecoder, open_runner
+    from edgepose.inference.decode import PoseDecoder
+    from edgepose.inference.runners import open_runner
 
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (*_FRAME, 3), np.uint8)

@@ -16,7 +16,7 @@ from edgepose.data.records import SPLITS, Dataset, PoseRecord
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.inference.predictor import Predicted
-from edgepose.inference.runners import ModelSpec
+from edgepose.inference.spec import ModelSpec
 from edgepose.keypoints import Mapping, mapping
 from edgepose.results.predictions import Predictions
 from edgepose.results.results import DESKTOP, Excluded

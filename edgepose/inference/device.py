@@ -21,8 +21,10 @@ from android_harness.protocol import Job
 from android_harness.qemu import find_qemu
 from android_harness.session import PART_INPUTS, Session
 from edgepose.errors import BadDataset, BadModel, UsageError
+from edgepose.inference.keras_runner import KerasRunner
 from edgepose.inference.predictor import Differences
-from edgepose.inference.runners import KerasRunner, Runner, TFLiteRunner
+from edgepose.inference.spec import Runner
+from edgepose.inference.tflite import TFLiteRunner
 from edgepose.results.device_facts import DeviceFacts, Estimate, Instructions, Parity
 from edgepose.results.results import DESKTOP, Latency, Speed
 from export.runtime import TensorSpec

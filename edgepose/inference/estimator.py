@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgepose.errors import BadModel
 from edgepose.geometry import Box, Letterbox, letterbox
-from edgepose.inference.runners import PoseDecoder, Runner
+from edgepose.inference.decode import PoseDecoder
+from edgepose.inference.spec import Runner
 from edgepose.models.variants import variant
 
 # A second peak is another infant's where it is this strong beside the first, and this far from it.
@@ -102,15 +102,10 @@ class Estimator:
         with clock.stage("inference"):
             output = self._runner.run(self.spec.normalisation.apply(placed.canvas[None]))
         with clock.stage("maps"):
-            if not np.isfinite(output).all():
-                raise BadModel(
-                    f"{self.spec.path} gives NaN or infinity",
-                    "do not use this model: train or export it again",
-                )
-            points, peaks = self.decoder(output)
+            points, peaks = self.decoder.in_image(output, placed.where)
             return Pose(
-                points_px=placed.where.to_image.apply(points[0]),
-                peaks=np.asarray(peaks[0], np.float64),
+                points_px=points,
+                peaks=np.asarray(peaks, np.float64),
                 cells_per_px=float(placed.where.to_canvas.matrix[0, 0]) / variant(self.spec.network).stride,
                 doubles=np.nan
                 if self.spec.output == "keypoints"

@@ -16,8 +16,9 @@ import numpy as np
 from edgeio import UserError, read_json, replacing, write_json
 from edgepose.data.framing import Framing, Input, prepare
 from edgepose.data.records import PoseRecord
-from edgepose.errors import BadImage, BadModel
-from edgepose.inference.runners import PoseDecoder, Runner, run_each
+from edgepose.errors import BadImage
+from edgepose.inference.decode import PoseDecoder
+from edgepose.inference.spec import Runner, run_each
 
 PART = 64  # images a part: what a kill can cost
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -65,7 +66,7 @@ def predict(
     reference: Runner | None = None,
     done: Callable[[int], None] = lambda count: None,
 ) -> Predicted:
-    """Predict records one by one, as a phone would.
+    """Predict records: a .tflite one by one, as a phone would, a checkpoint in batches.
 
     Args:
         reference: runs the same inputs, to be compared with.
@@ -96,29 +97,15 @@ def predict(
 
     for output in run_each(runner, inputs()):
         i, item, normalised = under_way.popleft()
-        found = _decoded(runner, decoder, output, item)
-        points[i], confidence[i] = found
+        points[i], confidence[i] = decoder.in_image(output, item.placed, item.record.image)
         if reference is not None:
             expected = reference.run(normalised)
             differences.identical[i] = output.tobytes() == expected.tobytes()
             differences.output[i] = np.abs(output.astype(np.float64) - expected).max()
-            offset = points[i] - _decoded(reference, decoder, expected, item)[0]
+            offset = points[i] - decoder.in_image(expected, item.placed, item.record.image)[0]
             differences.px[i] = np.hypot(offset[:, 0], offset[:, 1])
         done(i + 1)
     return Predicted(points, confidence, tuple(reasons), differences if reference else None)
-
-
-def _decoded(
-    runner: Runner, decoder: PoseDecoder, output: np.ndarray, item: Input
-) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints (K, 2) in pixels of the original image, and confidence (K,)."""
-    if not np.isfinite(output).all():
-        raise BadModel(
-            f"{runner.spec.path} gives NaN or infinity on {item.record.image}",
-            "do not use this model: train or export it again",
-        )
-    found, certainty = decoder(output)
-    return item.placed.to_image.apply(found[0]), certainty[0]
 
 
 def predict_in_parts(

@@ -17,7 +17,8 @@ from edgeio import UserError, read_json, sha256_file, write_json
 from edgepose.errors import UsageError
 from edgepose.inference.estimator import Estimator
 from edgepose.inference.predictor import Progress
-from edgepose.inference.runners import Runner, open_runner
+from edgepose.inference.runners import open_runner
+from edgepose.inference.spec import Runner
 from edgepose.tracking.confidence import read_confidence
 from edgepose.tracking.overlay import encoder, overlay_image, overlay_video
 from edgepose.tracking.pictures import draw_confidence, draw_sheet

@@ -13,9 +13,11 @@ from edgepose.data.records import SPLITS, Dataset, PoseRecord
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.evaluation.metrics import normalised_distances
+from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.estimator import Clock, Estimator
 from edgepose.inference.predictor import Predicted, Progress, predict
-from edgepose.inference.runners import ModelSpec, PoseDecoder, Runner, open_runner
+from edgepose.inference.runners import open_runner
+from edgepose.inference.spec import ModelSpec, Runner
 from edgepose.keypoints import mapping
 from edgepose.tracking.confidence import METHODS, WITHIN, Confidence, fit, reliability
 

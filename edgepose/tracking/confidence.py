@@ -27,7 +27,7 @@ import numpy as np
 
 from edgeio import read_json, write_json
 from edgepose.errors import BadModel
-from edgepose.inference.runners import ModelSpec
+from edgepose.inference.spec import ModelSpec
 
 WITHIN = 0.5  # head lengths
 VERSION = 2

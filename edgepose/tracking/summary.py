@@ -11,7 +11,7 @@ import numpy as np
 
 import edgepose
 from edgepose.evaluation.speed import processor
-from edgepose.inference.runners import ModelSpec
+from edgepose.inference.spec import ModelSpec
 from edgepose.tracking.predict import Prediction
 from edgepose.tracking.quality import head_cells
 from edgepose.tracking.tables import COLUMNS

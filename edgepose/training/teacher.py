@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edgeio import sha256_file
-from edgepose.codec import Codec
 from edgepose.errors import UsageError
 from edgepose.geometry import Size
-from edgepose.inference.runners import PoseDecoder, open_runner
-from edgepose.keypoints import KeypointSet, keypoint_set
-from edgepose.models.variants import NORMALISATIONS, variant
-
-BATCH = 8  # frames that a teacher sees at once
+from edgepose.inference.decode import PoseDecoder
+from edgepose.inference.keras_runner import KerasRunner
+from edgepose.inference.runners import open_runner
+from edgepose.keypoints import KeypointSet
+from edgepose.models.variants import variant
 
 
 @dataclass(frozen=True)
@@ -53,11 +50,10 @@ def open_teacher(path: Path, network: str, threads: int = 1) -> Teacher:
         BadCheckpoint, BadModel, ExportError: missing, damaged, or a .tflite without a sidecar.
     """
     variant(network)
-    if path.suffix.lower() == ".safetensors":
-        return _checkpoint(path, network)
     runner = open_runner(path, threads)
     spec = runner.spec
     _check_network(path, spec.network, network)
+    run = runner.run_filled if isinstance(runner, KerasRunner) else runner.run
     return Teacher(
         path,
         spec.sha256,
@@ -65,33 +61,9 @@ def open_teacher(path: Path, network: str, threads: int = 1) -> Teacher:
         spec.keypoints,
         spec.input_size,
         None if spec.output == "keypoints" else (spec.output_shape[0], spec.output_shape[1]),
-        lambda canvases: runner.run(spec.normalisation.apply(canvases)),
-        PoseDecoder(spec, None),
+        lambda canvases: run(spec.normalisation.apply(canvases)),
+        PoseDecoder(spec),
     )
-
-
-def _checkpoint(path: Path, network: str) -> Teacher:
-    from edgepose.frameworks import keras
-    from edgepose.models.checkpoint import load_model, read_checkpoint
-
-    info, _ = read_checkpoint(path)
-    _check_network(path, info.model, network)
-    with _undistributed_float32():
-        model = load_model(path, output="maps")
-    model.jit_compile = keras().backend.backend() == "jax"  # TensorFlow's XLA is ten times slower on CPUs
-    normalisation = NORMALISATIONS[variant(info.model).normalisation]
-    codec = Codec(tuple(model.input_shape[1:3]), tuple(model.output_shape[1:3]))
-
-    def run(canvases: np.ndarray) -> np.ndarray:
-        # Filled up with the last frame: one shape, one compilation, and the same sums for every frame.
-        filling = np.repeat(canvases[-1:], BATCH - len(canvases), 0)
-        inputs = normalisation.apply(np.concatenate([canvases, filling]))
-        with _undistributed_float32():
-            return np.asarray(model.predict_on_batch(inputs), np.float32)[: len(canvases)]
-
-    points = keypoint_set(info.keypoints)
-    digest = sha256_file(path)
-    return Teacher(path, digest, info.model, points, codec.input_size, codec.map_size, run, codec.decode)
 
 
 def _check_network(path: Path, found: str, wanted: str) -> None:
@@ -100,19 +72,3 @@ def _check_network(path: Path, found: str, wanted: str) -> None:
             f"{path} is of network {found}, not {wanted}",
             f"use --teacher {found}, or other --teacher-weights",
         )
-
-
-@contextmanager
-def _undistributed_float32() -> Iterator[None]:
-    """The teacher computes alike whatever the student's precision and devices are."""
-    from edgepose.frameworks import keras
-
-    kr = keras()
-    before = kr.config.dtype_policy(), kr.distribution.distribution()
-    try:
-        kr.config.set_dtype_policy("float32")
-        kr.distribution.set_distribution(None)
-        yield
-    finally:
-        kr.config.set_dtype_policy(before[0])
-        kr.distribution.set_distribution(before[1])

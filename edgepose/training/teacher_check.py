@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from edgepose.errors import UsageError
+from edgepose.inference.keras_runner import BATCH
 from edgepose.keypoints import mapping
 from edgepose.training.checkpoints import Row
 from edgepose.training.data import TrainingData
-from edgepose.training.teacher import BATCH, Teacher
+from edgepose.training.teacher import Teacher
 from edgepose.training.validation import validator
 
 _FRAMES = 32  # enough to tell a teacher from a lump of noise, few enough for the largest one on a CPU

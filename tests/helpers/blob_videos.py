@@ -66,7 +66,9 @@ class BlobFinder:
     Maps, as a network's; the stronger disc is the larger one.
     """
 
-    def __init__(self, path: Path = MODEL, threads: int = 1, least: float = 6.0) -> None:
+    def __init__(
+        self, path: Path = MODEL, threads: int = 1, least: float = 6.0, counted: bool = False
+    ) -> None:
         self.least, self.calls = least, 0
         self.spec = maps_spec(path, "int8", "blobs")
 

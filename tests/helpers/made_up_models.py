@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgepose.inference.runners import ModelSpec
+from edgepose.inference.spec import ModelSpec
 from edgepose.keypoints import IN_MOTION_19
 
 

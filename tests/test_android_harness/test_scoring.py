@@ -129,7 +129,7 @@ def test_what_does_not_go_with_a_device_is_refused(infants, model, target, tmp_p
 
 
 def test_the_runners_are_no_more_than_the_parts(model, target, tmp_path) -> None:
-    from edgepose.inference.runners import TFLiteRunner
+    from edgepose.inference.tflite import TFLiteRunner
 
     desktop = TFLiteRunner(model)
     for images, threads, most in ((1, 1, 1), (400, 1000, 1)):

@@ -30,7 +30,7 @@ SIZES = [(300, 400), (400, 300), (256, 256), (640, 480), (333, 501), (500, 230)]
 class DotFinder:
     """Puts each keypoint's peak at the centre of the dot of its colour."""
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, counted: bool = False) -> None:
         self.calls = 0
         self.spec = maps_spec(path, "fp32", "dots")
 
@@ -125,7 +125,7 @@ def test_a_killed_run_resumes_and_ends_the_same(infants, tmp_path, monkeypatch):
     monkeypatch.setattr(predict_module, "PART", 2)
     whole, _ = evaluate(tmp_path / "dots.tflite", request(infants), tmp_path / "whole")
     runner = DotFinder(tmp_path / "dots.tflite")
-    monkeypatch.setattr(module, "open_runner", lambda path, threads: runner)
+    monkeypatch.setattr(module, "open_runner", lambda path, threads, counted: runner)
     original = runner.run
 
     def killed_at_the_fourth(inputs):
