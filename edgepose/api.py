@@ -24,7 +24,7 @@ from edgepose.evaluation.evaluate import evaluate as score
 from edgepose.evaluation.predict import Progress
 from edgepose.evaluation.runners import ModelSpec, open_runner
 from edgepose.evaluation.subject import Request
-from edgepose.models.defaults import checkpoint_path
+from edgepose.models.defaults import model_path
 from edgepose.prediction.batch import PredictRequest, make_estimator, settings_of
 from edgepose.prediction.predict import Prediction, predict_array, predict_source
 from edgepose.prediction.sources import find_sources
@@ -43,7 +43,7 @@ def load(model: str | Path, threads: int = 1) -> Model:
     Raises:
         UserError: missing or unusable; says what and how to mend it.
     """
-    return Model(checkpoint_path(model), threads)
+    return Model(model_path(model), threads)
 
 
 class Model:
@@ -144,7 +144,7 @@ def evaluate(
         speed=speed,
         threads=threads,
     )
-    path = checkpoint_path(model)
+    path = model_path(model)
     if out is not None:
         return score(path, request, Path(out))[0]
     with tempfile.TemporaryDirectory() as folder:
