@@ -1,30 +1,47 @@
 # Every target sets up its own virtual environment when there is none.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first of these that runs and is of a version that edgepose knows; a shim of a version manager may do neither.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	    $$python -c '$(KNOWN)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
+KNOWN   = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 JOBS   ?= 2
+SPREAD  = -n $(JOBS) --dist loadfile --no-loadscope-reorder
+CHECKED = tests/test_edgepose/test_boundaries.py tests/test_declared.py \
+	  tests/test_edgepose/test_results.py::test_schema_and_types_name_the_same_fields \
+	  tests/test_docs.py::test_command_pages_are_what_the_command_line_says
 
-.PHONY: setup test check demo docs docs-pictures android-runner lock clean
+.PHONY: setup test test-all check lint types demo docs docs-pictures android-runner lock clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "error: no Python; install Python 3.11"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	  || { echo "error: $(PYTHON) is not Python 3.11; run: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "error: found no Python 3.11, 3.12 or 3.13 that runs; install one," \
+	  "or run: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c '$(KNOWN)' 2>/dev/null \
+	  || { echo "error: $(PYTHON) is not a Python 3.11, 3.12 or 3.13 that runs; give another PYTHON"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,jax,dev]'
 	touch $@
 
+# All tests but those marked long: minutes each, and seldom broken.
 test: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(SPREAD) -m 'not long'
 
-check: $(READY)
+test-all: $(READY)
+	$(BIN)/python -m pytest $(SPREAD)
+
+# What needs no network of any size: form, types, who may import what, schemas, and pages that are up to date.
+check: $(READY) lint types
+	$(BIN)/python -m pytest -q $(CHECKED)
+
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not slow'
 
 demo: $(READY)
 	PATH="$(abspath $(BIN)):$$PATH" ./demo.sh $(DEMO)

@@ -1,10 +1,12 @@
-"""Put checkpoints into the package as default weights, in float16, and print their rows of the table.
+"""Put checkpoints into the package as default weights, in float16, as .tflite too, and print their rows.
 
     python benchmarks/ship_weights.py CHECKPOINT...
 
 Each goes to edgepose/weights/MODEL.safetensors, named after its network, once its maps agree with the
-checkpoint's own on drawn infants. The printed row belongs into edgepose/models/pretrained.py, with what the
-network was trained on and what it scores filled in.
+checkpoint's own on drawn infants, and MODEL.tflite with its sidecar beside it, which `edgepose export` makes
+of it by the recipe fp16 and whose keypoints must lie where the checkpoint's do. A file that is in the package
+already (`default:MODEL`) is only exported. The printed row belongs into edgepose/models/pretrained.py, with
+what the network was trained on and what it scores filled in.
 """
 
 from __future__ import annotations
@@ -16,24 +18,36 @@ from pathlib import Path
 import numpy as np
 
 from edgeio import UserError, replacing, sha256_file
+from edgepose.deploy.export import export_checkpoint
 from edgepose.deploy.golden import synthetic_frames
 from edgepose.errors import BadCheckpoint
 from edgepose.geometry import letterbox
+from edgepose.inference.decode import PoseDecoder
+from edgepose.inference.runners import open_runner
 from edgepose.models.checkpoint import CheckpointInfo, load_model, read_checkpoint, save_checkpoint
-from edgepose.models.pretrained import FOLDER, DefaultWeights
+from edgepose.models.pretrained import FOLDER, DefaultWeights, checkpoint_path
 from edgepose.models.variants import NORMALISATIONS, variant
+from edgepose.synthetic.video import video
+from export.sidecar import sidecar_path
 
 TOLERANCE = 0.02  # of the highest value in the maps
+RECIPE = "fp16"
+FRAMES = 16  # drawn infants to compare an export with its checkpoint on
+SHIFT_PX = 0.25  # how far a keypoint may lie from the checkpoint's, in pixels of the network's input
 
 
 def ship(checkpoint: Path, folder: Path) -> DefaultWeights:
-    """Write one checkpoint into the package's folder in float16.
+    """Write one checkpoint into the package's folder in float16, and its export.
 
     Raises:
-        BadCheckpoint: unusable, or its maps do not survive the rounding.
+        BadCheckpoint: unusable, or its maps do not survive the rounding, or its keypoints the export.
     """
     info, tensors = read_checkpoint(checkpoint)
     target = folder / f"{info.model}.safetensors"
+    if checkpoint.resolve() == target.resolve():
+        return DefaultWeights(
+            info.model, info.keypoints, sha256_file(target), export(target), info.resolution, "", ""
+        )
     with tempfile.TemporaryDirectory() as scratch:
         halved = Path(scratch) / target.name
         save_checkpoint(halved, tensors, info, half=True)
@@ -47,7 +61,49 @@ def ship(checkpoint: Path, folder: Path) -> DefaultWeights:
             temporary.write_bytes(halved.read_bytes())
     print(f"{target}: {target.stat().st_size:,} bytes, {info.source}")
     print(f"largest difference between the maps of drawn infants: {difference:.2g} of {highest:.2g}")
-    return DefaultWeights(info.model, info.keypoints, sha256_file(target), info.resolution, "", "")
+    return DefaultWeights(
+        info.model, info.keypoints, sha256_file(target), export(target), info.resolution, "", ""
+    )
+
+
+def export(shipped: Path) -> str:
+    """Export a shipped checkpoint beside itself; returns the .tflite's SHA-256.
+
+    Raises:
+        BadCheckpoint: a keypoint of a drawn infant lies more than `SHIFT_PX` away from the checkpoint's.
+    """
+    target = shipped.with_suffix(".tflite")
+    with tempfile.TemporaryDirectory() as scratch:
+        made = export_checkpoint(shipped, RECIPE, "maps", Path(scratch)).path
+        shift = shift_px(shipped, made)
+        if not shift <= SHIFT_PX:
+            raise BadCheckpoint(
+                f"{shipped} as {RECIPE} has keypoints that lie {shift:.2g} px off", "ship another"
+            )
+        for path, place in ((sidecar_path(made), sidecar_path(target)), (made, target)):
+            with replacing(place) as temporary:
+                temporary.write_bytes(path.read_bytes())
+    print(
+        f"{target}: {target.stat().st_size:,} bytes; "
+        f"keypoints of {FRAMES} drawn infants at most {shift:.2g} px off"
+    )
+    return sha256_file(target)
+
+
+def shift_px(one: Path, other: Path) -> float:
+    """The largest distance between two models' keypoints of drawn infants, px of the input."""
+    runners = [open_runner(path) for path in (one, other)]
+    spec = runners[0].spec
+    frames = [video(0, number, (240, 320)).frame(0).picture for number in range(FRAMES)]
+    inputs = [
+        spec.normalisation.apply(letterbox(frame.shape[:2], spec.input_size).draw(frame)[None])
+        for frame in frames
+    ]
+    ours, theirs = (
+        np.concatenate([PoseDecoder(runner.spec, None)(runner.run(x))[0] for x in inputs])
+        for runner in runners
+    )
+    return float(np.linalg.norm(ours - theirs, axis=-1).max())
 
 
 def compared(info: CheckpointInfo, one: Path, other: Path) -> tuple[float, float]:
@@ -67,7 +123,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="another than the package's, to try")
     arguments = parser.parse_args()
     try:
-        rows = [ship(checkpoint, arguments.folder) for checkpoint in arguments.checkpoints]
+        rows = [ship(checkpoint_path(given), arguments.folder) for given in arguments.checkpoints]
     except UserError as error:
         raise SystemExit(f"error: {error}") from None
     for row in rows:

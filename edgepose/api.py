@@ -25,7 +25,7 @@ from edgepose.evaluation.subject import Request
 from edgepose.inference.predictor import Progress
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec
-from edgepose.models.pretrained import checkpoint_path
+from edgepose.models.pretrained import model_path
 from edgepose.results.results import Results
 from edgepose.tracking.batch import PredictRequest, make_estimator, settings_of
 from edgepose.tracking.predict import Prediction, predict_array, predict_source
@@ -44,7 +44,7 @@ def load(model: str | Path, threads: int = 1) -> Model:
     Raises:
         UserError: missing or unusable; says what and what to do.
     """
-    return Model(checkpoint_path(model), threads)
+    return Model(model_path(model), threads)
 
 
 class Model:
@@ -145,7 +145,7 @@ def evaluate(
         speed=speed,
         threads=threads,
     )
-    path = checkpoint_path(model)
+    path = model_path(model)
     if out is not None:
         return score(path, request, Path(out))[0]
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ Every other module asks here, so that TensorFlow's start-up noise is silenced be
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from types import ModuleType
@@ -41,6 +42,11 @@ def keras() -> ModuleType:
     return _import("keras")
 
 
+def runs_checkpoints() -> bool:
+    """Whether Keras and its backend are installed, which run a checkpoint; imports neither."""
+    return _installed("keras") and _installed(_backend())
+
+
 def tf_keras() -> ModuleType:
     """Keras 2, which tensorflow-model-optimization needs; raises UsageError where it is not installed."""
     tensorflow()
@@ -55,6 +61,13 @@ def tfmot() -> ModuleType:
     """tensorflow-model-optimization, on Keras 2; raises UsageError where it is not installed."""
     tf_keras()
     return _import("tensorflow_model_optimization")
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # what an import hook that hides it says
+        return False
 
 
 def _import(name: str) -> ModuleType:

@@ -57,7 +57,7 @@ def _shorten_names(graph: Any, buffers: Any) -> None:
 def _sharing(base: type) -> type:
     """A builder that stores equal vectors and strings once."""
 
-    class Sharing(base):  # type: ignore[misc, valid-type]
+    class Sharing(base):  # type: ignore[misc]
         def __init__(self, size: int) -> None:
             super().__init__(size)
             self._known: dict[tuple[str, bytes], int] = {}

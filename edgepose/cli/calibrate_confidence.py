@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgepose.cli.progress import bar
+from edgepose.cli.running import model_to_run
 
 
 def command(
@@ -47,13 +48,12 @@ def command(
     before and after.
     """
     from edgepose.errors import UsageError
-    from edgepose.models.pretrained import checkpoint_path
     from edgepose.tracking.calibrate import CalibrationRequest, calibrate_confidence
     from edgepose.tracking.confidence import write_confidence
 
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
-    path = checkpoint_path(model)
+    path = model_to_run(model)
     request = CalibrationRequest(data, split, crop, margin, decode, near, threads, workers, seed)
     with bar(f"calibrating {path.stem}", "images") as progress:
         found = calibrate_confidence(path, request, progress)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgepose.cli.progress import bar
+from edgepose.cli.running import model_to_run
 
 if TYPE_CHECKING:
     from edgepose.results.device_facts import DeviceFacts
@@ -79,9 +80,8 @@ def command(
     from edgepose.errors import UsageError
     from edgepose.evaluation.evaluate import evaluate
     from edgepose.evaluation.subject import Request
-    from edgepose.models.pretrained import checkpoint_path
 
-    models = [checkpoint_path(model) for model in models]
+    models = [model_to_run(model) for model in models]
     if len({model.stem for model in models}) < len(models):
         raise UsageError("two models have the same name, so their results would share a folder", "rename one")
     request = Request(

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edgepose.cli.progress import bar
+from edgepose.cli.running import model_to_run
 
 
 def command(
@@ -59,7 +60,6 @@ def command(
     """
     import json
 
-    from edgepose.models.pretrained import checkpoint_path
     from edgepose.tracking.batch import PredictRequest, predict_all
     from edgepose.tracking.sources import find_sources
 
@@ -75,7 +75,7 @@ def command(
         workers=workers,
     )
     sources = find_sources(inputs)
-    outcomes = predict_all(checkpoint_path(model), sources.found, request, out, overwrite, _bar)
+    outcomes = predict_all(model_to_run(model), sources.found, request, out, overwrite, _bar)
     if as_json:
         typer.echo(json.dumps([o.summary for o in outcomes if o.summary is not None], indent=1))
     else:

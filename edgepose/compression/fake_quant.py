@@ -57,7 +57,7 @@ def _rounded(x: Tensor, ends: Tensor) -> Tensor:
     """Fake quantization whose gradient also tells the ends how the rounding error depends on them."""
     tf = tensorflow()
 
-    @tf.custom_gradient
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
     def quantize(values: Tensor, ends: Tensor) -> tuple[Tensor, Any]:
         kept = tf.quantization.fake_quant_with_min_max_vars(values, ends[0], ends[1])
 

@@ -233,5 +233,5 @@ def _draw_bias(axes: Axes, raters: RaterSet, report: RaterReport) -> None:
     assert figure is not None
     bar = figure.colorbar(image, ax=axes, pad=0.02)
     bar.set_label("|mean offset|, head lengths", color=INK)
-    bar.outline.set_edgecolor(GREY)  # type: ignore[operator]
+    bar.outline.set_edgecolor(GREY)
     axes.set_title("Bias: how far each rater leans")

@@ -170,7 +170,7 @@ def _text_size(figure: Figure, text: str) -> tuple[float, float]:
     probe = figure.text(0, 0, text, fontsize=_LABEL_SIZE)
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    box = probe.get_window_extent(canvas.get_renderer())
+    box = probe.get_window_extent(canvas.get_renderer())  # type: ignore[no-untyped-call]
     probe.remove()
     return box.width, box.height
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from edgepose.models.pretrained import (
     DefaultWeights,
     checkpoint_path,
     default_weights,
+    model_path,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +44,10 @@ def ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ship:
         path = tmp_path / "weights" / f"{model}.safetensors"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        row = DefaultWeights(
-            model, "in-motion-19", sha256_file(path), 224, "trained on noise", "scores nothing"
-        )
+        exported = path.with_suffix(".tflite")
+        exported.write_bytes(content[::-1])
+        hashes = sha256_file(path), sha256_file(exported)
+        row = DefaultWeights(model, "in-motion-19", *hashes, 224, "trained on noise", "scores nothing")
         table[model] = row
         return row
 
@@ -71,11 +75,89 @@ def test_a_row_is_packed_into_a_wheel(row: DefaultWeights) -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     patterns = settings["package-data"]["edgepose"]
     packed = {path for pattern in patterns for path in (ROOT / "edgepose").glob(pattern)}
-    assert "edgepose" in settings["packages"] and row.path in packed
+    assert "edgepose" in settings["packages"]
+    assert {row.path, row.tflite_path, row.tflite_path.with_suffix(".json")} <= packed
 
 
 def test_no_weights_without_a_row() -> None:
-    assert {path.stem for path in FOLDER.glob("*.safetensors")} == DEFAULT_WEIGHTS.keys()
+    for suffix in ("safetensors", "tflite", "json"):
+        assert {path.stem for path in FOLDER.glob(f"*.{suffix}")} == DEFAULT_WEIGHTS.keys()
+
+
+@pytest.mark.slow
+@each_row
+def test_the_export_puts_keypoints_where_the_checkpoint_does(
+    row: DefaultWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgepose.inference.tflite import TFLiteRunner
+
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import ship_weights
+
+    spec = TFLiteRunner(row.tflite_path).spec
+    assert (spec.network, spec.keypoints.key, spec.recipe) == (row.model, row.keypoints, ship_weights.RECIPE)
+    assert spec.input_size == (row.resolution, row.resolution)
+    monkeypatch.setattr(ship_weights, "FRAMES", 4)
+    assert ship_weights.shift_px(row.path, row.tflite_path) <= ship_weights.SHIFT_PX  # 0.14 measured on 16
+
+
+# Without TensorFlow
+
+ALONE = """
+import sys
+class NoTensorFlow:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "keras", "tf_keras"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, NoTensorFlow())
+import json
+from pathlib import Path
+from typer.testing import CliRunner
+import edgepose
+from edgepose.cli import app
+from edgepose.synthetic import synthesise
+from edgepose.errors import UsageError
+data, out = Path(sys.argv[1]) / "infants", Path(sys.argv[1])
+synthesise(data, 8, 1, 5, (120, 160), workers=1)
+def run(*words):
+    return CliRunner().invoke(app, [*words, "--out", str(out / words[0])])
+words = "--data", str(data), "--split", "all", "--limit", "2", "--no-speed"
+done = run("evaluate", "default:rt-lite", *words)
+assert done.exit_code == 0, done.output
+assert "default:rt-lite: rt-lite.tflite, as TensorFlow" in done.stderr, done.stderr
+facts = json.loads((out / "evaluate" / "rt-lite" / "results.json").read_text())["model"]
+assert (facts["path_name"], facts["kind"], facts["recipe"]) == ("rt-lite.tflite", "tflite", "fp16"), facts
+picture = sorted(path for path in data.rglob("*") if path.suffix in (".png", ".jpg"))[0]
+done = run("predict", str(picture), "--model", "default:rt-lite")
+assert done.exit_code == 0, done.output
+assert '"file": "rt-lite.tflite"' in "".join(p.read_text() for p in (out / "predict").rglob("*.json"))
+model = edgepose.load("default:rt-lite")
+assert model.spec.path.name == "rt-lite.tflite" and len(model.predict(picture).track.smooth_px) == 1
+done = run("export", "default:rt-lite")
+assert isinstance(done.exception, UsageError) and "edgepose[train]" in str(done.exception), done
+assert not {"tensorflow", "keras"} & set(sys.modules)
+"""
+
+
+def test_without_tensorflow_the_export_runs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("tensorflow", "suffix"), [(True, ".safetensors"), (False, ".tflite")])
+def test_what_runs_is_the_checkpoint_or_its_export(
+    ship: Ship, monkeypatch: pytest.MonkeyPatch, tensorflow: bool, suffix: str
+) -> None:
+    ship("rt")
+    monkeypatch.setattr(defaults, "runs_checkpoints", lambda: tensorflow)
+    assert model_path("default:rt") == defaults.FOLDER / f"rt{suffix}"
+    assert model_path("mine.safetensors") == Path("mine.safetensors")
+    assert checkpoint_path("default:rt").suffix == ".safetensors"
+    (defaults.FOLDER / f"rt{suffix}").unlink()
+    with pytest.raises(BadCheckpoint, match=f"rt{suffix}, the weights default:rt, is missing"):
+        model_path("default:rt")
 
 
 # Names
@@ -231,7 +313,8 @@ def test_shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_checkpoint(tmp_path / "best.safetensors", weights, info)
     row = ship_weights.ship(tmp_path / "best.safetensors", tmp_path / "weights")
     shipped = tmp_path / "weights" / "rt-lite.safetensors"
-    assert row == DefaultWeights("rt-lite", "in-motion-19", sha256_file(shipped), 32, "", "")
+    hashes = sha256_file(shipped), sha256_file(shipped.with_suffix(".tflite"))
+    assert row == DefaultWeights("rt-lite", "in-motion-19", *hashes, 32, "", "")
     assert shipped.stat().st_size < 0.6 * (tmp_path / "best.safetensors").stat().st_size
     assert read_checkpoint(shipped)[0] == info
 

@@ -575,7 +575,7 @@ def test_a_real_student_learns(
         ({"teacher_epochs": 3}, UsageError, "trained first"),
         ({"student": {"model": "rt-light"}}, UnknownName, "unknown model"),
         ({"student": {"resolution": 65}}, UsageError, "resolution of 65"),
-        ({"weights": "missing.safetensors"}, BadCheckpoint, "missing.safetensors"),
+        ({"weights": "missing.safetensors"}, BadModel, "missing.safetensors"),
         ({"weights": "missing.tflite"}, BadModel, "missing.tflite"),
         ({"weights": "weights.h5"}, BadModel, "weights.h5"),
         ({"student": {"init": Path("none.safetensors")}}, BadCheckpoint, "none.safetensors"),

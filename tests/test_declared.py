@@ -1,0 +1,88 @@
+"""Every package that the code imports itself is declared, so that no other's dependency is leant on."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("android_harness", "edgeio", "edgepose", "export")
+# Imported names whose distribution is called otherwise; what is installed need not be asked.
+DISTRIBUTIONS = {"PIL": "pillow"}
+# Functions that import the module whose name they are given first.
+IMPORTERS = ("import_module", "__import__", "_import")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def third_parties(source: str) -> set[str]:
+    """Top-level modules that a text imports, without neighbours and the standard library."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in IMPORTERS:
+                found.add(str(node.args[0].value))
+    return {name.split(".")[0] for name in found} - set(sys.stdlib_module_names) - set(PACKAGES)
+
+
+def imported() -> dict[str, str]:
+    """Each third party's module, and a file that imports it. The guest's programs run elsewhere."""
+    found = {}
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            if "guest" not in file.parts:
+                for name in third_parties(file.read_text(encoding="utf-8")):
+                    found.setdefault(name, str(file.relative_to(ROOT)))
+    return found
+
+
+def declared(*requirements: list[str]) -> set[str]:
+    lines = [line for group in requirements for line in group]
+    return {normalised(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in lines}
+
+
+EXTRAS = {name: group for name, group in PROJECT["optional-dependencies"].items() if name != "dev"}
+ANYWHERE = declared(PROJECT["dependencies"], *EXTRAS.values())
+
+
+@pytest.mark.parametrize("module", sorted(imported()))
+def test_what_is_imported_is_declared(module: str) -> None:
+    named = {DISTRIBUTIONS.get(module, module), *packages_distributions().get(module, ())}
+    file = imported()[module]
+    assert {normalised(name) for name in named} & ANYWHERE, f"{file} imports {module}, which is not declared"
+
+
+def test_the_pins_hold_every_dependency_of_the_project() -> None:
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = declared([line for line in pins if line and not line.startswith("#")])
+    locked = declared(PROJECT["dependencies"], *(EXTRAS[name] for name in ("train", "jax")))
+    assert locked - pinned == set()
+
+
+def test_the_versions_of_python_are_told_the_same_everywhere() -> None:
+    known = ["3.11", "3.12", "3.13"]
+    prefix = "Programming Language :: Python :: 3."
+    assert [c.removeprefix(prefix[:-2]) for c in PROJECT["classifiers"] if c.startswith(prefix)] == known
+    assert PROJECT["requires-python"] == ">=3.11,<3.14"
+    gate = (ROOT / ".github" / "workflows" / "gate.yml").read_text(encoding="utf-8")
+    assert re.findall(r'"(3\.\d+)"', gate) == known
+    assert "python3.11 python3.12 python3.13" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_every_way_to_import_is_seen() -> None:
+    text = "import os, av\ndef f():\n    from PIL.Image import open\n    import_module('jax.numpy')\n"
+    assert third_parties(text + "from . import near\nimport edgepose") == {"av", "PIL", "jax"}
