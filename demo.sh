@@ -24,10 +24,8 @@ edgepose data synth --out "$data" --videos "$videos" --frames "$frames" --seed 1
 edgepose data show "$data" --out "$out/infants.png" --overwrite
 
 say "2/5 EfficientPose RT Lite learns from EfficientPose I and from the labels; both start from weights that come with edgepose"
-resume=()
-[ ! -f "$run/run.json" ] || resume=(--resume)
 edgepose distill --teacher "$teacher" --student "$student" --data "$data" --out "$run" "${training[@]}" \
-  --epochs "$epochs" --schedule cosine --sigma efficientpose-final --learning-rate 0.0003 "${resume[@]}"
+  --epochs "$epochs" --schedule cosine --sigma efficientpose-final --learning-rate 0.0003
 mkdir -p "$out/models"
 cp "$run/best.safetensors" "$distilled" # a name of its own beside the student that it started as
 

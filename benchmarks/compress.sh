@@ -30,10 +30,9 @@ once() { # FILE COMMAND...: makes FILE unless it is there
   [ -f "$file" ] || "$@"
 }
 train() { # FOLDER COMMAND...: a run, gone on with where it stopped
-  local folder=$1 resume=()
+  local folder=$1
   shift
-  [ ! -f "$folder/run.json" ] || resume=(--resume)
-  "$@" "${data[@]}" --out "$folder" "${resume[@]}"
+  "$@" "${data[@]}" --out "$folder"
 }
 scored() { # FOLDER NAME AS: a file among those that are scored; its sidecar knows it by its hash, not by its name
   local kind
@@ -43,11 +42,11 @@ scored() { # FOLDER NAME AS: a file among those that are scored; its sidecar kno
 }
 # The forms that are trained, each of `compressed`'s $key, $files and $float.
 qat() {
-  once "$files/qat/$key-int8-qat-maps.tflite" train "$files/qat" edgepose quantize "$float" --steps "$steps" "${calibrate[@]}"
+  once "$files/qat/$key-int8-qat-maps.tflite" train "$files/qat" edgepose qat "$float" --steps "$steps" "${calibrate[@]}"
   scored "$files/qat" "$key-int8-qat" "$key-int8-qat"
 }
 taught() {
-  once "$files/taught/$key-int8-qat-maps.tflite" train "$files/taught" edgepose quantize "$float" --steps "$steps" \
+  once "$files/taught/$key-int8-qat-maps.tflite" train "$files/taught" edgepose qat "$float" --steps "$steps" \
     --teacher "$teacher" --loss both "${calibrate[@]}"
   scored "$files/taught" "$key-int8-qat" "$key-int8-qat-taught"
 }
@@ -55,7 +54,7 @@ pruned() {
   once "$files/pruned/pruning.json" train "$files/pruned" edgepose prune "$float" --sparsity 0.5 --loss both \
     --steps "$((2 * steps))" --batch 8 --learning-rate 3e-4
   cp "$files/pruned/last.safetensors" "$files/$key-pruned.safetensors"
-  once "$files/pruned-qat/$key-pruned-int8-qat-maps.tflite" train "$files/pruned-qat" edgepose quantize \
+  once "$files/pruned-qat/$key-pruned-int8-qat-maps.tflite" train "$files/pruned-qat" edgepose qat \
     "$files/$key-pruned.safetensors" --teacher "$float" --steps "$steps" "${calibrate[@]}"
   scored "$files/pruned-qat" "$key-pruned-int8-qat" "$key-pruned-int8-qat"
 }
@@ -64,7 +63,7 @@ compressed() { # KEY: every form of $files/KEY.safetensors
   local float=$files/$key.safetensors
   once "$files/$key-int8-maps.tflite" edgepose export "$float" --output maps --recipe fp32 --recipe fp16 \
     --recipe dynamic --recipe int8 --calibrate "${data[1]}" "${data[@]:2}" "${calibrate[@]}" --out "$files" --overwrite
-  once "$files/$key-int8-ptq-maps.tflite" edgepose quantize "$float" --post-training "${data[@]}" "${calibrate[@]}" --out "$files"
+  once "$files/$key-int8-ptq-maps.tflite" edgepose quantize "$float" "${data[@]}" "${calibrate[@]}" --out "$files"
   mkdir -p "$files/scored-files"
   cp "$files"/*.tflite "$files"/*.json "$files/scored-files"
   for form in "${forms[@]}"; do

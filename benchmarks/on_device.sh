@@ -21,7 +21,7 @@ exported() { # KEY: the authors' weights in every recipe, in $runs/KEY
   [ -f "$runs/$key/$key-int8-ptq-maps.tflite" ] || {
     edgepose export "$weights" --output maps --recipe fp32 --recipe fp16 --recipe dynamic --recipe int8 \
       --calibrate "${data[1]}" "${data[@]:2}" --count 48 --out "$runs/$key" --overwrite
-    edgepose quantize "$weights" --post-training "${data[@]}" --count 48 --out "$runs/$key"
+    edgepose quantize "$weights" "${data[@]}" --count 48 --out "$runs/$key"
   }
 }
 files=()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# reports/post-training-lspet: what each part of `edgepose quantize --post-training` is worth, on the authors' RT as it
+# reports/post-training-lspet: what each part of `edgepose quantize` is worth, on the authors' RT as it
 # was released, which plain int8 harms most: how ranges are set, evening out channels, correcting biases. A quarter of
 # an hour on two cores; resumes.
 #
@@ -18,7 +18,7 @@ quantized() { # NAME OPTIONS...: the file that `quantize` makes so, under a name
   local name=$1 kind
   shift
   [ ! -f "$files/rt-$name-maps.tflite" ] || return 0
-  edgepose quantize "$float" --post-training "${data[@]}" --count 48 --out "$runs/$name" --overwrite "$@"
+  edgepose quantize "$float" "${data[@]}" --count 48 --out "$runs/$name" --overwrite "$@"
   for kind in json tflite; do # the .tflite last: it says that both are there
     cp "$runs/$name/rt-int8-ptq-maps.$kind" "$files/rt-$name-maps.$kind"
   done

@@ -7,8 +7,6 @@ run() { # NAME COMMAND...: a run's checkpoint under its name; goes on where it s
   local name=$1 kept
   shift
   [ ! -f "$models/$name.safetensors" ] || return 0
-  local resume=()
-  [ ! -f "$runs/$name/run.json" ] || resume=(--resume)
-  kept=$(edgepose "$@" "${settings[@]}" --out "$runs/$name" "${resume[@]}" | tail -1)
+  kept=$(edgepose "$@" "${settings[@]}" --out "$runs/$name" | tail -1)
   cp "$kept" "$models/$name.safetensors"
 }

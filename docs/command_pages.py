@@ -148,11 +148,13 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "quantize": (
         Example(
             "Without training, in minutes:",
-            "edgepose quantize default:rt-lite --post-training --data infants --out models",
+            "edgepose quantize default:rt-lite --data infants --out models",
         ),
+    ),
+    "qat": (
         Example(
-            "With training, where that is not precise enough:",
-            "edgepose quantize default:rt-lite --data infants --steps 100 --out runs/int8",
+            "With training, where `edgepose quantize` is not precise enough:",
+            "edgepose qat default:rt-lite --data infants --steps 100 --out runs/int8",
         ),
     ),
     "raters": (

@@ -28,6 +28,7 @@ from edgepose.cli import (
     paper,
     predict,
     prune,
+    qat,
     quantize,
     raters,
     recipes,
@@ -51,6 +52,7 @@ app.command("distill")(distill.command)
 app.command("recipes")(recipes.command)
 app.command("export")(export_command.command)
 app.command("quantize")(quantize.command)
+app.command("qat")(qat.command)
 app.command("prune")(prune.command)
 app.command("cluster")(cluster.command)
 app.command("import-tflite")(export_command.import_tflite)

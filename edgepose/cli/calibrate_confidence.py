@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from edgepose.cli import options
 from edgepose.cli.progress import bar
 from edgepose.cli.running import model_to_run
 
 
+@options.spread()
 def command(
     model: Annotated[
         Path, typer.Argument(help="A .tflite file, a checkpoint (.safetensors), or default:MODEL.")
@@ -20,12 +22,8 @@ def command(
     split: Annotated[
         str, typer.Option(help="train, val, test or all: images that the model was not trained on.")
     ] = "val",
-    crop: Annotated[
-        str, typer.Option(help="none: the whole image; person: the labelled keypoints plus --margin.")
-    ] = "none",
-    margin: Annotated[
-        float, typer.Option(min=0.0, max=2.0, help="Share of the person box added on each side.")
-    ] = 0.2,
+    crop: options.Crop = "none",
+    margin: options.Margin = 0.2,
     decode: Annotated[
         str | None,
         typer.Option(
@@ -38,8 +36,12 @@ def command(
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
-    seed: Annotated[int, typer.Option(help="Of the halves that judge each other.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="The seed of the split into the halves that judge each other.")
+    ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that exists already.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the file's contents.")] = False,
 ) -> None:
     """Fit, for each keypoint, the probability that it lies within half a head of the truth.

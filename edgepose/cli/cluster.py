@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,67 +11,45 @@ from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 
 
+@options.spread(steps=200, batch=8, learning_rate=1e-4, checkpoint_every=25, validation_split="none")
 def command(
-    checkpoint: Annotated[str, typer.Argument(help="A .safetensors checkpoint, or a run's folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the checkpoint; with --data, the run's.")],
-    clusters: Annotated[int, typer.Option(help="Of each kernel: 4 to 128.")] = 32,
+    checkpoint: options.Checkpoint,
+    out: options.Out,
+    *,
+    clusters: Annotated[int, typer.Option(help="How many values a kernel may have, from 4 to 128.")] = 32,
     data: Annotated[
-        str | None, typer.Option(help="Train the clusters on: FORMAT:PATH, or a path. Default: no training.")
+        str | None,
+        typer.Option(
+            help="The data set to train the clusters on, FORMAT:PATH or a path; default: no training."
+        ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing file (without --data).")
-    ] = False,
-    loss: options.FineTuneLoss = "float",
-    teacher: options.FloatTeacher = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of training, at least.")] = 200,
-    batch: options.Batch = 8,
-    learning_rate: options.LearningRate = 1e-4,
-    split: options.Split = "train",
-    validation_split: options.ValidationSplit = "none",
-    crop: options.Crop = "none",
-    margin: options.Margin = 0.2,
-    augmentation: options.Augmentation = "paper",
-    limit: options.Limit = None,
-    seed: options.Seed = 0,
-    checkpoint_every: options.CheckpointEvery = 25,
-    memory: options.Memory = 4.0,
-    workers: options.Workers = 2,
-    resume: options.Resume = False,
+    fine: options.FineTuning,
+    frames: options.Frames,
+    training: options.Training,
     as_json: options.AsJson = False,
+    given: options.Given,
 ) -> None:
     """Cluster a network's weights, so that its 8-bit file deflates well.
 
     Left as they are: the convolutions that read the image, depthwise ones, and those that give an output.
-    Export what comes out with `edgepose quantize --post-training --no-equalize`, or by recipe int8 or
+    Export what comes out with `edgepose quantize --no-equalize`, or by recipe int8 or
     dynamic; evening out channels, and training, would part the values again. With --data, Ctrl-C saves the
-    last step, and the same command with --resume goes on.
+    last step, and the same command goes on.
     """
     from edgepose.compression import clustering
-    from edgepose.compression.finetune import request_for
-    from edgepose.training.data import DataRequest
     from edgepose.training.loop import Listener
     from edgepose.training.starting import trained_path
 
     start, told = trained_path(checkpoint), Epochs()
     if data is None:
-        told.print(clustering.cluster(start, clusters, out, overwrite), as_json)
+        groups = (fine, frames, training)
+        unused = {name for group in groups for name in vars(group)} - {"overwrite"}
+        given.refuse(*sorted(unused), when="without --data", hint="add --data")
+        told.print(clustering.cluster(start, clusters, out, training.overwrite), as_json)
         return
-    fit = request_for(
-        start,
-        DataRequest(data, split, validation_split, crop=crop, margin=margin, limit=limit),
-        out,
-        steps,
-        batch,
-        learning_rate,
-        augmentation=augmentation,
-        seed=seed,
-        checkpoint_every=checkpoint_every,
-        memory_gib=memory,
-        workers=workers,
-        resume=resume,
-    )
-    request = clustering.ClusterRequest(start, fit, loss, teacher, count=clusters)
+    fit = fine.request(start, frames.request(data), out, training)
+    request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher, count=clusters)
     with resumable(out), bar(f"clustering {start.stem}", "frames, then steps") as progress:
-        listener = Listener(progress, told.tell, lambda text: typer.echo(text, err=True))
+        listener = Listener(progress, told.tell, options.say)
         kept = clustering.cluster_and_train(request, listener)
     told.print(kept, as_json)

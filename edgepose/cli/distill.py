@@ -12,15 +12,20 @@ from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 
 
+@options.spread()
 def command(
     teacher: Annotated[str, typer.Option(help="The teacher's network; `edgepose models` lists them.")],
-    student: Annotated[str, typer.Option(help="The student's network.")],
-    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    student: Annotated[str, typer.Option(help="The student's network; `edgepose models` lists them.")],
+    out: options.Out,
+    *,
     data: Annotated[
-        str | None, typer.Option(help="FORMAT:PATH, or a path; default: the built-in infants.")
+        str | None, typer.Option(help="The data set: FORMAT:PATH, or a path; default: the built-in infants.")
     ] = None,
     unlabelled: Annotated[
-        Path | None, typer.Option(help="Folder of images that only the teacher speaks of.")
+        Path | None,
+        typer.Option(
+            help="A folder of images without labels, which the student learns from the teacher alone."
+        ),
     ] = None,
     teacher_weights: Annotated[
         Path | None,
@@ -29,10 +34,14 @@ def command(
         ),
     ] = None,
     teacher_resolution: Annotated[
-        int | None, typer.Option(help="Train the teacher first, at so many px; default: the network's.")
+        int | None,
+        typer.Option(
+            help="Train the teacher first, with an input of so many pixels; default: the network's own."
+        ),
     ] = None,
     teacher_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Train the teacher first, for so many; default: --epochs.")
+        int | None,
+        typer.Option(min=1, help="Train the teacher first, for so many epochs; default: --epochs."),
     ] = None,
     init: Annotated[
         str | None,
@@ -44,68 +53,58 @@ def command(
     loss: Annotated[
         str,
         typer.Option(
-            help="fpd (teacher and labels), features (its features too), teacher-only or ground-truth."
+            help="The student learns from: fpd (teacher and labels), features (its features too), "
+            "teacher-only or ground-truth."
         ),
     ] = "fpd",
     teacher_share: Annotated[
-        float, typer.Option(help="The teacher's part beside labels, between 0 and 1.")
+        float, typer.Option(help="The teacher's share of the loss beside the labels, between 0 and 1.")
     ] = 0.5,
     feature_weight: Annotated[
-        float, typer.Option(help="Of the features at first; it falls linearly to 0 at the end of the run.")
+        float,
+        typer.Option(
+            help="Weight of the features' loss at first; it falls linearly to 0 at the end of the run."
+        ),
     ] = 0.01,
     teacher_targets: Annotated[
-        str, typer.Option(help="rendered (decoded, drawn anew) or resized (averaged maps).")
+        str,
+        typer.Option(
+            help="The teacher's maps as targets: rendered (decoded, drawn anew) or resized (averaged)."
+        ),
     ] = "rendered",
     teacher_cache: Annotated[
         Path | None,
-        typer.Option(help="Folder of the teacher's answers; runs may share one. Default: OUT/teacher-cache."),
+        typer.Option(
+            help="The folder of the teacher's outputs, which runs may share; default: OUT/teacher-cache."
+        ),
     ] = None,
     cache_gib: Annotated[
-        float, typer.Option(help="GiB of disk for the teacher's answers; it is asked again for the rest.")
+        float,
+        typer.Option(
+            help="How many GiB of disk the teacher's outputs may take; the rest is computed in every pass."
+        ),
     ] = 4.0,
-    smoke: Annotated[bool, typer.Option("--smoke", help="Everything in miniature: a test.")] = False,
-    resume: options.Resume = False,
-    split: options.Split = "train",
-    validation_split: options.ValidationSplit = "val",
-    keypoints: Annotated[
-        str | None, typer.Option(help="The student's keypoint set; default: the data set's.")
-    ] = None,
-    near: options.Near = False,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Train although some keypoints are taught by nobody.")
+    smoke: Annotated[
+        bool,
+        typer.Option(
+            "--smoke", help="Run everything in miniature, to see that it works; the figures mean nothing."
+        ),
     ] = False,
-    crop: options.Crop = "none",
-    margin: options.Margin = 0.2,
-    limit: options.Limit = None,
-    resolution: Annotated[int | None, typer.Option(help="The student's, px; default: the network's.")] = None,
-    epochs: options.Epochs = 100,
-    steps_per_epoch: options.StepsPerEpoch = None,
-    batch: options.Batch = 16,
-    accumulate: options.Accumulate = 1,
-    learning_rate: options.LearningRate = 1e-3,
-    schedule: options.Schedule = "constant",
-    sigma: Annotated[
-        str | None, typer.Option(help="Schedule of the student's sigma; default: the network's.")
-    ] = None,
-    centre: options.Centre = "continuous",
-    augmentation: options.Augmentation = "paper",
-    precision: options.Precision = "auto",
-    seed: options.Seed = 0,
-    checkpoint_every: options.CheckpointEvery = 500,
-    memory: options.Memory = 4.0,
-    workers: options.Workers = 2,
-    tensorboard: options.Tensorboard = False,
+    frames: options.Frames,
+    keypoints: options.Keypoints,
+    schedule: options.Schedule,
+    training: options.Training,
     as_json: options.AsJson = False,
+    given: options.Given,
 ) -> None:
     """Train a student network towards a teacher's output, beside the labels or without any.
 
     Writes what `edgepose train` writes, and OUT/teacher-cache. Without --teacher-weights the teacher is the
-    project's own, or is trained first, into OUT/teacher. Ctrl-C saves the last step; the same command with
-    --resume goes on.
+    project's own, or is trained first, into OUT/teacher. Ctrl-C saves the last step; the same command
+    goes on.
     """
     from edgepose.models.pretrained import checkpoint_path
     from edgepose.training.builtin import FULL, SMOKE, built_in_infants
-    from edgepose.training.data import DataRequest
     from edgepose.training.distill import distill
     from edgepose.training.distill_request import DistillRequest
     from edgepose.training.distill_request import smoke as in_miniature
@@ -113,29 +112,28 @@ def command(
     from edgepose.training.request import FitRequest
     from edgepose.training.starting import start_path
 
+    if loss != "features":
+        given.refuse("feature_weight", when="without --loss features", hint="add --loss features")
+    if loss == "ground-truth":
+        of_teacher = ["weights", "resolution", "epochs", "targets", "cache", "share"]
+        names = [f"teacher_{name}" for name in of_teacher]
+        given.refuse(
+            *names, "cache_gib", "unlabelled", when="with --loss ground-truth", hint="choose another --loss"
+        )
+    if loss == "teacher-only":
+        given.refuse("teacher_share", when="with --loss teacher-only", hint="use --loss fpd")
+    if smoke:
+        small = ("limit", "resolution", "epochs", "steps_per_epoch", "batch", "teacher_resolution")
+        given.refuse(*small, when="with --smoke, which sets it", hint="leave --smoke out")
+
     def request(found: str) -> DistillRequest:
         fit = FitRequest(
             model=student,
-            data=DataRequest(found, split, validation_split, keypoints, near, partial, crop, margin, limit),
+            data=frames.request(found, **vars(keypoints)),
             out=out,
             init=start_path(init, student),
-            resolution=resolution,
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            batch=batch,
-            accumulate=accumulate,
-            learning_rate=learning_rate,
-            learning_rate_schedule=schedule,
-            sigma_schedule=sigma,
-            centre=centre,
-            augmentation=augmentation,
-            precision=precision,
-            seed=seed,
-            checkpoint_every=checkpoint_every,
-            memory_gib=memory,
-            workers=workers,
-            tensorboard=tensorboard,
-            resume=resume,
+            **vars(schedule),
+            **vars(training),
         )
         made = DistillRequest(
             student=fit,
@@ -155,7 +153,7 @@ def command(
         return in_miniature(made) if smoke else made
 
     told = Epochs()
-    listener = Listener(epoch=told.tell, say=lambda text: typer.echo(text, err=True))
+    listener = Listener(epoch=told.tell, say=options.say)
     request(data or "").check()  # before infants are drawn for a request that cannot work
     if data is None:
         with bar("drawing infants", "frames") as progress:

@@ -17,7 +17,7 @@ def resumable(out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"stopped; the same command with --resume goes on from {out}", err=True)
+        typer.echo(f"stopped; the same command goes on from {out}", err=True)
         raise typer.Exit(130) from None
 
 

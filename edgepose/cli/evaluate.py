@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgepose.cli import options
 from edgepose.cli.progress import bar
 from edgepose.cli.running import model_to_run
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from edgepose.results.results import Results
 
 
+@options.spread()
 def command(
     models: Annotated[
         list[Path],
@@ -28,12 +30,8 @@ def command(
         "runs/evaluate"
     ),
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
-    crop: Annotated[
-        str, typer.Option(help="none: the whole image; person: the labelled keypoints plus --margin.")
-    ] = "none",
-    margin: Annotated[
-        float, typer.Option(min=0.0, max=2.0, help="Share of the person box added on each side.")
-    ] = 0.2,
+    crop: options.Crop = "none",
+    margin: options.Margin = 0.2,
     decode: Annotated[
         str | None,
         typer.Option(
@@ -63,24 +61,32 @@ def command(
     limit: Annotated[int | None, typer.Option(min=1, help="Score only the first so many images.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of the bootstrap.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unusable image.")] = False,
     speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure latency and memory too.")] = True,
     retime: Annotated[
-        bool, typer.Option("--retime", help="Of finished runs measure the speed again, on a quiet machine.")
+        bool, typer.Option("--retime", help="Measure the speed of finished runs again, on a quiet machine.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of another run.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew, and replace the results of another run.")
+    ] = False,
+    as_json: options.AsJson = False,
+    *,
+    given: options.Given,
 ) -> None:
     """Score models: PCKh@t, ME, PCKh@Human^0.95, ICC, beside size, latency and memory.
 
-    Writes OUT/NAME/results.json and predictions.npz for each model. An interrupted run resumes when the
-    same command is given again.
+    Writes OUT/NAME/results.json and predictions.npz for each model. The same command given again goes on, and
+    says of what is finished that it is.
     """
     from edgepose.errors import UsageError
     from edgepose.evaluation.evaluate import evaluate
     from edgepose.evaluation.subject import Request
 
+    if not speed:
+        given.refuse("retime", when="with --no-speed", hint="leave --no-speed out")
+    if target != "android" and not target.startswith("android:"):
+        given.refuse("delegate", when="without --target android", hint="add --target android")
     models = [model_to_run(model) for model in models]
     if len({model.stem for model in models}) < len(models):
         raise UsageError("two models have the same name, so their results would share a folder", "rename one")
@@ -105,7 +111,7 @@ def command(
     scored = []
     for model in models:
         with bar(f"scoring {model.stem}", "images") as progress:
-            scored.append(evaluate(model, request, out, overwrite, retime, progress))
+            scored.append(evaluate(model, request, out, overwrite, retime, progress, options.say))
     if as_json:
         _print_json([results for results, _ in scored])
     else:

@@ -7,7 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from edgepose.cli import options
 
+
+@options.spread()
 def command(
     checkpoint: Annotated[
         Path, typer.Argument(help="A .safetensors checkpoint, or default:MODEL, which come with edgepose.")
@@ -23,18 +26,23 @@ def command(
         str | None, typer.Option(help="Data set whose images set the ranges (int8, int16x8).")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many calibration images.")] = 200,
-    split: Annotated[str, typer.Option(help="Split that they come from.")] = "train",
-    crop: Annotated[str, typer.Option(help="none or person: how they are framed.")] = "none",
-    margin: Annotated[float, typer.Option(min=0.0, max=2.0, help="Margin of --crop person.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    split: Annotated[str, typer.Option(help="The split that the calibration images come from.")] = "train",
+    crop: options.Crop = "none",
+    margin: options.Margin = 0.2,
+    seed: Annotated[int, typer.Option(help="The seed of the draw of calibration images.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+    as_json: options.AsJson = False,
+    *,
+    given: options.Given,
 ) -> None:
     """Export a checkpoint as TFLite: every recipe with every output, each checked against Keras."""
     from edgepose.cli.progress import bar
     from edgepose.deploy.export import Calibrate, export_checkpoint
     from edgepose.models.pretrained import checkpoint_path
 
+    if calibrate is None:
+        of_images = ("count", "split", "crop", "margin", "seed")
+        given.refuse(*of_images, when="without --calibrate", hint="add --calibrate")
     checkpoint = checkpoint_path(checkpoint)
     source = Calibrate(calibrate, split, count, seed, crop, margin) if calibrate else None
     jobs = [(r, o) for r in recipe for o in output]

@@ -26,7 +26,10 @@ def command(
         bool, typer.Option("--overlay", help="Also draw skeletons and trails on the input.")
     ] = False,
     smooth: Annotated[
-        str, typer.Option(help="Of videos: median:WINDOW, savgol:WINDOW,ORDER or none; windows in frames.")
+        str,
+        typer.Option(
+            help="Filter of videos' trajectories: median:WINDOW, savgol:WINDOW,ORDER or none; in frames."
+        ),
     ] = "median:5",
     crop: Annotated[
         str,

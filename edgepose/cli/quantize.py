@@ -1,4 +1,4 @@
-"""`edgepose quantize`: a checkpoint to a full-int8 .tflite that keeps its accuracy."""
+"""`edgepose quantize`: a checkpoint to a full-int8 .tflite, without training it."""
 
 from __future__ import annotations
 
@@ -9,132 +9,75 @@ from typing import Annotated, Any
 import typer
 
 from edgepose.cli import options
-from edgepose.cli.epochs import resumable
 from edgepose.cli.progress import bar
 
 _SHOWN = 20
 
 
+@options.spread()
 def command(
-    checkpoint: Annotated[str, typer.Argument(help="A .safetensors checkpoint, or a run's folder.")],
-    data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
-    out: Annotated[
-        Path, typer.Option(help="Folder for the .tflite and its sidecar; with training, the run's.")
-    ],
-    post_training: Annotated[
-        bool, typer.Option("--post-training", help="Without training: minutes instead of an hour.")
-    ] = False,
-    ranges: Annotated[
-        str,
-        typer.Option(
-            help="How activations get their ranges: mse (by what it costs the maps), percentile, minmax."
-        ),
-    ] = "mse",
-    equalize: Annotated[
-        bool, typer.Option("--equalize/--no-equalize", help="Even out the channels of linear tensors first.")
-    ] = True,
-    bias_correction: Annotated[
-        bool, typer.Option("--bias-correction", help="Take every layer's mean error off its bias.")
-    ] = False,
+    checkpoint: options.Checkpoint,
+    data: options.Data,
+    out: Annotated[Path, typer.Option(help="The folder for the .tflite file and its sidecar.")],
+    ranges: options.Ranges = "mse",
+    equalize: options.Equalize = True,
+    bias_correction: options.BiasCorrection = False,
     report_layers: Annotated[
         bool,
         typer.Option(
-            "--report-layers", help="With --post-training: what each layer costs, table, picture, JSON."
+            "--report-layers",
+            help="Measure what quantizing each layer alone costs: a table, a figure and JSON.",
         ),
     ] = False,
     keep: Annotated[
         str,
         typer.Option(
-            help="With --post-training: layers that stay in float, NAME[,NAME...] as --report-layers has "
-            "them; * and ? stand for any characters. Writes int8-mixed in place of int8-ptq."
+            help="The layers that stay in float: names as --report-layers prints them, separated by commas; "
+            "* and ? stand for any characters. The file is then named int8-mixed in place of int8-ptq."
         ),
     ] = "",
-    keep_as: Annotated[str, typer.Option(help="The type that --keep keeps layers in.")] = "float32",
-    count: Annotated[int, typer.Option(min=1, help="How many images set the ranges.")] = 64,
-    split: Annotated[str, typer.Option(help="Split that the images come from.")] = "train",
+    keep_as: Annotated[
+        str, typer.Option(help="The type of the layers that --keep names; float32 is the only one.")
+    ] = "float32",
+    count: options.Count = 64,
+    split: Annotated[str, typer.Option(help="The split that the calibration images come from.")] = "train",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
     seed: options.Seed = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing file (--post-training).")
+        bool, typer.Option("--overwrite", help="Replace a .tflite file that exists already.")
     ] = False,
-    loss: options.FineTuneLoss = "float",
-    teacher: options.FloatTeacher = None,
-    keep_zeros: Annotated[
-        bool, typer.Option("--keep-zeros/--no-keep-zeros", help="What `edgepose prune` cut stays zero.")
-    ] = True,
-    steps: Annotated[int, typer.Option(min=1, help="Of training, at least.")] = 200,
-    batch: options.Batch = 8,
-    learning_rate: options.LearningRate = 1e-4,
-    validation_split: options.ValidationSplit = "none",
-    augmentation: options.Augmentation = "paper",
-    limit: options.Limit = None,
-    checkpoint_every: options.CheckpointEvery = 25,
-    memory: options.Memory = 4.0,
-    workers: options.Workers = 2,
-    resume: options.Resume = False,
     as_json: options.AsJson = False,
+    *,
+    given: options.Given,
 ) -> None:
-    """Quantize a network to full int8: OUT/NAME-int8-qat-maps.tflite, or int8-ptq with --post-training.
+    """Quantize a network to full int8 without training, in minutes: OUT/NAME-int8-ptq-maps.tflite.
 
-    Without --post-training the network is trained for int8, by default to give what its float twin gives,
-    for which only images matter. OUT/last.safetensors is then the trained network in float. Ctrl-C saves
-    the last step; the same command with --resume goes on.
+    The images of --data set the ranges of the activations; labels are not read. Where this costs too much
+    accuracy, `edgepose qat` trains the network for int8.
     """
-    from edgepose.compression import ptq as without
-    from edgepose.compression import qat
-    from edgepose.compression.finetune import request_for
+    from edgepose.compression import ptq
     from edgepose.compression.mixed_precision import check_type
     from edgepose.deploy.export import Calibrate
-    from edgepose.errors import UsageError
-    from edgepose.training.checkpoints import row_text
-    from edgepose.training.data import DataRequest
     from edgepose.training.loop import Listener
     from edgepose.training.starting import trained_path
 
-    start = trained_path(checkpoint)
-    how = without.PostTraining(ranges, equalize, bias_correction)
     kept = tuple(name.strip() for name in keep.split(",") if name.strip())
+    if not kept:
+        given.refuse("keep_as", when="without --keep", hint="name the layers with --keep")
     check_type(keep_as)
-
-    def say(text: str) -> None:
-        typer.echo(text, err=True)
-
-    if post_training:
-        calibrate = Calibrate(data, split, count, seed, crop, margin)
-        with bar(f"quantizing {start.stem}", "parts") as progress:
-            made = without.quantize(
-                start, calibrate, how, out, overwrite, report_layers, Listener(progress, say=say), kept
-            )
-        _print(made.exported, made.costs, as_json, made.suggestions)
-        return
-    if report_layers:
-        raise UsageError("--report-layers is of networks as they are", "add --post-training")
-    if kept:
-        raise UsageError("--keep is of networks as they are", "add --post-training")
-    frames = DataRequest(data, split, validation_split, crop=crop, margin=margin, limit=limit)
-    fit = request_for(
-        start,
-        frames,
-        out,
-        steps,
-        batch,
-        learning_rate,
-        augmentation=augmentation,
-        seed=seed,
-        checkpoint_every=checkpoint_every,
-        memory_gib=memory,
-        workers=workers,
-        resume=resume,
-    )
-    with resumable(out), bar(f"training {start.stem} for int8", "frames, then steps") as progress:
-        listener = Listener(progress, lambda row: say(row_text(row)), say)
-        request = qat.QatRequest(start, fit, loss, teacher, start=how, count=count, keep_zeros=keep_zeros)
-        exported = qat.train(request, listener)
-    _print(exported, (), as_json)
+    start = trained_path(checkpoint)
+    calibrate = Calibrate(data, split, count, seed, crop, margin)
+    how = ptq.PostTraining(ranges, equalize, bias_correction)
+    with bar(f"quantizing {start.stem}", "parts") as progress:
+        listener = Listener(progress, say=options.say)
+        made = ptq.quantize(start, calibrate, how, out, overwrite, report_layers, listener, kept)
+    print_exported(made.exported, made.costs, as_json, made.suggestions)
 
 
-def _print(exported: Any, costs: Sequence[Any], as_json: bool, suggestions: Sequence[Any] = ()) -> None:
+def print_exported(
+    exported: Any, costs: Sequence[Any], as_json: bool, suggestions: Sequence[Any] = ()
+) -> None:
     if as_json:
         _print_json(exported, costs, suggestions)
         return

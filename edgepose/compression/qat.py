@@ -80,7 +80,8 @@ def train(request: QatRequest, listener: Listener | None = None) -> Exported:
     listener = listener or Listener()
     request.check()
     fit = request.fit
-    path = target_path(request.checkpoint, RECIPE, fit.out, overwrite=fit.resume)
+    begun = RunFolder(fit.out).description.exists()
+    path = target_path(request.checkpoint, RECIPE, fit.out, overwrite=fit.overwrite or begun)
     material = request.material()
     # Before OUT is claimed: what is refused here must not leave a run behind that nobody can go on with.
     exact, folded = float_network(request.checkpoint, "training")
@@ -100,7 +101,7 @@ def _calibrate(request: QatRequest) -> Calibrate:
 def _start(
     request: QatRequest, folded: Folded, samples: Samples, pixels: Range, listener: Listener
 ) -> Network:
-    """The rounded network before its first step; a resumed run will put its own state in the place of it."""
+    """The rounded network before its first step; a run that goes on puts its own state in its place."""
     if RunFolder(request.fit.out).state.exists():
         return build_rounded(folded, _any_ranges(folded, pixels), learned=True)
     prepared, ranges = prepare(folded, samples.inputs, pixels, request.start, listener)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ import edgepose
 from android_harness.counting import measure as measure_on_device
 from android_harness.phone import PHONE_DELEGATES, Phone
 from android_harness.phone_cost import measure_phone
-from edgeio import UserError, lookup, read_json, write_json
+from edgeio import jobs, lookup
 from edgepose.data.framing import Framing
 from edgepose.data.human_spread import HumanSpread
 from edgepose.errors import UsageError
@@ -62,11 +63,15 @@ def evaluate(
     overwrite: bool = False,
     retime: bool = False,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[Results, Path]:
     """Score `model` and write `out`/NAME/results.json and predictions.npz.
 
     A finished run of the same job is returned as it stands, or with its speed measured anew where
-    `retime` asks for that; an interrupted one resumes.
+    `retime` asks for that; an interrupted one goes on.
+
+    Args:
+        say: is told where a finished run stands for this one.
 
     Returns:
         the results and the path of results.json.
@@ -83,19 +88,24 @@ def evaluate(
     name = _name(runner.spec, decoder, device, request.delegate)
     folder = out / name
     job = _job(runner.spec, decoder, subject, request, device)
-    finished = _finished(folder, job, overwrite)
-    if finished is not None:
-        if retime:
-            again = measure(model, decoder.name, request.threads)
-            finished = replace(finished, speed=speed_facts(again))
-            write_results(folder / RESULTS_NAME, finished)
-        return finished, folder / RESULTS_NAME
-    predicted, spec = _predicted(runner, decoder, device, subject, request, folder, job, progress)
-    speed, facts = _cost(runner, decoder, device, request, folder / ".parts" / "cost", predicted)
-    results = _write(folder, name, spec, decoder, subject, request, predicted, speed, facts)
-    write_json(folder / _JOB, job)
-    discard_parts(folder / ".parts")
-    return results, folder / RESULTS_NAME
+    with jobs.locked(folder):
+        again = jobs.claim(
+            folder / _JOB, job, overwrite, lambda: _clear(folder), results=[folder / RESULTS_NAME]
+        )
+        finished = read_results(folder / RESULTS_NAME) if again and (folder / RESULTS_NAME).exists() else None
+        if finished is not None:
+            if say is not None and not retime:
+                say(f"{name} was scored before by the same job; --overwrite scores it again")
+            if retime:
+                timed = measure(model, decoder.name, request.threads)
+                finished = replace(finished, speed=speed_facts(timed))
+                write_results(folder / RESULTS_NAME, finished)
+            return finished, folder / RESULTS_NAME
+        predicted, spec = _predicted(runner, decoder, device, subject, request, folder, job, progress)
+        speed, facts = _cost(runner, decoder, device, request, folder / ".parts" / "cost", predicted)
+        results = _write(folder, name, spec, decoder, subject, request, predicted, speed, facts)
+        discard_parts(folder / ".parts")
+        return results, folder / RESULTS_NAME
 
 
 def _device(request: Request) -> Device | None:
@@ -177,7 +187,6 @@ def _job(
     without = ("data", "workers", "human", "strict", "target", "delegate")
     settings = {k: v for k, v in asdict(request).items() if k not in without}
     return {
-        "edgepose": edgepose.__version__,
         "model": spec.sha256,
         "runtime": spec.runtime,
         "data": subject.sha256,
@@ -195,18 +204,11 @@ def _plain_human(human: HumanSpread | None) -> dict[str, list[float]] | None:
     return {"h": list(human.h), "h95": list(human.h95)} if human else None
 
 
-def _finished(folder: Path, job: dict[str, Any], overwrite: bool) -> Results | None:
-    """The results of the same job, or None where there are none; another job's are not overwritten."""
-    path = folder / RESULTS_NAME
-    if overwrite or not path.exists():
-        return None
-    try:
-        same = read_json(folder / _JOB, "") == job
-    except UserError:
-        same = False
-    if not same:
-        raise UsageError(f"{path} holds the results of another run", "give another --out, or --overwrite")
-    return read_results(path)
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run left."""
+    for name in (RESULTS_NAME, PREDICTIONS_NAME):
+        (folder / name).unlink(missing_ok=True)
+    discard_parts(folder / ".parts")
 
 
 def _write(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeio import read_json, replacing, sha256_file, write_json
+from edgeio import jobs, read_json, replacing, sha256_file, write_json
 from edgepose.data.records import Dataset
 from edgepose.errors import UsageError
 from edgepose.keypoints import IN_MOTION_19
@@ -143,7 +143,7 @@ def _trained(
     validation = "val" if dataset.split("val") else NO_VALIDATION
     data = DataRequest(dataset.name, validation_split=validation)
     training = fit_request(request.settings, network, arm, data, folder.path, start)
-    training = replace(training, seed=request.seed, workers=request.workers)
+    training = replace(training, seed=request.seed, workers=request.workers, overwrite=request.overwrite)
     material = _material(data, arm, request.seed)
     asked = {
         "settings": training.settings(),
@@ -152,6 +152,7 @@ def _trained(
         "setups": setup_counts(material.records),
         "init": start_name,
         "init_sha256": sha256_file(start) if start else None,
+        jobs.CODE: jobs.code_sha256(),
     }
     how = _told(training, len(material.records), start_name)
     if not _finished(kept, asked, request.overwrite):
@@ -188,8 +189,9 @@ def _finished(kept: Path, asked: Mapping[str, Any], overwrite: bool) -> bool:
         if same and kept.is_file() and sha256_file(kept) == found.get("sha256"):
             return True
         if not overwrite:
-            what = "was altered since" if same else "was trained with other settings"
-            raise UsageError(f"{kept} {what}", "add --overwrite, or choose another --out")
+            if not same:
+                jobs.check_same(kept, found.get("asked") if isinstance(found, dict) else None, asked)
+            raise UsageError(f"{kept} was altered since", "add --overwrite, or choose another --out")
         stamp.unlink()
         shutil.rmtree(run)
     return False
@@ -201,6 +203,5 @@ def _fit(request: FitRequest, material: TrainingData, teller: ProgressReporter) 
 
     keras().backend.clear_session()
     gc.collect()
-    request = replace(request, resume=RunFolder(request.out).description.exists())
     listener = Listener(teller.step, lambda row: teller.say(row_text(row)), teller.say)
     return fit(request, listener, material)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import edgepose
-from edgeio import UserError, read_json, sha256_file, write_json
+from edgeio import UserError, jobs, read_json, sha256_file, write_json
 from edgepose.errors import UsageError
 from edgepose.inference.estimator import Estimator
 from edgepose.inference.predictor import Progress
@@ -166,7 +165,7 @@ def _job(run: _Run, source: Source) -> dict[str, Any]:
         with suppress(OSError):  # it will be listed as unreadable
             digest.update(sha256_file(path).encode())
     return {
-        "edgepose": edgepose.__version__,
+        jobs.CODE: jobs.code_sha256(),
         "model": spec.sha256,
         "runtime": spec.runtime,
         "decode": run.estimator.decoder.name,
@@ -185,14 +184,12 @@ def _finished(path: Path, job: dict[str, Any], overwrite: bool) -> dict[str, Any
     """The summary of the same job, if all its outputs are there; another job's is not overwritten."""
     if overwrite or not path.exists():
         return None
+    found = read_json(path, jobs.OTHERS)
+    jobs.check_same(path, found.get("job") if isinstance(found, dict) else None, job)
     try:
-        found = read_json(path, "")
-        same = found["job"] == job
         whole = all((path.parent / name).exists() for name in found["outputs"].values())
-    except (UserError, KeyError, TypeError, AttributeError):
-        same = whole = False
-    if not same:
-        raise UsageError(f"{path} is of another run", "give another --out, or --overwrite")
+    except (KeyError, TypeError, AttributeError):
+        whole = False
     return found if whole else None
 
 

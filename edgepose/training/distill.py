@@ -10,8 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import edgepose
-from edgeio import read_json, sha256_file, write_json
+from edgeio import jobs, read_json, sha256_file, write_json
 from edgepose.errors import UsageError
 from edgepose.frameworks import keras
 from edgepose.keypoints import Mapping, mapping
@@ -27,7 +26,7 @@ from edgepose.training.loop import Listener
 from edgepose.training.losses import GroundTruth, Term, fading
 from edgepose.training.pipeline import Extras
 from edgepose.training.request import FitRequest
-from edgepose.training.runs import RunFolder, claim
+from edgepose.training.runs import RunFolder
 from edgepose.training.setup import TrainingSetup, assembled
 from edgepose.training.teacher import Teacher, open_teacher
 from edgepose.training.teacher_cache import TeacherQuery, answers
@@ -51,18 +50,15 @@ def distill(request: DistillRequest, listener: Listener | None = None) -> Path:
     listener = listener or Listener()
     request.check()
     material = request.material()
-    folder = RunFolder(request.student.out)
-    if folder.description.exists() and not request.student.resume:
-        raise UsageError(
-            f"{folder.path} holds a run", "add --resume to go on with it, or choose another --out"
-        )
+    if request.student.overwrite:  # before a teacher is trained: a kill then leaves no older run's stamp
+        folder = RunFolder(request.student.out)
+        with jobs.locked(folder.path):
+            folder.clear()
     student = _started(request, material, listener)
     if not request.listens_to.teacher:
         return _taught(request, student, material, None, listener)
     weights = request.weights or _default_teacher(request, material, listener)
     weights = weights or _trained_teacher(request, listener)
-    if student.resume and request.weights is None:  # it may have been stopped while the teacher was trained
-        student = replace(student, resume=folder.description.exists())
     teacher = open_teacher(weights, request.teacher, student.workers)
     return _taught(request, student, material, teacher, listener)
 
@@ -167,7 +163,7 @@ def _extras(
         "input_size": list(assembly.input_size),
         "map_size": list(assembly.map_size),
         "backend": keras().backend.backend(),
-        "edgepose": edgepose.__version__,
+        jobs.CODE: jobs.code_sha256(),
     }
     started = time.monotonic()
     cache = request.cache or assembly.folder.path / "teacher-cache"
@@ -175,7 +171,7 @@ def _extras(
     late = len(material.records) - found.cached
     more = f"; {late} more do not fit into --cache-gib and are asked in every pass" if late else ""
     seconds = time.monotonic() - started
-    listener.say(f"the teacher's word on {found.cached} frames is on disk after {seconds:.0f} s{more}")
+    listener.say(f"the teacher's outputs on {found.cached} frames are on disk after {seconds:.0f} s{more}")
     return found
 
 
@@ -194,8 +190,10 @@ def _trained_teacher(request: DistillRequest, listener: Listener) -> Path:
     """The checkpoint of RUN/teacher, trained now if it was not before."""
     run = request.teacher_run()
     done = run.out / "done.json"
-    if done.exists() and run.resume:
-        claim(RunFolder(run.out), {"settings": run.settings()}, {}, resume=True)
+    if done.exists() and not run.overwrite:
+        begun = read_json(RunFolder(run.out).description, jobs.OTHERS)
+        job = {"settings": run.settings(), jobs.CODE: jobs.code_sha256()}
+        jobs.check_same(run.out, {name: begun.get(name) for name in job}, job)
         facts = read_json(done, "choose another --out")
         path = run.out / facts["checkpoint"]
         if path.is_file() and sha256_file(path) == facts["sha256"]:
@@ -211,7 +209,7 @@ def _trained_teacher(request: DistillRequest, listener: Listener) -> Path:
         listener.say(f"teacher: {text}")
 
     started = time.monotonic()
-    run = replace(run, resume=run.resume and RunFolder(run.out).description.exists())
+    done.unlink(missing_ok=True)
     path = fit(run, Listener(listener.step, lambda row: tell(row_text(row)), tell))
     seconds = round(time.monotonic() - started, 1)
     write_json(done, {"checkpoint": path.name, "sha256": sha256_file(path), "seconds": seconds})
@@ -220,7 +218,7 @@ def _trained_teacher(request: DistillRequest, listener: Listener) -> Path:
 
 
 def _binding(request: DistillRequest, teacher: Teacher | None) -> dict[str, Any]:
-    """What decides the result beside the student's own settings; a resumed run is held to it."""
+    """What decides the result beside the student's own settings; a run that goes on is held to it."""
     return {
         "distillation": {
             "teacher": request.teacher if teacher else None,

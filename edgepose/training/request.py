@@ -41,7 +41,7 @@ class FitRequest:
             pass.
         workers: threads that decode.
         tensorboard: log for TensorBoard too.
-        resume: go on with the run in `out`.
+        overwrite: begin anew where `out` holds a run.
     """
 
     model: str
@@ -64,7 +64,7 @@ class FitRequest:
     memory_gib: float = 4.0
     workers: int = 2
     tensorboard: bool = False
-    resume: bool = False
+    overwrite: bool = False
 
     def check(self) -> None:
         """Raise UsageError or UnknownName for what can never work."""
@@ -100,5 +100,5 @@ class FitRequest:
         return plain
 
 
-# They decide how fast a run is and where things lie, not what comes out: a resumed run may change them.
-_UNBOUND = ("out", "init", "checkpoint_every", "memory_gib", "workers", "tensorboard", "resume")
+# They decide how fast a run is and where things lie, not what comes out: a run that goes on may change them.
+_UNBOUND = ("out", "init", "checkpoint_every", "memory_gib", "workers", "tensorboard", "overwrite")

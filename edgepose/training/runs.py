@@ -1,6 +1,6 @@
 """A run's folder: what it was asked to do, its state, its checkpoints, its logs.
 
-run.json             every setting, the data's hash, versions: what a resumed run is held to
+run.json             every setting, the data's hash, versions: what the same command is held to
 state.safetensors    the state at the last saved step (see `checkpoints`)
 last.safetensors     the network at that step
 best.safetensors     the network after the epoch that scored best
@@ -12,17 +12,14 @@ diverged.json        where the loss stopped being a number, if it did
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from edgeio import read_json, replacing, write_json
+from edgeio import replacing
 from edgepose.errors import UsageError
 from edgepose.frameworks import tensorflow
 from edgepose.training.checkpoints import Row
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -59,47 +56,15 @@ class RunFolder:
     def diverged(self) -> Path:
         return self.path / "diverged.json"
 
+    @property
+    def results(self) -> tuple[Path, ...]:
+        return self.state, self.last, self.best, self.log, self.diverged
 
-def claim(folder: RunFolder, binding: Mapping[str, Any], facts: Mapping[str, Any], resume: bool) -> None:
-    """Begin a run in a folder, or check that a resumed run is the same.
-
-    Args:
-        binding: what decides the result: settings, data, backend. JSON.
-        facts: what else the reader of run.json wants to know. JSON.
-        resume: go on with the run that is there.
-
-    Raises:
-        UsageError: a run is there and `resume` is false, or none and it is true, or its settings differ.
-    """
-    exists = folder.description.exists()
-    if exists and not resume:
-        raise UsageError(
-            f"{folder.path} holds a run", "add --resume to go on with it, or choose another --out"
-        )
-    if not exists and resume:
-        raise UsageError(f"{folder.path} holds no run to resume", "leave --resume out, or check --out")
-    if not exists:
-        write_json(folder.description, {"schema_version": SCHEMA_VERSION, **binding, "facts": facts})
-        return
-    before = read_json(folder.description, "choose another --out")
-    then, now = _flat({k: before.get(k) for k in binding}), _flat(binding)
-    changed = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
-    if changed:
-        told = "; ".join(f"{name} was {then.get(name)!r} and is {now.get(name)!r}" for name in changed)
-        raise UsageError(
-            f"{folder.path} cannot resume with other settings: {told}",
-            "use the old ones, or choose another --out",
-        )
-
-
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted names."""
-    if not isinstance(value, Mapping):
-        return {name: list(value) if isinstance(value, tuple) else value}
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= _flat(inner, f"{name}.{key}" if name else key)
-    return found
+    def clear(self) -> None:
+        """Remove what an earlier run left."""
+        for path in (self.description, *self.results):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.tensorboard, ignore_errors=True)
 
 
 def write_log(path: Path, rows: tuple[Row, ...]) -> None:

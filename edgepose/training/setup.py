@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import edgepose
-from edgeio import sha256_file
+from edgeio import jobs, sha256_file
 from edgepose.codec import Codec
 from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint
 from edgepose.models.networks import HEAD_WIDTH
@@ -26,7 +26,7 @@ from edgepose.training.loop import Listener, LoopSetup, run
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
 from edgepose.training.pipeline import Extras, Stream
 from edgepose.training.request import FitRequest
-from edgepose.training.runs import RunFolder, check_tensorboard, claim
+from edgepose.training.runs import RunFolder, check_tensorboard
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
 from edgepose.training.steppers import StepperSetup
 from edgepose.training.warm_start import start_from
@@ -174,7 +174,7 @@ def assembled(
     """Check a request, read its data, claim its folder; networks built in the block have its precision.
 
     Args:
-        binding: what else decides the result (a teacher's hash), as JSON; a resumed run is held to it.
+        binding: what else decides the result (a teacher's hash), as JSON; a run that goes on is held to it.
         material: the frames; None for those that the request's data names.
 
     Raises:
@@ -191,8 +191,13 @@ def assembled(
     if request.tensorboard:
         check_tensorboard()
     bound = {**_binding(request, material, info, precision), **(binding or {})}
-    claim(RunFolder(request.out), bound, _facts(request, material), request.resume)
-    with computing(precision):
+    folder = RunFolder(request.out)
+    with jobs.locked(folder.path), computing(precision):
+        facts = _facts(request, material)
+        if jobs.claim(
+            folder.description, bound, request.overwrite, folder.clear, facts, results=folder.results
+        ):
+            listener.say(f"going on with the run in {folder.path}")
         yield TrainingSetup(request, material, info, precision, listener)
 
 

@@ -83,7 +83,7 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "--out runs/from-b4": NotRun("needs a trained B4, and none is released"),
     "edgepose export models/rt.safetensors --recipe fp32 --recipe int8 --output maps "
     "--calibrate lspet:path/to/lspet --crop person --out models/tflite": Run("--count 2", _LSPET),
-    "edgepose quantize models/rt.safetensors --post-training --data lspet:path/to/lspet --crop person "
+    "edgepose quantize models/rt.safetensors --data lspet:path/to/lspet --crop person "
     "--out models/int8": NotRun("docs/tutorial.md's is run"),
     "edgepose evaluate 'models/tflite/rt-*.tflite' 'models/int8/rt-*.tflite' --data lspet:path/to/lspet "
     "--crop person --out runs/lspet": Run(
@@ -116,7 +116,7 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     # docs/tutorial.md
     "edgepose data synth --out infants --videos 100 --frames 3 --seed 1 --size 320x240": _DRAW,
     "edgepose data show infants --out infants.png": Run(),
-    "edgepose quantize default:rt-lite --post-training --data infants --out models": Run("--count 2", _SMALL),
+    "edgepose quantize default:rt-lite --data infants --out models": Run("--count 2", _SMALL),
     "edgepose evaluate default:rt-lite models/rt-lite-int8-ptq-maps.tflite --data infants --out scored": Run(
         "--no-speed", _SMALL
     ),
@@ -155,7 +155,7 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose prune default:rt-lite --data infants --sparsity 0.5 --out runs/pruned": NotRun(
         _MINUTES + "tests/test_edgepose/test_pruning.py prunes a small network"
     ),
-    "edgepose quantize default:rt-lite --data infants --steps 100 --out runs/int8": NotRun(
+    "edgepose qat default:rt-lite --data infants --steps 100 --out runs/int8": NotRun(
         _MINUTES + "tests/test_edgepose/test_compression_training.py trains a small network"
     ),
     "edgepose recipes": Run(),

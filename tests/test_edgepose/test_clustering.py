@@ -151,7 +151,7 @@ def test_clusters_are_trained_as_clusters_and_resumed_as_the_same(checkpoint: Pa
     assert not np.allclose(read_checkpoint(path)[1]["one_conv1/kernel"], start["one_conv1/kernel"])
     with pytest.raises(Crash):
         cluster_and_train(asked("again"), crash_at(3, 4))
-    cluster_and_train(asked("again", resume=True))
+    cluster_and_train(asked("again"))
     assert same_state(tmp_path / "whole", tmp_path / "again")
 
 

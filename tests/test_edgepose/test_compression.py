@@ -337,7 +337,7 @@ def call(*arguments: Any) -> Any:
 @pytest.mark.slow
 def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_path: Path) -> None:
     data, out = make_data(tmp_path / "data"), tmp_path / "out"
-    asked = (checkpoint, "--post-training", "--data", data, "--out", out, "--count", 4)
+    asked = (checkpoint, "--data", data, "--out", out, "--count", 4)
     made = call(
         *asked, "--ranges", "percentile", "--equalize", "--bias-correction", "--report-layers", "--json"
     )
@@ -375,7 +375,7 @@ def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_pat
 @pytest.mark.slow
 def test_bad_input_is_refused_before_anything_is_written(checkpoint: Path, tmp_path: Path) -> None:
     data, out = make_data(tmp_path / "data"), tmp_path / "out"
-    asked = (checkpoint, "--data", data, "--out", out, "--post-training")
+    asked = (checkpoint, "--data", data, "--out", out)
     refused = call(*asked, "--ranges", "luck")
     assert isinstance(refused.exception, UnknownName) and "percentile" in str(refused.exception)
     refused = call(*asked, "--count", 11)
@@ -385,10 +385,10 @@ def test_bad_input_is_refused_before_anything_is_written(checkpoint: Path, tmp_p
         assert isinstance(refused.exception, UsageError) and why in str(refused.exception)
     refused = call(*asked, "--keep", "one_conv1", "--keep-as", "int16")
     assert isinstance(refused.exception, UsageError) and "float32" in str(refused.exception)
-    refused = call(*asked[:-1], "--keep", "one_conv1")
-    assert isinstance(refused.exception, UsageError) and "--post-training" in str(refused.exception)
+    refused = call(*asked, "--keep-as", "float32")
+    assert isinstance(refused.exception, UsageError) and "--keep-as has no effect" in str(refused.exception)
     (tmp_path / "empty").mkdir()
-    refused = call(checkpoint, "--data", tmp_path / "empty", "--out", out, "--post-training")
+    refused = call(checkpoint, "--data", tmp_path / "empty", "--out", out)
     assert isinstance(refused.exception, BadDataset) and str(tmp_path / "empty") in str(refused.exception)
     pictures = list((data / "processed").rglob("*.png"))
     for picture in pictures:
@@ -415,7 +415,7 @@ def test_a_network_without_an_integer_form_is_refused(
     info = CheckpointInfo("rt", "in-motion-19", None, SIZE, "noise")
     save_checkpoint(checkpoint, weights_of(with_slope(info)), info)
     out = tmp_path / "out"
-    refused = call(checkpoint, "--data", make_data(tmp_path / "data"), "--out", out, "--post-training")
+    refused = call(checkpoint, "--data", make_data(tmp_path / "data"), "--out", out)
     assert isinstance(refused.exception, CannotQuantize)
     said = str(refused.exception)
     assert said.startswith("layer slope of EfficientPose RT cannot be quantized (it is a PReLU); ")

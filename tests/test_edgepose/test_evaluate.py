@@ -10,8 +10,9 @@ import pytest
 from made_up_models import maps_spec
 from PIL import Image
 
+from edgeio.jobs import OtherJob
 from edgepose.codec import Codec
-from edgepose.errors import BadDataset, BadImage, BadModel, UsageError
+from edgepose.errors import BadDataset, BadImage, BadModel
 from edgepose.evaluation import evaluate as module
 from edgepose.evaluation.evaluate import evaluate
 from edgepose.evaluation.speed import Cost
@@ -143,7 +144,7 @@ def test_a_killed_run_resumes_and_ends_the_same(infants, tmp_path, monkeypatch):
     assert resumed.metrics == whole.metrics
     evaluate(tmp_path / "dots.tflite", request(infants), tmp_path / "out")
     assert runner.calls == 4, "a finished run was run again"
-    with pytest.raises(UsageError, match="--overwrite"):
+    with pytest.raises(OtherJob, match=r"crop: was 'none', now 'person'; .*--overwrite"):
         evaluate(tmp_path / "dots.tflite", request(infants, crop="person"), tmp_path / "out")
     evaluate(tmp_path / "dots.tflite", request(infants, crop="person"), tmp_path / "out", overwrite=True)
     assert json.loads(path.read_text())["data"]["crop"] == "person"
@@ -194,5 +195,5 @@ def test_columns_of_the_data_set_reach_the_predictions_and_the_job(infants, tmp_
     assert columns["setup"].tolist() == ["home", "home", "", "", "clinic", "clinic"]
     assert columns["fps"].tolist() == ["25", "25", "", "", "", ""]
     (infants / "videos.csv").write_text("video,setup\nvideo0,ward\n")
-    with pytest.raises(UsageError, match="another run"):  # and not the old columns in silence
+    with pytest.raises(OtherJob, match="columns: was"):  # and not the old columns in silence
         evaluate(tmp_path / "dots.tflite", request(infants), out)

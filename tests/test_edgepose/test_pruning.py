@@ -20,6 +20,7 @@ from tiny_runs import HELPERS, Crash, crash_at, make_data, same_state, tensors, 
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
+from edgeio.jobs import OtherJob
 from edgepose import cli
 from edgepose.compression import convert as deploy
 from edgepose.compression.finetune import LOSSES, request_for
@@ -138,10 +139,10 @@ def test_a_pruned_run_has_its_zeros_and_resumes_to_the_same_ones(checkpoint: Pat
 
     with pytest.raises(Crash):  # between two cuts, four steps after the last saved state's
         prune(request(checkpoint, data, tmp_path / "b", sparsity=0.7), crash_at(5, STEPS))
-    resumed = request(checkpoint, data, tmp_path / "b", sparsity=0.7, resume=True)
+    resumed = request(checkpoint, data, tmp_path / "b", sparsity=0.7)
     prune(resumed)
     assert same_state(tmp_path / "a", tmp_path / "b")
-    with pytest.raises(UsageError, match=r"pruning.sparsity was 0.7 and is 0.5"):
+    with pytest.raises(OtherJob, match=r"pruning.sparsity: was 0.7, now 0.5"):
         prune(replace(resumed, sparsity=0.5))
 
 
@@ -274,7 +275,7 @@ def test_the_command_says_what_is_zero_and_what_was_left(checkpoint: Path, tmp_p
     assert done.exit_code == 0, done.output
     assert f"{out / 'last.safetensors'}: " in done.stdout and "deflated" in done.stdout
     assert "left dense (depthwise): one_dconv1\n" in done.stdout
-    again = CliRunner().invoke(cli.app, [*asked, "--resume", "--json"])
+    again = CliRunner().invoke(cli.app, [*asked, "--json"])
     told = json.loads(again.stdout)
     assert 0 < told["share"] < 0.5 and told["deflated_bytes"] < told["size_bytes"]
     assert tensors(out)  # a state to go on from

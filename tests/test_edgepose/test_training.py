@@ -29,7 +29,8 @@ from tiny_runs import (
 )
 from typer.testing import CliRunner
 
-from edgeio import UnknownName
+from edgeio import UnknownName, jobs
+from edgeio.jobs import OtherJob
 from edgepose import cli, frameworks
 from edgepose.cli import train
 from edgepose.errors import BadCheckpoint, BadDataset, UsageError
@@ -183,7 +184,7 @@ def test_a_resumed_run_ends_with_the_same_weights(whole: Path, data: Path, tmp_p
     out = tmp_path / "run"
     with pytest.raises(Crash):
         fit(request(data, out), crash_at(step, STEPS))
-    fit(request(data, out, resume=True))
+    fit(request(data, out))
     assert same_state(whole, out)
     assert rows(out) == rows(whole)
     for name in ("last", "best"):
@@ -203,7 +204,7 @@ def test_killed_without_warning_it_resumes_the_same(whole: Path, data: Path, tmp
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not same_state(whole, out)
-    fit(request(data, out, resume=True))
+    fit(request(data, out))
     assert same_state(whole, out), f"killed at step {step}"
 
 
@@ -219,7 +220,7 @@ def test_ctrl_c_saves_the_last_step(whole: Path, data: Path, tmp_path: Path, ste
     else:
         assert step == 9, "asked after the last step"
     assert signal.getsignal(signal.SIGINT) is before
-    fit(request(data, out, resume=True))
+    fit(request(data, out))
     assert same_state(whole, out) and rows(out) == rows(whole)
 
 
@@ -232,7 +233,7 @@ def _state_metadata(out: Path) -> str:
 
 def test_a_finished_run_resumes_to_nothing(whole: Path, data: Path) -> None:
     before = (whole / "state.safetensors").stat().st_mtime_ns
-    assert fit(request(data, whole, resume=True)) == whole / "best.safetensors"
+    assert fit(request(data, whole)) == whole / "best.safetensors"
     assert (whole / "state.safetensors").stat().st_mtime_ns == before
 
 
@@ -242,25 +243,38 @@ def test_what_is_derived_from_the_state_is_made_again(data: Path, tmp_path: Path
     expected = {n: (out / n).read_bytes() for n in ("last.safetensors", "best.safetensors", "log.csv")}
     for name in expected:
         (out / name).unlink()
-    fit(request(data, out, epochs=1, resume=True))
+    fit(request(data, out, epochs=1))
     assert {name: (out / name).read_bytes() for name in expected} == expected
 
 
 def test_changed_settings_are_refused_by_name(whole: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"settings\.batch was 4 and is 2") as caught:
-        fit(request(data, whole, batch=2, seed=9, resume=True))
-    assert "settings.seed was 0 and is 9" in str(caught.value)
+    with pytest.raises(OtherJob, match=r"settings\.batch: was 4, now 2") as caught:
+        fit(request(data, whole, batch=2, seed=9))
+    assert "settings.seed: was 0, now 9" in str(caught.value)
     other = make_data(tmp_path / "other", train=9)
-    with pytest.raises(UsageError, match="data_sha256"):
-        fit(request(other, whole, resume=True))
-    fit(request(data, whole, workers=1, checkpoint_every=1, resume=True))
+    with pytest.raises(OtherJob, match="data_sha256: was"):
+        fit(request(other, whole))
+    fit(request(data, whole, workers=1, checkpoint_every=1))
 
 
-def test_a_folder_is_neither_reused_nor_resumed_by_accident(whole: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="add --resume"):
-        fit(request(data, whole))
-    with pytest.raises(UsageError, match="no run to resume"):
-        fit(request(data, tmp_path / "typo", resume=True))
+def test_a_run_of_other_code_is_refused_and_overwrite_begins_anew(
+    whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    fit(request(data, out, seed=5))
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "code_sha256", lambda: "f" * 64)
+        with pytest.raises(
+            OtherJob, match=r"another code version: was .*, now ffffffffffff; add --overwrite"
+        ):
+            fit(request(data, out, seed=5))
+    fit(request(data, out, overwrite=True))
+    assert same_state(whole, out)
+
+
+def test_two_runs_in_one_folder_are_refused(data: Path, tmp_path: Path) -> None:
+    with jobs.locked(tmp_path / "run"), pytest.raises(OtherJob, match="another command works in"):
+        fit(request(data, tmp_path / "run"))
 
 
 def test_a_damaged_state_is_refused(data: Path, tmp_path: Path) -> None:
@@ -269,7 +283,7 @@ def test_a_damaged_state_is_refused(data: Path, tmp_path: Path) -> None:
     state = out / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(BadCheckpoint, match="no readable training state"):
-        fit(request(data, out, epochs=1, resume=True))
+        fit(request(data, out, epochs=1))
 
 
 def test_a_full_disk_leaves_the_state_before(
@@ -291,7 +305,7 @@ def test_a_full_disk_leaves_the_state_before(
     monkeypatch.undo()
     use(monkeypatch)
     assert not [p for p in out.iterdir() if "partial" in p.name]
-    fit(request(data, out, resume=True))
+    fit(request(data, out))
     assert same_state(whole, out)
 
 
@@ -322,7 +336,7 @@ def test_an_accumulating_run_resumes_too(data: Path, tmp_path: Path) -> None:
     fit(request(data, tmp_path / "whole", accumulate=2))
     with pytest.raises(Crash):
         fit(request(data, tmp_path / "run", accumulate=2), crash_at(5, STEPS))
-    fit(request(data, tmp_path / "run", accumulate=2, resume=True))
+    fit(request(data, tmp_path / "run", accumulate=2))
     assert same_state(tmp_path / "whole", tmp_path / "run")
 
 
@@ -401,7 +415,7 @@ request = replace(request, student=replace(request.student, out=out / "crashed")
 try:
     distill(request, t.crash_at(5, 6))
 except t.Crash:
-    distill(replace(request, student=replace(request.student, resume=True)))
+    distill(request)
 assert tiny_runs.same_state(out / "whole", out / "crashed")
 assert "tensorflow" not in sys.modules
 """
@@ -414,7 +428,7 @@ with computing("float32"):
 try:
     t.fit(t.request(data, out), t.crash_at(5, t.STEPS))
 except t.Crash:
-    t.fit(t.request(data, out, resume=True))
+    t.fit(t.request(data, out))
 try:
     t.fit(t.request(data, out / "odd", accumulate=4))
 except t.UsageError as error:
@@ -604,7 +618,7 @@ def test_the_command_prints_what_it_kept_and_ctrl_c_exits_130(
 
     monkeypatch.setattr("edgepose.training.fit.fit", stop)
     done = CliRunner().invoke(app, words)
-    assert done.exit_code == 130 and "--resume" in done.stderr
+    assert done.exit_code == 130 and "the same command goes on" in done.stderr
 
 
 def test_run_cards_can_be_typed_as_they_stand() -> None:
