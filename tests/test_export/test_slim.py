@@ -44,7 +44,6 @@ def outputs(data: bytes, path: Path) -> list[np.ndarray]:
     return Session(path).run_float(np.random.default_rng(1).normal(size=SHAPE).astype(np.float32))
 
 
-@pytest.mark.slow
 def test_a_slim_model_computes_the_same_to_the_bit(original: bytes, tmp_path: Path) -> None:
     small = slim(original)
     before, after = inspect(original), inspect(small)
@@ -57,7 +56,6 @@ def test_a_slim_model_computes_the_same_to_the_bit(original: bytes, tmp_path: Pa
     assert (a.inputs, a.outputs) == (b.inputs, b.outputs)
 
 
-@pytest.mark.slow
 def test_constants_stay_aligned_and_quantized(original: bytes) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
@@ -82,7 +80,6 @@ def test_constants_stay_aligned_and_quantized(original: bytes) -> None:
     assert names == [before.tensors[i].name for i in (*before.inputs, *before.outputs)]
 
 
-@pytest.mark.slow
 def test_a_bias_at_the_end_of_its_bits_is_found(original: bytes) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
