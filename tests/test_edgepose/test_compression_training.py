@@ -161,6 +161,7 @@ def log_of(checkpoint: Path, data: Path, out: Path, loss: str, *more: Any) -> di
     return {name: [float(row[name]) for row in rows] for name in rows[0]}
 
 
+@pytest.mark.long
 def test_training_brings_the_rounded_network_nearer(checkpoint: Path, tmp_path: Path) -> None:
     log = log_of(checkpoint, make_data(tmp_path / "data"), tmp_path / "run", "float", "--steps", 100)
     assert log["step"] == [50, 100] and "ground_truth" not in log

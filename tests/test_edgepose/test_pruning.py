@@ -183,6 +183,7 @@ assert not (found["pass1_skeleton_pafs/kernel"] == 0).any()
 """
 
 
+@pytest.mark.long
 def test_zeros_stay_zero_on_jax_too(tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
