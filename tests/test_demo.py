@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 TEACHER, STUDENT = "i", "rt-lite"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_ends_with_a_report_of_teacher_student_and_files(tmp_path: Path) -> None:
     out = tmp_path / "demo"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

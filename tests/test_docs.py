@@ -33,9 +33,9 @@ LINKS = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 TOPS = ("android_harness", "benchmarks", "docs", "edgeio", "edgepose", "export", "reports", "tests")
 # Examples in Python, and the tables that they add a row to.
 TABLES = (VARIANTS, KEYPOINT_SETS, FORMATS, export.recipe.RECIPES, run_cards.RECIPES, PROFILES)
-SLOW = "build_model"
+BUILDS = "build_model"
 EXAMPLES = [
-    pytest.param(block, id=where(block), marks=[pytest.mark.slow] * (SLOW in block.text))
+    pytest.param(block, id=where(block), marks=[pytest.mark.long] * (BUILDS in block.text))
     for page in fenced.pages()
     for block in fenced.blocks(page)
     if block.language == "python"
@@ -63,7 +63,7 @@ def test_every_documented_command_is_run_or_says_why_not() -> None:
     assert set(COMMANDS) - set(DOCUMENTED) == set(), "these are not documented any more"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_documented_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order in which a newcomer reads them, in one folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

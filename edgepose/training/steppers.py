@@ -57,8 +57,15 @@ class Stepper(Protocol):
         ...
 
 
-class TensorFlowStepper:
+def as_graph(call: Callable[..., Any]) -> Callable[..., Any]:
     """A `tf.function`; without XLA, which is ten times slower on CPUs."""
+    from edgepose.frameworks import tensorflow
+
+    return tensorflow().function(call, jit_compile=False)
+
+
+class TensorFlowStepper:
+    """TensorFlow's graphs, which read and change the variables in place."""
 
     def __init__(self, trainee: StepperSetup) -> None:
         from edgepose.frameworks import tensorflow
@@ -82,8 +89,8 @@ class TensorFlowStepper:
             return _listed(model(trainee.normalise(images), training=False))[trainee.maps]
 
         self._optimizer = optimizer
-        self._step = tf.function(step, jit_compile=False)
-        self._predict = tf.function(predict, jit_compile=False)
+        self._step = as_graph(step)
+        self._predict = as_graph(predict)
 
     def step(self, parts: list[Arrays], scalars: Mapping[str, float], learning_rate: float) -> list[Arrays]:
         self._optimizer.learning_rate = learning_rate

@@ -23,11 +23,13 @@ from edgepose.models import pretrained as defaults
 from edgepose.models import profile as _profile  # noqa: F401 - binds the real `build` before a test replaces it
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.training import setup as assembly_module
+from edgepose.training import steppers
 from edgepose.training.data import DataRequest
 from edgepose.training.distill_request import DistillRequest
 from edgepose.training.loop import Listener
 from edgepose.training.request import FitRequest
 
+_AS_GRAPH = steppers.as_graph
 HELPERS = str(Path(__file__).parent)  # for the `sys.path` of such programs
 
 
@@ -44,8 +46,13 @@ def tiny(info: CheckpointInfo, *_: Any) -> Any:
     return kr.Model(images, [pafs, maps], name="tiny")
 
 
-def use(patch: pytest.MonkeyPatch, build: Callable[..., Any] = tiny) -> None:
-    """Train and load this network, whatever is asked for; and no weights come with the project."""
+def use(patch: pytest.MonkeyPatch, build: Callable[..., Any] = tiny, graph: bool = False) -> None:
+    """Train and load this network, whatever is asked for; and no weights come with the project.
+
+    Args:
+        graph: compute in TensorFlow's graphs, as users do. Tracing one takes longer than a few small steps.
+    """
+    patch.setattr(steppers, "as_graph", _AS_GRAPH if graph else lambda call: call)
     for module in (assembly_module, checkpoint_module):
         patch.setattr(module, "build", build)
     patch.setattr(defaults, "DEFAULT_WEIGHTS", {})

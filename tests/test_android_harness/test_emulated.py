@@ -18,7 +18,7 @@ from android_harness.session import Session
 from edgeio import sha256_file
 from export.runtime import Session as Interpreter
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

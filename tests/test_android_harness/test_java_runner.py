@@ -180,7 +180,6 @@ def test_tensorflow_lite_refuses_a_damaged_model(desktop: tuple[list[str], Path]
     assert failure(job).kind == "model" and failure(job).message
 
 
-@pytest.mark.slow
 def test_the_runner_builds_and_is_checked(tmp_path: Path) -> None:
     from android_harness.artifacts import DEXER, TENSORFLOW_LITE, fetch
 

@@ -242,7 +242,6 @@ def test_the_java_runner_behind_adb(desktop: tuple[list[str], Path], connect: Co
     assert left_on(phone) == []
 
 
-@pytest.mark.slow
 def test_the_emulated_phone_behind_adb(
     a76: EmulatedDevice, connect: Connect, built: None, tmp_path: Path
 ) -> None:

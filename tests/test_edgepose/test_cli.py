@@ -84,7 +84,7 @@ def exported(checkpoint: Path, infants: Path, tmp_path_factory: pytest.TempPathF
     out = tmp_path_factory.mktemp("exported")
     source = ["--calibrate", f"in-motion:{infants}", "--count", 4]
     recipes = ["--recipe", "fp32", "--recipe", "int8"]
-    done = edgepose("export", checkpoint, *recipes, "--output", "maps", *source, "--out", out, "--json")
+    done = told("export", checkpoint, *recipes, "--output", "maps", *source, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert [Path(row["path"]).name for row in rows] == ["tiny-fp32-maps.tflite", "tiny-int8-maps.tflite"]
@@ -102,12 +102,11 @@ def test_help_names_every_command():
     assert done.returncode == 0
     for name in ("models", "import-weights", "export", "import-tflite", "evaluate", "compare", "data"):
         assert name in done.stdout
-        assert edgepose(name, "--help").returncode == 0
-    assert edgepose("--version").stdout.strip()
-    assert edgepose("scoer").returncode == 2
+        assert told(name, "--help").returncode == 0
+    assert told("--version").stdout.strip()
+    assert told("scoer").returncode == 2
 
 
-@pytest.mark.slow
 def test_from_checkpoint_to_report(checkpoint, exported, infants, tmp_path):
     models = [checkpoint, *sorted(exported.glob("*.tflite"))]
     runs = tmp_path / "runs"
@@ -121,48 +120,44 @@ def test_from_checkpoint_to_report(checkpoint, exported, infants, tmp_path):
     assert 0 < speed["latency_ms"]["median"] <= speed["latency_ms"]["p90"]
     assert speed["peak_memory_bytes"] > 0 and speed["latency_ms"]["threads"] == 1
     assert by_name["tiny"]["model"]["parameters"] == by_name["tiny-fp32-maps"]["model"]["parameters"]
-    done = edgepose("compare", runs, "--out", tmp_path / "report")
+    done = told("compare", runs, "--out", tmp_path / "report")
     assert done.returncode == 0, done.stderr
     assert "tiny-int8-maps" in (tmp_path / "report/report.md").read_text()
-    again = edgepose("evaluate", models[-1], "--data", infants, "--out", runs)
+    again = told("evaluate", models[-1], "--data", infants, "--out", runs)
     assert again.returncode == 0, "a finished run is not an error"
 
 
-@pytest.mark.slow
 def test_a_model_that_is_not_what_its_sidecar_says(exported, infants, tmp_path):
     model = tmp_path / "x.tflite"
     model.write_bytes((exported / "tiny-fp32-maps.tflite").read_bytes())
     score = ("evaluate", model, "--data", infants, "--out", tmp_path / "runs")
-    refused(edgepose(*score), "x.tflite", "sidecar")
+    refused(told(*score), "x.tflite", "sidecar")
     model.with_suffix(".json").write_bytes((exported / "tiny-int8-maps.json").read_bytes())
-    refused(edgepose(*score), "another model")
+    refused(told(*score), "another model")
     model.write_bytes(model.read_bytes()[:5000])
-    refused(edgepose(*score), "x.tflite")
-    adopted = edgepose("import-tflite", model, "--model", "rt-lite", "--out", tmp_path / "in")
+    refused(told(*score), "x.tflite")
+    adopted = told("import-tflite", model, "--model", "rt-lite", "--out", tmp_path / "in")
     refused(adopted, "x.tflite")
     assert not list((tmp_path / "in").glob("*")) and not (tmp_path / "runs").exists()
 
 
-@pytest.mark.slow
 def test_a_tflite_from_elsewhere_is_described_and_scored(exported, infants, tmp_path):
     source = exported / "tiny-fp32-maps.tflite"
     options = ("--model", "rt-lite", "--keypoints", "in-motion-19", "--output", "maps")
-    done = edgepose("import-tflite", source, *options, "--out", tmp_path / "in")
+    done = told("import-tflite", source, *options, "--out", tmp_path / "in")
     assert done.returncode == 0, done.stderr
-    done = edgepose(
-        "evaluate", done.stdout.strip(), "--data", infants, "--no-speed", "--out", tmp_path, "--json"
-    )
+    done = told("evaluate", done.stdout.strip(), "--data", infants, "--no-speed", "--out", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["data"]["n_images"] == 6
     wrong = ("--model", "rt-lite", "--keypoints", "mpii-16", "--output", "maps", "--overwrite")
-    assert edgepose("import-tflite", source, *wrong, "--out", tmp_path / "in").returncode == 0
-    score = edgepose("evaluate", tmp_path / "in" / source.name, "--data", infants, "--out", tmp_path / "r")
+    assert told("import-tflite", source, *wrong, "--out", tmp_path / "in").returncode == 0
+    score = told("evaluate", tmp_path / "in" / source.name, "--data", infants, "--out", tmp_path / "r")
     refused(score, "16 keypoints")
 
 
 def test_wrong_usage_exits_2(checkpoint, infants, tmp_path):
     out = ("--out", tmp_path / "out")
-    refused(edgepose("export", checkpoint, "--recipe", "int4", *out), "int4", "fp32, fp16", code=2)
+    refused(told("export", checkpoint, "--recipe", "int4", *out), "int4", "fp32, fp16", code=2)
     refused(told("export", checkpoint, "--output", "map", *out), "did you mean 'maps'", code=2)
     refused(told("export", checkpoint, "--recipe", "int8", *out), "--calibrate", code=2)
     both = ("--recipe", "int8", "--output", "keypoints", "--calibrate", infants)
@@ -192,10 +187,9 @@ def test_bad_input_exits_1(checkpoint, infants, tmp_path):
     assert not (tmp_path / "out").exists() and not (tmp_path / "x.safetensors").exists()
 
 
-@pytest.mark.slow
 def test_an_unwritable_place_is_named(checkpoint, tmp_path):
     (tmp_path / "file").write_text("")
-    refused(edgepose("export", checkpoint, "--recipe", "fp32", "--out", tmp_path / "file" / "deeper"), "file")
+    refused(told("export", checkpoint, "--recipe", "fp32", "--out", tmp_path / "file" / "deeper"), "file")
 
 
 _LIMITED = """
@@ -206,7 +200,6 @@ runpy.run_module("edgepose", run_name="__main__")
 """
 
 
-@pytest.mark.slow
 def test_a_file_that_cannot_be_written_whole_is_one_line_and_leaves_nothing(exported, infants, tmp_path):
     """A limit on the size of files fails in the middle of a write, as a full disk does."""
     model = exported / "tiny-fp32-maps.tflite"

@@ -86,7 +86,6 @@ def test_zeros_and_dead_channels_stay_what_they_are() -> None:
     np.testing.assert_array_equal(transposed.transpose(0, 1, 3, 2), found)
 
 
-@pytest.mark.slow
 def test_members_of_a_cluster_move_together() -> None:
     ops = keras().ops
     found = clusters(kernel(), 8, 3)
@@ -122,7 +121,6 @@ def check_levels(path: Path, before: Path, count: int) -> None:
     assert weights.keys() == old.keys()
 
 
-@pytest.mark.slow
 def test_an_integer_file_holds_no_more_levels_than_clusters(checkpoint: Path, tmp_path: Path) -> None:
     path = cluster(checkpoint, 6, tmp_path / "out")
     assert path.name == "small-6-clusters.safetensors"
@@ -136,7 +134,6 @@ def test_an_integer_file_holds_no_more_levels_than_clusters(checkpoint: Path, tm
     cluster(checkpoint, 6, tmp_path / "out", overwrite=True)
 
 
-@pytest.mark.slow
 def test_clusters_are_trained_as_clusters_and_resumed_as_the_same(checkpoint: Path, tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
 

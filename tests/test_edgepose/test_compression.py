@@ -66,7 +66,6 @@ def noise(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.sqrt(np.mean((found - wanted) ** 2)))
 
 
-@pytest.mark.slow
 def test_folding_changes_nothing_and_can_be_undone(whole: Folded) -> None:
     model = seeded(small(namespace=tf_keras()))
     images = np.concatenate(photos(2))
@@ -82,7 +81,6 @@ def test_folding_changes_nothing_and_can_be_undone(whole: Folded) -> None:
         np.testing.assert_allclose(mine, theirs, atol=2e-5)
 
 
-@pytest.mark.slow
 def test_a_factor_that_is_still_to_be_applied_is_never_lost() -> None:
     kr = tf_keras()
     images = kr.Input((8, 8, 3), name="images")
@@ -104,7 +102,6 @@ def test_a_factor_that_is_still_to_be_applied_is_never_lost() -> None:
     np.testing.assert_allclose(again(pixels, training=False), wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_normalisation_is_only_folded_into_the_convolution_that_it_reads() -> None:
     kr = tf_keras()
     images = kr.Input((8, 8, 3), name="images")
@@ -120,7 +117,6 @@ def test_a_normalisation_is_only_folded_into_the_convolution_that_it_reads() -> 
         fold(kr.Model(images, kr.layers.BatchNormalization(name="late_bn")(active)))
 
 
-@pytest.mark.slow
 def test_layers_without_an_integer_form_are_named() -> None:
     kr = tf_keras()
     images = kr.Input((8, 8, 3), name="images")
@@ -198,7 +194,6 @@ def test_the_input_range_is_what_pixels_become() -> None:
     assert found.low == pytest.approx(-2.1179, abs=1e-3) and found.high == pytest.approx(2.64, abs=1e-3)
 
 
-@pytest.mark.slow
 def test_tensors_are_rounded_where_the_kernels_round(folded: Folded) -> None:
     owners, made_of = range_owners(folded.graph), effects(folded.graph)
     assert owners["two_conv2"] == "two_dense"  # read by the concatenation alone
@@ -214,7 +209,6 @@ def test_tensors_are_rounded_where_the_kernels_round(folded: Folded) -> None:
     assert owners == {"images": "images", "relu": "relu", "pool": "relu", "maps": "maps"}
 
 
-@pytest.mark.slow
 def test_stakes_are_squared_gradients(folded: Folded) -> None:
     found = histograms(build_float(folded), photos(2))
     maps = found["pass3_detection2_confs"]
@@ -226,7 +220,6 @@ def test_stakes_are_squared_gradients(folded: Folded) -> None:
     assert total["three_add"] == pytest.approx(expected, rel=0.15)
 
 
-@pytest.mark.slow
 def test_evened_channels_compute_the_same(folded: Folded, exact: np.ndarray) -> None:
     groups = channel_groups(folded.graph)
     assert "one_a_swish" not in groups  # a product is nothing that scales
@@ -252,7 +245,6 @@ def test_evened_channels_compute_the_same(folded: Folded, exact: np.ndarray) -> 
     assert spread(after) < 0.8 * spread(before)
 
 
-@pytest.mark.slow
 def test_corrected_biases_take_the_mean_error_away(folded: Folded, ranges: Ranges, exact: np.ndarray) -> None:
     coarse = ranges | {"one_a_swish": Range(-0.3, 0.4)}  # clips, so that everything behind is shifted
     images = np.concatenate(photos())
@@ -262,7 +254,6 @@ def test_corrected_biases_take_the_mean_error_away(folded: Folded, ranges: Range
     assert np.sqrt((mended**2).mean()) < np.sqrt((plain**2).mean())
 
 
-@pytest.mark.slow
 def test_the_file_computes_what_the_simulation_does(folded: Folded, ranges: Ranges, tmp_path: Path) -> None:
     dead = dict(folded.weights)  # a channel whose bias would not fit into steps as fine as its weights
     kernel, bias = dead["one_conv1/kernel"].copy(), dead["one_conv1/bias"].copy()
@@ -282,7 +273,6 @@ def test_the_file_computes_what_the_simulation_does(folded: Folded, ranges: Rang
     assert noise(found, exact) < 0.05 * np.abs(exact).max()
 
 
-@pytest.mark.slow
 def test_a_transposed_convolution_is_rounded_by_channel(tmp_path: Path) -> None:
     """The hourglass ends in three. The converter once refused them."""
     kr = tf_keras()
@@ -306,7 +296,6 @@ def test_a_transposed_convolution_is_rounded_by_channel(tmp_path: Path) -> None:
     assert noise(found, simulated) < session.outputs[0].scale / 2
 
 
-@pytest.mark.slow
 def test_a_layer_with_a_poor_range_costs_most(folded: Folded, ranges: Ranges) -> None:
     poor = ranges | {"two_b_swish": Range(-400.0, 400.0)}
     costs = layer_costs(folded, poor, photos(2))
@@ -334,7 +323,6 @@ def call(*arguments: Any) -> Any:
     return CliRunner().invoke(app, ["quantize", *map(str, arguments)])
 
 
-@pytest.mark.slow
 def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_path: Path) -> None:
     data, out = make_data(tmp_path / "data"), tmp_path / "out"
     asked = (checkpoint, "--data", data, "--out", out, "--count", 4)
@@ -372,7 +360,6 @@ def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_pat
     assert told["float_layers"] == ["one_b_swish", *followers]
 
 
-@pytest.mark.slow
 def test_bad_input_is_refused_before_anything_is_written(checkpoint: Path, tmp_path: Path) -> None:
     data, out = make_data(tmp_path / "data"), tmp_path / "out"
     asked = (checkpoint, "--data", data, "--out", out)
@@ -402,7 +389,6 @@ def test_bad_input_is_refused_before_anything_is_written(checkpoint: Path, tmp_p
     assert not out.exists()
 
 
-@pytest.mark.slow
 def test_a_network_without_an_integer_form_is_refused(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,8 +49,9 @@ def outputs(model: Any, pictures: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(each) for each in (found if isinstance(found, list) else [found])]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("key", ["rt-lite", "rt", "i", "b4"])
+@pytest.mark.parametrize(
+    "key", ["rt-lite", *(pytest.param(key, marks=pytest.mark.long) for key in ("rt", "i", "b4"))]
+)
 def test_the_folded_twin_gives_what_the_network_gives(key: str) -> None:
     model, pictures = network(key), np.concatenate(images(key)[0])
     found = outputs(build_float(fold(model)).model, pictures)
@@ -59,7 +60,6 @@ def test_the_folded_twin_gives_what_the_network_gives(key: str) -> None:
         np.testing.assert_allclose(mine, theirs, atol=1e-4 * theirs.std())
 
 
-@pytest.mark.slow
 def test_a_lite_network_is_integers_throughout_and_can_be_trained() -> None:
     whole, (pictures, pixels) = fold(network("rt-lite")), images("rt-lite")
     folded = deployed(whole)

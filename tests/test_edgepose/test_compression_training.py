@@ -40,7 +40,6 @@ from export.runtime import Session
 PIXELS = Range(-2.5, 2.5)
 
 
-@pytest.mark.slow
 def test_a_range_learns_from_clipping_and_from_rounding() -> None:
     tf = tensorflow()
     ends = tf.constant([-1.0, 3.0])
@@ -58,7 +57,6 @@ def test_a_range_learns_from_clipping_and_from_rounding() -> None:
     np.testing.assert_allclose(to_ends, [1 - rounding, 1 + rounding], rtol=1e-4)
 
 
-@pytest.mark.slow
 def test_a_range_moves_in_units_of_itself() -> None:
     held = range_variable("x", Range(-0.5, 8.0), learned=True)
     np.testing.assert_allclose(ends_of(held), [-0.5, 8.0])
@@ -67,7 +65,6 @@ def test_a_range_moves_in_units_of_itself() -> None:
     assert range_variable("x", Range(-0.5, 8.0), learned=False).shift is None
 
 
-@pytest.mark.slow
 def test_checkpoints_of_the_twin_are_ordinary_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint_module, "build", small)
     folded = fold(seeded(small(namespace=tf_keras())))
@@ -90,7 +87,6 @@ def test_labels_weigh_like_a_lone_peak() -> None:
     assert label_weight((35, 28), 1.1) * float((maps**2).mean()) == pytest.approx(1.0, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_likeness_is_a_share_of_each_output() -> None:
     tf = tensorflow()
     said = [tf.constant([[[[2.0, 4.0]]]]), tf.constant([[[[0.1]]]])]
@@ -128,7 +124,6 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_end(checkpoint: Path, tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
 
@@ -167,14 +162,13 @@ def log_of(checkpoint: Path, data: Path, out: Path, loss: str, *more: Any) -> di
     return {name: [float(row[name]) for row in rows] for name in rows[0]}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_brings_the_rounded_network_nearer(checkpoint: Path, tmp_path: Path) -> None:
     log = log_of(checkpoint, make_data(tmp_path / "data"), tmp_path / "run", "float", "--steps", 100)
     assert log["step"] == [50, 100] and "ground_truth" not in log
     assert log["likeness"][1] < log["likeness"][0] < 1
 
 
-@pytest.mark.slow
 def test_labels_have_a_say_where_they_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_rts_stride = partial(small, stride=8, whole=False)  # which labels need
     checkpoint = made_with(with_rts_stride, tmp_path, monkeypatch)
@@ -191,7 +185,6 @@ def app() -> Any:
     return found
 
 
-@pytest.mark.slow
 def test_what_cannot_work_is_refused_at_once(checkpoint: Path, tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
     with pytest.raises(UnknownName, match="float, labels, both"):

@@ -84,7 +84,7 @@ def test_no_weights_without_a_row() -> None:
         assert {path.stem for path in FOLDER.glob(f"*.{suffix}")} == DEFAULT_WEIGHTS.keys()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @each_row
 def test_the_export_puts_keypoints_where_the_checkpoint_does(
     row: DefaultWeights, monkeypatch: pytest.MonkeyPatch
@@ -299,7 +299,6 @@ def test_halves_but_for_what_float16_cannot_hold(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read[name], expected, err_msg=name)
 
 
-@pytest.mark.slow
 def test_shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from edgepose.frameworks import keras
     from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint, save_checkpoint, weights_of
@@ -339,7 +338,6 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Callable[..., Any],
     return predict_warnings.flagged, predict_warnings.pictures(open_dataset(str(out)).records, 6, 0)
 
 
-@pytest.mark.slow
 @each_row
 def test_warnings_tell_one_infant_from_two_and_from_none(
     row: DefaultWeights, shown: tuple[Callable[..., Any], dict[str, list[np.ndarray]]]

@@ -46,7 +46,6 @@ def test_results_from_before_it_was_told_are_still_read(scored: Scored) -> None:
         read_results(path)
 
 
-@pytest.mark.slow
 def test_compare_shows_it_and_says_what_it_is(scored: Scored, tmp_path: Path) -> None:
     paths = [scored("full"), scored("pruned", model={"deflated_bytes": 411_000})]
     out = tmp_path / "report"

@@ -532,7 +532,6 @@ def test_a_smoke_run_is_small_in_everything(data: Path, tmp_path: Path) -> None:
     assert len(names) == 10 + 16 and names[-1] == "unlabelled/v_15.png"
 
 
-@pytest.mark.slow
 def test_a_tflite_is_a_teacher_like_its_checkpoint(data: Path, weights: Path, tmp_path: Path) -> None:
     from edgepose.deploy.export import export_checkpoint
 
@@ -550,7 +549,6 @@ def test_a_tflite_is_a_teacher_like_its_checkpoint(data: Path, weights: Path, tm
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.slow
 def test_a_real_student_learns(
     monkeypatch: pytest.MonkeyPatch, data: Path, weights: Path, tmp_path: Path
 ) -> None:

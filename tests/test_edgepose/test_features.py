@@ -63,10 +63,13 @@ def test_the_features_are_what_the_last_maps_are_read_off() -> None:
     assert {layer.name for layer in whole.layers} - {layer.name for layer in student.layers} == {ALIGNMENT}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "resolution", "layer", "width"),
-    [("rt", 64, "pass3_detection2_confs_hidden", 128), ("b4", 64, "up3_se_excite", 32)],
+    [
+        ("rt-lite", 64, "pass3_detection2_confs_hidden", 128),
+        pytest.param("rt", 64, "pass3_detection2_confs_hidden", 128, marks=pytest.mark.long),
+        pytest.param("b4", 64, "up3_se_excite", 32, marks=pytest.mark.long),
+    ],
 )
 def test_the_real_networks_have_them_too(model: str, resolution: int, layer: str, width: int) -> None:
     network = REAL_BUILD(CheckpointInfo(model, "in-motion-19", 128, resolution, "a test"))

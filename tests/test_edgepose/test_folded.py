@@ -112,7 +112,6 @@ def test_a_damaged_one_is_refused(shared: Path, tmp_path: Path) -> None:
         read_folded_layers(tmp_path / "cut.tflite")
 
 
-@pytest.mark.slow
 def test_the_released_second_network(shared: Path, tmp_path: Path) -> None:
     """EfficientPose II exists as a .tflite only: its maps from our checkpoint against its own."""
     from edgepose.models.author_weights import import_weights

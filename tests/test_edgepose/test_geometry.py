@@ -26,6 +26,12 @@ def test_letterbox_round_trip_is_tight(size):
     assert np.abs(box.to_image.apply(box.to_canvas.apply(points)) - points).max() < 1e-9
 
 
+def test_letterbox_content_is_rounded_to_the_nearest_pixel():
+    assert letterbox((100, 149), (64, 64)).content == (43, 64)  # 42.95
+    assert letterbox((151, 100), (64, 64)).content == (64, 42)  # 42.38
+    assert letterbox((1, 1000), (64, 64)).content == (1, 64)  # never nothing
+
+
 def test_letterbox_content_is_centred_and_the_rest_is_zero():
     canvas = letterbox((100, 200), (64, 64)).draw(np.full((100, 200, 3), 255, np.uint8))
     assert (canvas[16:48] == 255).all()

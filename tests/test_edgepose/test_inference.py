@@ -27,7 +27,6 @@ def runner() -> KerasRunner:
     return KerasRunner(Path(checkpoint_path("default:rt-lite")))
 
 
-@pytest.mark.slow
 def test_a_stream_gives_what_one_at_a_time_does(runner: KerasRunner) -> None:
     """More than a batch, and not a multiple of one."""
     inputs = (
@@ -39,7 +38,6 @@ def test_a_stream_gives_what_one_at_a_time_does(runner: KerasRunner) -> None:
         np.testing.assert_allclose(output, runner.run(each), atol=2e-6)
 
 
-@pytest.mark.slow
 def test_an_output_does_not_depend_on_the_rest_of_its_batch(runner: KerasRunner) -> None:
     """So an interrupted run that resumes elsewhere in the data ends with the same bits."""
     inputs = np.random.default_rng(1).normal(size=(BATCH, *runner.spec.input_size, 3)).astype(np.float32)
@@ -77,7 +75,7 @@ def test_maps_are_not_decoded_in_the_graph(runner: KerasRunner) -> None:
     assert issubclass(UnknownName, Exception) and issubclass(UsageError, Exception)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_jax_gives_the_figures_of_tensorflow(tmp_path: Path) -> None:
     """`evaluate` and `predict` of the same weights, in processes of their own: a backend is for life."""
     edgepose = [sys.executable, "-m", "edgepose"]

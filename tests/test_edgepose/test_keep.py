@@ -115,7 +115,6 @@ def file_against_simulation(
     return data, float(np.sqrt(np.mean((found - simulated) ** 2))) / session.outputs[0].scale
 
 
-@pytest.mark.slow
 def test_exactly_the_kept_layers_are_float(tmp_path: Path) -> None:
     folded, ranges = folded_small(), small_ranges()
     # What the converter would round by itself: parts of a concatenation, a mean, the head before the maps.
@@ -143,7 +142,6 @@ def test_exactly_the_kept_layers_are_float(tmp_path: Path) -> None:
         check_integer(data, replace(expected, conversions=expected.conversions - 1))
 
 
-@pytest.mark.slow
 def test_joined_pooled_and_transposed_layers_can_be_kept(tmp_path: Path) -> None:
     kr = tf_keras()
     kr.utils.set_random_seed(0)
@@ -163,7 +161,6 @@ def test_joined_pooled_and_transposed_layers_can_be_kept(tmp_path: Path) -> None
     assert steps < 1.0
 
 
-@pytest.mark.slow
 def test_the_layer_that_spoils_most_is_suggested_first() -> None:
     folded = folded_small()
     poor = small_ranges() | {"two_b_swish": Range(-400.0, 400.0)}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from paper_keras import PAPER
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
@@ -17,6 +19,9 @@ KEYS = ("openpose", "cima", "rt", "i", "ii", "iii", "iv", "b4", "rt-lite", "i-li
 K, S = 5, 3  # neither the paper's nor the authors' numbers
 TRAINED = {"openpose": "ppppcc", "cima": "cc", "hourglass": "c", "efficientpose": "pcc"}  # PAFs, confidences
 II_LITE_PARAMETERS = 1_491_388  # counted here; nobody published it
+# Every layer of every network at full width. A change here is a change of what checkpoints hold.
+GOLDEN = Path(__file__).with_name("networks.json")
+LONG = pytest.mark.long
 
 
 def test_the_table_lists_every_network_once():
@@ -61,6 +66,47 @@ def test_normalisations_are_the_published_ones():
     np.testing.assert_allclose(NORMALISATIONS["symmetric"].apply(image), image / 127.5 - 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("key", KEYS)
+def test_every_layer_at_full_width_is_as_it_was(key):
+    from edgepose.models.networks import build_model
+
+    found = build_model(key, output="training", namespace=PAPER).summary()
+    assert found == json.loads(GOLDEN.read_text())[key]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_parameters_are_the_papers(key):
+    from edgepose.models.networks import build_model
+
+    v, upscaled = variant(key), build_model(key, output="upscaled", namespace=PAPER)
+    assert upscaled.parameters() == (v.paper_parameters or v.released_parameters or II_LITE_PARAMETERS)
+    assert upscaled.outputs[-1].shape == (None, v.resolution, v.resolution, 19)
+
+
+@pytest.mark.parametrize(
+    ("key", "head_width"), [("rt", 7), ("rt-lite", None), ("cima", None), ("openpose", None), ("b4", None)]
+)
+def test_any_number_of_keypoints_and_segments(key, head_width):
+    from edgepose.models.networks import build_model
+
+    model = build_model(key, K, S, head_width, output="training", namespace=PAPER)
+    channels = [{"p": 2 * S, "c": K}[kind] for kind in TRAINED[variant(key).family]]
+    assert [o.shape[-1] for o in model.outputs] == channels
+    hidden = [layer.shape[-1] for layer in model.layers if layer.name.endswith("s_hidden") and head_width]
+    assert hidden == ([head_width] * 3 if head_width else [])
+
+
+def test_the_released_networks_lack_one_residual():
+    from edgepose.models.networks import build_model
+
+    def names(half_residual):
+        model = build_model("i", K, S, half_residual=half_residual, namespace=PAPER)
+        return {layer.name for layer in model.layers}
+
+    assert names(True) - names(False) == {"block2b_add_res2"}
+    assert names(False) < names(True)
+
+
 @pytest.fixture(autouse=True)
 def _forget_networks():
     """Networks built by earlier tests slow the garbage collector down."""
@@ -73,7 +119,6 @@ def _forget_networks():
 def _paired(key):
     """The same small network in both namespaces, with the same weights, none of them an initial value."""
     from edgepose.frameworks import keras, tf_keras
-    from edgepose.models.checkpoint import load_weights, weights_of
     from edgepose.models.networks import build_model
 
     resolution = {"b4": 32}.get(key, 16)
@@ -81,6 +126,13 @@ def _paired(key):
         build_model(key, resolution=resolution, output="training", namespace=namespace)
         for namespace in (keras(), tf_keras())
     ]
+    _load_the_same(models)
+    return models, resolution
+
+
+def _load_the_same(models):
+    from edgepose.models.checkpoint import load_weights, weights_of
+
     rng = np.random.default_rng(1)
     weights = {
         # Variances and slopes must be positive; the rest is near its initial value, so that nothing explodes.
@@ -93,14 +145,61 @@ def _paired(key):
     }
     for model in models:
         load_weights(model, {name: w.astype(np.float32) for name, w in weights.items()})
-    return models, resolution
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("key", KEYS)
+def test_every_kind_of_layer_is_one_in_both_namespaces():
+    """All that the builders use, in one small network; `test_conformance` holds the networks themselves."""
+    from edgepose.frameworks import keras, tf_keras
+
+    both = [_one_of_each(namespace) for namespace in (keras(), tf_keras())]
+    paper = _one_of_each(PAPER)
+    assert {layer.kind for layer in paper.layers} == {"Input", *vars(PAPER.layers)}
+    _load_the_same(both)
+    images = np.random.default_rng(2).normal(size=(2, 16, 16, 3)).astype(np.float32)
+    for a, b in zip(*(_outputs(model, images) for model in both), strict=True):
+        assert np.std(a) > 0
+        np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, np.abs(a).max()))
+    for model in both:
+        _is_as_on_paper(model, paper)
+
+
+def _one_of_each(namespace):
+    from edgepose.models.layers import Kit
+
+    kit = Kit(namespace)
+    images = namespace.Input((16, 16, 3), name="images")
+    x = kit.conv(images, 8, 3, "conv", strides=2)
+    x = kit.activation(kit.norm(x, "norm"), "e-swish", "e_swish")
+    x = kit.squeeze_excite(kit.depthwise(x, 5, "depthwise", strides=1, bias=True), 2, "swish", "se")
+    x = kit.drop_connect(kit.prelu(x, "prelu"), 0.2, "drop")
+    x = namespace.layers.MaxPooling2D(3, strides=2, padding="same", name="max_pool")(x)
+    x = kit.conv(x, 8, 3, "dilated", bias=True, dilation=2)
+    x = kit.activation(kit.double(x, 8, "double"), "relu6", "relu6")
+    half = namespace.layers.AveragePooling2D(2, name="mean_pool")(images)
+    x = kit.add([x, kit.conv(half, 8, 1, "half")], "add")
+    maps = kit.conv(kit.activation(kit.concat([x, half], "concat"), "relu", "relu"), K, 1, "maps", bias=True)
+    return namespace.Model(images, [x, maps], name="one_of_each")
+
+
+def _is_as_on_paper(model, paper):
+    """Names, shapes and weights' shapes."""
+
+    def weights(layer):
+        return tuple(tuple(weight.shape) for weight in layer.weights if "seed" not in weight.name)
+
+    found = {
+        layer.name: (tuple(layer.output.shape), weights(layer))
+        for layer in model.layers
+        if "Input" not in type(layer).__name__
+    }
+    assert found == {x.name: (x.shape, x.weights) for x in paper.layers if x.kind != "Input"}
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, marks=[LONG] * (key != "rt-lite")) for key in KEYS])
 def test_conformance(key):
     from edgepose.frameworks import keras
     from edgepose.models.checkpoint import weights_of
+    from edgepose.models.networks import build_model
     from edgepose.models.outputs import with_output
     from edgepose.models.profile import parameters
 
@@ -118,6 +217,9 @@ def test_conformance(key):
         assert np.std(a) > 0
         np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, np.abs(a).max()))
 
+    paper = build_model(key, resolution=resolution, output="training", namespace=PAPER)
+    for model in (ours, theirs):
+        _is_as_on_paper(model, paper)
     upscaled = with_output(ours, "upscaled", keras())
     assert upscaled.output_shape == (None, resolution, resolution, 19)
     assert parameters(upscaled) == (v.paper_parameters or v.released_parameters or II_LITE_PARAMETERS)
@@ -128,8 +230,7 @@ def _outputs(model, images):
     return [np.asarray(o) for o in (outputs if isinstance(outputs, list) else [outputs])]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("key", ["i", "rt-lite"])
+@pytest.mark.parametrize("key", [pytest.param("i", marks=LONG), "rt-lite"])
 def test_tf_keras_clones_it(key):
     """Quantization-aware training starts with clone_model, which fails on layers that do not serialise."""
     from edgepose.frameworks import tf_keras
@@ -141,7 +242,6 @@ def test_tf_keras_clones_it(key):
     assert weights_of(clone).keys() == weights_of(model).keys()
 
 
-@pytest.mark.slow
 def test_residual_branches_drop_in_training_only():
     from edgepose.frameworks import keras
     from edgepose.models.networks import build_model
@@ -160,7 +260,6 @@ def test_residual_branches_drop_in_training_only():
     np.testing.assert_array_equal(model(image, training=False), model(image, training=False))
 
 
-@pytest.mark.slow
 def test_a_seed_repeats_the_weights():
     from edgepose.frameworks import keras
     from edgepose.models.checkpoint import weights_of
@@ -168,28 +267,23 @@ def test_a_seed_repeats_the_weights():
 
     def seeded(seed):
         keras().utils.set_random_seed(seed)
-        return weights_of(build_model("rt", K, S, resolution=32))
+        return weights_of(build_model("rt-lite", K, S, resolution=16))
 
     first, again, other = seeded(1), seeded(1), seeded(2)
     assert all((first[name] == again[name]).all() for name in first)
     assert (first["stem_conv_res1/kernel"] != other["stem_conv_res1/kernel"]).any()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("key", "head_width"), [("rt", 7), ("rt-lite", None), ("cima", None), ("openpose", None)]
+    "key", ["rt-lite", pytest.param("cima", marks=LONG), pytest.param("openpose", marks=LONG)]
 )
-def test_any_number_of_keypoints_and_segments(key, head_width):
+def test_maps_and_upscaled_maps_are_the_trained_ones(key):
     from edgepose.frameworks import keras, tf_keras
     from edgepose.models.networks import build_model
     from edgepose.models.outputs import with_output
 
     for namespace in (keras(), tf_keras()):
-        model = build_model(key, K, S, head_width, resolution=16, output="training", namespace=namespace)
-        channels = [{"p": 2 * S, "c": K}[kind] for kind in TRAINED[variant(key).family]]
-        assert [o.shape[-1] for o in model.outputs] == channels
-        hidden = [layer.filters for layer in model.layers if layer.name.endswith("s_hidden") and head_width]
-        assert hidden == ([head_width] * 3 if head_width else [])
+        model = build_model(key, K, S, resolution=16, output="training", namespace=namespace)
         inference = with_output(model, "maps", namespace)
         frozen = with_output(model, "upscaled", namespace)
         assert frozen.output_shape == (None, 16, 16, K)
@@ -198,7 +292,7 @@ def test_any_number_of_keypoints_and_segments(key, head_width):
         np.testing.assert_array_equal(_outputs(inference, image)[0], _outputs(model, image)[-1])
 
 
-@pytest.mark.slow
+@LONG
 @pytest.mark.parametrize("key", ["rt", "cima", "i"])
 def test_flops_are_the_papers(key):
     from edgepose.models.profile import paper_cost
@@ -207,20 +301,6 @@ def test_flops_are_the_papers(key):
     assert abs(paper_cost(key).flops - variant(key).paper_flops) <= 10
 
 
-@pytest.mark.slow
-def test_the_released_networks_lack_one_residual():
-    from edgepose.models.networks import build_model
-
-    def names(half_residual):
-        return {
-            layer.name for layer in build_model("i", K, S, resolution=16, half_residual=half_residual).layers
-        }
-
-    assert names(True) - names(False) == {"block2b_add_res2"}
-    assert names(False) < names(True)
-
-
-@pytest.mark.slow
 def test_models_command():
     import typer
 

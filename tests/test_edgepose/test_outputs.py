@@ -55,7 +55,6 @@ def namespace(request):
     return getattr(frameworks, request.param)()
 
 
-@pytest.mark.slow
 def test_upscaling_layers_are_the_matrix(namespace):
     from edgepose.models.outputs import with_output
 
@@ -65,7 +64,6 @@ def test_upscaling_layers_are_the_matrix(namespace):
     np.testing.assert_allclose(model(_spread(maps), training=False), _upscaled(maps), atol=1e-6)
 
 
-@pytest.mark.slow
 def test_keypoints_are_the_upscaled_maps_peaks(namespace):
     from edgepose.models.outputs import with_output
 
@@ -80,7 +78,6 @@ def test_keypoints_are_the_upscaled_maps_peaks(namespace):
     np.testing.assert_array_equal(found[..., :2], layers[..., :2])
 
 
-@pytest.mark.slow
 def test_peaks_at_corners_and_ties(namespace):
     from edgepose.models.outputs import with_output
 
@@ -95,7 +92,6 @@ def test_peaks_at_corners_and_ties(namespace):
     np.testing.assert_allclose(found[0, 3], [0.5, 0.5, 0.0])
 
 
-@pytest.mark.slow
 def test_unknown_output(namespace):
     from edgepose.models.outputs import with_output
 
@@ -103,7 +99,6 @@ def test_unknown_output(namespace):
         with_output(_maps_model(namespace), "heatmap", namespace)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["fp32", "fp16", "dynamic"])
 def test_keypoints_are_exact_in_tflite(recipe, tmp_path):
     """The large matrices must survive every float recipe: `dynamic` would round a fully connected layer."""

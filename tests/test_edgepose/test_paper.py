@@ -235,7 +235,6 @@ def never(*_: object) -> Path:
     raise AssertionError("trained again")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 class TestRun:
     def test_batch_size_from_data_to_report_and_resumed(

@@ -81,7 +81,6 @@ def test_sparse_kernels_are_told_from_dense_ones() -> None:
     assert share({"a/kernel": cut(kernel, 0.5), "b/kernel": kernel, "b/bias": np.zeros(9)}) == 0.25
 
 
-@pytest.mark.slow
 def test_stem_depthwise_and_outputs_are_left_dense() -> None:
     dense = {part.name: part.dense for part in parts(small())}
     assert {name: why for name, why in dense.items() if why} == {
@@ -121,7 +120,6 @@ def kernels(path: Path) -> dict[str, np.ndarray]:
     return {n: w for n, w in read_checkpoint(path)[1].items() if n.endswith("/kernel")}
 
 
-@pytest.mark.slow
 def test_a_pruned_run_has_its_zeros_and_resumes_to_the_same_ones(checkpoint: Path, tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
     made = prune(request(checkpoint, data, tmp_path / "a", sparsity=0.7))
@@ -146,7 +144,6 @@ def test_a_pruned_run_has_its_zeros_and_resumes_to_the_same_ones(checkpoint: Pat
         prune(replace(resumed, sparsity=0.5))
 
 
-@pytest.mark.slow
 def test_best_is_among_the_epochs_with_the_whole_sparsity(checkpoint: Path, tmp_path: Path) -> None:
     asked = request(checkpoint, make_data(tmp_path / "data"), tmp_path / "run", validation_split="val")
     # Five epochs of two steps; the last cut comes before step 6, the first of epoch 3.
@@ -187,7 +184,7 @@ assert not (found["pass1_skeleton_pafs/kernel"] == 0).any()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_zeros_stay_zero_on_jax_too(tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -223,7 +220,6 @@ def assert_zeros_came_through(data: bytes, zeros: dict[str, np.ndarray]) -> None
         assert (alike[0] != 0).mean() > 0.2
 
 
-@pytest.mark.slow
 def test_post_training_quantization_keeps_zeros(checkpoint: Path, tmp_path: Path) -> None:
     zeros = sparse(checkpoint, tmp_path / "sparse.safetensors")
     model = load_model(tmp_path / "sparse.safetensors", "maps", tf_keras())
@@ -233,7 +229,6 @@ def test_post_training_quantization_keeps_zeros(checkpoint: Path, tmp_path: Path
     assert_zeros_came_through(data, zeros)
 
 
-@pytest.mark.slow
 def test_quantization_aware_training_keeps_zeros(checkpoint: Path, tmp_path: Path) -> None:
     zeros = sparse(checkpoint, tmp_path / "sparse.safetensors")
     frames = DataRequest(str(make_data(tmp_path / "data")), validation_split="none")
@@ -266,7 +261,6 @@ def test_zeros_are_not_held_where_nobody_wants_them() -> None:
 # --- the command, and what cannot work --------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_the_command_says_what_is_zero_and_what_was_left(checkpoint: Path, tmp_path: Path) -> None:
     data, out = make_data(tmp_path / "data"), tmp_path / "run"
     words = ["prune", checkpoint, "--data", data, "--out", out, "--steps", 4, "--batch", 4]

@@ -141,6 +141,22 @@ def test_frames_decoded_each_time_train_the_same(whole: Path, data: Path, tmp_pa
     assert same_state(whole, tmp_path / "run")
 
 
+@pytest.fixture
+def graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps as users run them."""
+    use(monkeypatch, graph=True)
+
+
+@pytest.mark.usefixtures("graph")
+def test_steps_in_a_graph_train_the_same(whole: Path, data: Path, tmp_path: Path) -> None:
+    fit(request(data, tmp_path / "run"))
+    one, other = tensors(whole), tensors(tmp_path / "run")
+    assert one.keys() == other.keys()
+    for name in (name for name in one if name.startswith("model/")):
+        np.testing.assert_allclose(one[name], other[name], atol=1e-5, err_msg=name)
+
+
+@pytest.mark.usefixtures("graph")
 def test_it_learns_frames_by_heart(data: Path, tmp_path: Path) -> None:
     """The loss falls to a fraction on few frames without augmentation, so gradients reach the weights."""
     wanted = request(
@@ -197,7 +213,7 @@ def test_killed_without_warning_it_resumes_the_same(whole: Path, data: Path, tmp
     program = (
         f"import os, signal, sys; sys.path[:0] = [{str(Path(__file__).parent)!r}, {HELPERS!r}]\n"
         "from pathlib import Path\nimport test_training as t\n"
-        "t.assembly_module.build = t.tiny\n"
+        "t.use(t.pytest.MonkeyPatch())\n"
         f"t.fit(t.request(Path({str(data)!r}), Path({str(out)!r})),\n"
         f"      t.crash_at({step}, t.STEPS, lambda: os.kill(os.getpid(), signal.SIGKILL)))\n"
     )
@@ -332,6 +348,7 @@ def test_accumulated_parts_make_the_whole_batchs_gradient(
     assert rows(tmp_path / "1")[0]["loss"][:5] == rows(tmp_path / "2")[0]["loss"][:5]
 
 
+@pytest.mark.usefixtures("graph")
 def test_an_accumulating_run_resumes_too(data: Path, tmp_path: Path) -> None:
     fit(request(data, tmp_path / "whole", accumulate=2))
     with pytest.raises(Crash):
@@ -366,6 +383,7 @@ def test_a_start_from_another_network_is_refused(data: Path, tmp_path: Path) -> 
         fit(request(data, tmp_path / "run", init=tmp_path / "rt.safetensors"))
 
 
+@pytest.mark.usefixtures("graph")
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_keeps_weights_and_maps_in_float32(
     data: Path, tmp_path: Path, precision: str
@@ -419,6 +437,23 @@ except t.Crash:
 assert tiny_runs.same_state(out / "whole", out / "crashed")
 assert "tensorflow" not in sys.modules
 """
+# The same, in seconds.
+JAX_TRAINS = """
+class NoTensorFlow:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name="tensorflow")
+sys.meta_path.insert(0, NoTensorFlow())
+import test_training as t
+tiny_runs.use(pytest.MonkeyPatch())
+t.fit(t.request(data, out / "whole"))
+try:
+    t.fit(t.request(data, out / "crashed"), t.crash_at(5, t.STEPS))
+except t.Crash:
+    t.fit(t.request(data, out / "crashed", resume=True))
+assert tiny_runs.same_state(out / "whole", out / "crashed")
+assert "tensorflow" not in sys.modules
+"""
 JAX_SHARED = """
 import test_training as t
 from edgepose.training.devices import computing, shard
@@ -464,7 +499,13 @@ def on_jax(program: str, devices: int, data: Path, out: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+def test_on_jax_without_tensorflow_a_resumed_run_ends_the_same(data: Path, tmp_path: Path) -> None:
+    on_jax(JAX_TRAINS, 1, data, tmp_path / "out")
+    log = rows(tmp_path / "out" / "whole")
+    assert float(log[2]["loss"]) < float(log[0]["loss"]) and "pckh@0.1" in log[0]
+
+
+@pytest.mark.long
 def test_on_jax_two_devices_interrupted_end_where_one_without_tensorflow_does(
     data: Path, tmp_path: Path
 ) -> None:

@@ -14,8 +14,6 @@ from edgepose.keypoints import keypoint_set, mapping
 from edgepose.models.checkpoint import CheckpointInfo, build, save_checkpoint, weights_of
 from edgepose.training.warm_start import start_from
 
-pytestmark = pytest.mark.slow
-
 MPII, PAPER = keypoint_set("mpii-16"), keypoint_set("in-motion-19")
 PAIRS = mapping(MPII, PAPER, near=True).pairs
 
@@ -83,6 +81,7 @@ def test_a_set_with_nothing_in_common_keeps_new_channels(
     assert all(after[f"{layer}_hidden/kernel"].any() for layer in start.new)
 
 
+@pytest.mark.long
 def test_another_network_gives_its_backbone(tmp_path: Path) -> None:
     """EfficientPose II and the hourglass begin with the same EfficientNet-B4."""
     rng = np.random.default_rng(0)

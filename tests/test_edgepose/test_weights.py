@@ -20,6 +20,7 @@ h5py = pytest.importorskip("h5py", reason="importing weights needs edgepose[trai
 RELEASED = {"rt": "EfficientPoseRT", "i": "EfficientPoseI", "rt-lite": "EfficientPoseRT_LITE"}
 # Layers with weights in the authors' files, and those that only upscale.
 IN_FILE = {"rt": 118, "i": 164, "rt-lite": 88}
+SMALLEST_FIRST = ["rt-lite", *(pytest.param(key, marks=pytest.mark.long) for key in ("rt", "i"))]
 UPSCALING = {"upscaled_deconv1", "upscaled_deconv2", "upscaled_confs"}
 HEADS = {"pass1_skeleton_pafs", "pass2_detection1_confs", "pass3_detection2_confs"}
 
@@ -28,7 +29,7 @@ def _info(**changes):
     from edgepose.models.checkpoint import CheckpointInfo
 
     values = {
-        "model": "rt",
+        "model": "rt-lite",
         "keypoints": "in-motion-19",
         "head_width": 7,
         "resolution": 32,
@@ -39,13 +40,13 @@ def _info(**changes):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A small RT checkpoint, and what is in it."""
+    """A small RT Lite checkpoint, and what is in it."""
     from edgepose.frameworks import keras
     from edgepose.models.checkpoint import build, save_checkpoint, weights_of
 
     keras().utils.set_random_seed(0)
     weights = weights_of(build(_info()))
-    path = tmp_path_factory.mktemp("checkpoints") / "rt.safetensors"
+    path = tmp_path_factory.mktemp("checkpoints") / "rt-lite.safetensors"
     save_checkpoint(path, weights, _info())
     return path, weights
 
@@ -69,7 +70,6 @@ def _metadata(path):
         return file.metadata()
 
 
-@pytest.mark.slow
 def test_a_checkpoint_comes_back_as_it_was(saved):
     from edgepose.models.checkpoint import read_checkpoint
 
@@ -81,7 +81,6 @@ def test_a_checkpoint_comes_back_as_it_was(saved):
     assert "block2a_dwconv_res1/kernel" in tensors  # the same name in both namespaces
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("output", ["training", "maps", "upscaled", "keypoints"])
 def test_every_output_loads_in_both_namespaces(saved, output):
     from edgepose.frameworks import keras, tf_keras
@@ -94,7 +93,6 @@ def test_every_output_loads_in_both_namespaces(saved, output):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_another_resolution(saved):
     from edgepose.models.checkpoint import load_model
 
@@ -103,7 +101,6 @@ def test_another_resolution(saved):
         load_model(saved[0], resolution=50)
 
 
-@pytest.mark.slow
 def test_upscaling_is_made_again_not_stored(tmp_path):
     from edgepose.models.checkpoint import build, save_checkpoint, weights_of
 
@@ -113,7 +110,6 @@ def test_upscaling_is_made_again_not_stored(tmp_path):
     assert not any(name.startswith("upscaled") for name in load_file(tmp_path / "a.safetensors"))
 
 
-@pytest.mark.slow
 def test_half_precision_is_cast_up(saved, tmp_path):
     from edgepose.models.checkpoint import read_checkpoint
 
@@ -123,7 +119,6 @@ def test_half_precision_is_cast_up(saved, tmp_path):
     assert all(np.array_equal(tensors[name], half[name].astype(np.float32)) for name in half)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
@@ -146,7 +141,6 @@ def test_unusable_metadata(saved, tmp_path, metadata, message):
         read_checkpoint(_rewritten(saved, tmp_path, metadata))
 
 
-@pytest.mark.slow
 def test_missing_truncated_foreign_and_other_files(saved, tmp_path):
     from edgepose.models.checkpoint import METADATA_KEY, read_checkpoint
 
@@ -168,7 +162,6 @@ def test_missing_truncated_foreign_and_other_files(saved, tmp_path):
             read_checkpoint(tmp_path / "odd.safetensors")
 
 
-@pytest.mark.slow
 def test_weights_that_are_no_weights(saved, tmp_path):
     from edgepose.models.checkpoint import read_checkpoint
 
@@ -181,14 +174,13 @@ def test_weights_that_are_no_weights(saved, tmp_path):
         )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "tensor", "message"),
     [
         ("stem_bn_res1/gamma", None, "lacks stem_bn_res1/gamma"),
         ("stem_bn_res1/gamma", np.zeros(31, np.float32), r"gamma \(expected \[32\], found \[31\]\)"),
         ("stem_bn_res1/gamma", np.zeros((32, 1), np.float32), r"expected \[32\], found \[32, 1\]"),
-        ("extra/kernel", np.zeros(1, np.float32), "holds extra/kernel, which rt does not have"),
+        ("extra/kernel", np.zeros(1, np.float32), "holds extra/kernel, which rt-lite does not have"),
     ],
 )
 @pytest.mark.parametrize("output", ["training", "maps"])
@@ -199,7 +191,6 @@ def test_weights_that_do_not_fit(saved, tmp_path, name, tensor, message, output)
         load_model(_rewritten(saved, tmp_path, **{name: tensor}), output)
 
 
-@pytest.mark.slow
 def test_a_refused_checkpoint_leaves_the_model_alone(saved):
     from edgepose.models.checkpoint import build, load_weights, weights_of
 
@@ -224,8 +215,7 @@ def _letterboxed(image, resolution, normalisation):
     return normalisation.apply(canvas)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("key", RELEASED)
+@pytest.mark.parametrize("key", SMALLEST_FIRST)
 def test_the_released_networks_maps(shared, tmp_path, key):
     """Ours, in fp32 and exported in fp16, against the authors' .tflite, which holds float16 weights."""
     from edgepose.models.author_weights import import_weights
@@ -252,8 +242,7 @@ def test_the_released_networks_maps(shared, tmp_path, key):
     np.testing.assert_allclose(Session(tmp_path / "a.tflite").run_float(x)[0], expected, atol=1e-3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("key", RELEASED)
+@pytest.mark.parametrize("key", SMALLEST_FIRST)
 def test_other_keypoints_get_new_heads(shared, tmp_path, key):
     from edgepose.models.author_weights import import_weights
     from edgepose.models.checkpoint import read_checkpoint
@@ -297,7 +286,6 @@ def copied(shared, tmp_path):
     return path
 
 
-@pytest.mark.slow
 def test_a_missing_and_a_misshapen_layer(copied, tmp_path):
     from edgepose.models.author_weights import import_weights
 
@@ -495,7 +483,6 @@ def app():
     return app
 
 
-@pytest.mark.slow
 def test_import_weights_command(shared, tmp_path, app):
     source = shared / "reference" / "efficientpose" / "EfficientPoseRT.h5"
     out = tmp_path / "rt.safetensors"

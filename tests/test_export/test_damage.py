@@ -18,8 +18,6 @@ from export.sidecar import read_sidecar, sidecar_path
 
 SHAPE = (1, 8, 8, 3)
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def model():

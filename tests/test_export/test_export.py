@@ -53,7 +53,6 @@ def exported(model, samples, tmp_path_factory):
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("key", RECIPES)
 def test_every_recipe_keeps_its_tolerance(key, exported, model, samples):
     report = validate(
@@ -63,7 +62,6 @@ def test_every_recipe_keeps_its_tolerance(key, exported, model, samples):
     assert report.samples == 5 and report.mean_abs <= report.max_abs
 
 
-@pytest.mark.slow
 def test_recipes_store_what_they_say(exported):
     infos = {key: converted.info for key, converted in exported.items()}
     assert set(infos["fp32"].dtypes) == {"float32"}
@@ -75,7 +73,6 @@ def test_recipes_store_what_they_say(exported):
     assert infos["int8"].weight_bytes < infos["fp16"].weight_bytes < infos["fp32"].weight_bytes
 
 
-@pytest.mark.slow
 def test_a_bad_export_is_not_healthy(exported, model, samples):
     report = validate(
         lambda x: np.asarray(model(x)) + 0.01,
@@ -89,7 +86,6 @@ def test_a_bad_export_is_not_healthy(exported, model, samples):
         validate(lambda x: x, Session(exported["fp32"].path), [], recipe("fp32").tolerance)
 
 
-@pytest.mark.slow
 def test_the_sidecar_is_of_its_model_and_no_other(exported, tmp_path):
     converted = exported["int8"]
     sidecar = read_sidecar(converted.path)
@@ -118,7 +114,6 @@ def test_the_sidecar_is_of_its_model_and_no_other(exported, tmp_path):
         read_sidecar(lonely)
 
 
-@pytest.mark.slow
 def test_operators_that_phones_lack_are_refused(tmp_path):
     import keras
 
@@ -135,7 +130,6 @@ def test_operators_that_phones_lack_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_half_written(model, tmp_path, monkeypatch):
     def full(self, data):
         Path.touch(self)
@@ -147,7 +141,6 @@ def test_a_full_disk_leaves_nothing_half_written(model, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_an_integer_recipe_needs_samples_that_say_something(model, tmp_path):
     for bad, message in [
         ([], "there are none"),
@@ -160,7 +153,6 @@ def test_an_integer_recipe_needs_samples_that_say_something(model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_damaged_files_are_refused_or_read_but_never_crash(exported):
     data = exported["int8"].path.read_bytes()
     for length in range(0, len(data), 97):

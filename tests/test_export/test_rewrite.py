@@ -43,7 +43,6 @@ def outputs(data: bytes, path: Path) -> list[np.ndarray]:
     return Session(path).run_float(np.random.default_rng(1).normal(size=SHAPE).astype(np.float32))
 
 
-@pytest.mark.slow
 def test_a_slim_model_computes_the_same_to_the_bit(original: bytes, tmp_path: Path) -> None:
     small = compact(original)
     before, after = inspect(original), inspect(small)
@@ -56,7 +55,6 @@ def test_a_slim_model_computes_the_same_to_the_bit(original: bytes, tmp_path: Pa
     assert (a.inputs, a.outputs) == (b.inputs, b.outputs)
 
 
-@pytest.mark.slow
 def test_constants_stay_aligned_and_quantized(original: bytes) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
@@ -81,7 +79,6 @@ def test_constants_stay_aligned_and_quantized(original: bytes) -> None:
     assert names == [before.tensors[i].name for i in (*before.inputs, *before.outputs)]
 
 
-@pytest.mark.slow
 def test_a_bias_at_the_end_of_its_bits_is_found(original: bytes) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
