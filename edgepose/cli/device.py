@@ -74,7 +74,7 @@ def remove(name: Annotated[str, typer.Argument(help="As `edgepose device list` h
 
 @app.command("doctor")
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine lacks for devices, and the command that puts it right; exits 1 if one is needed."""
+    """Say what this machine lacks for devices, and the command that puts it right; exits 1 if needed."""
     from dataclasses import asdict
 
     from android_harness.doctor import examine
