@@ -10,11 +10,15 @@ import typer
 if TYPE_CHECKING:
     from edgepose.comparison.compare import Comparison
 
+_TITLE = "Models compared"
+
 
 def command(
     results: Annotated[
         list[Path],
-        typer.Argument(help="results.json files, or folders that hold some.", metavar="RESULTS..."),
+        typer.Argument(
+            help="results.json files, or folders that hold some; or one compare.json.", metavar="RESULTS..."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the report.")],
     baseline: Annotated[
@@ -39,7 +43,7 @@ def command(
             "full draws them on the images; none leaves them out."
         ),
     ] = "skeleton",
-    title: Annotated[str, typer.Option(help="Heading of the report.")] = "Models compared",
+    title: Annotated[str, typer.Option(help="Heading of the report.")] = _TITLE,
     as_json: Annotated[bool, typer.Option("--json", help="Print compare.json instead of a table.")] = False,
 ) -> None:
     """Compare scored models: tables, figures, and a verdict on each against a baseline.
@@ -48,18 +52,32 @@ def command(
     words: whether each is less precise than the baseline by more than a margin, and how sure that is.
 
     Writes report.md, report.html (one file, loads nothing), compare.json and figures/*.png. Results of
-    different data, split, crop or keypoints are refused.
+    different data, split, crop or keypoints are refused. A report's own compare.json instead of results makes
+    that report again, all but the worst frames, with the title, baseline and margin that it was made with.
     """
     import edgepose
-    from edgepose.comparison.compare import compare, read_entries
+    from edgepose.comparison.compare import COMPARISON_NAME, compare, read_comparison, read_entries
     from edgepose.reporting.report import check_overlays, write_report
 
     check_overlays(overlays)
+    if [path.name for path in results] == [COMPARISON_NAME]:
+        if baseline or margin or by or title != _TITLE:
+            raise typer.BadParameter(
+                f"{COMPARISON_NAME} has its own title, baseline, margin and subgroups, so --title, "
+                "--baseline, --margin and --by would be ignored. Leave them out, or name the results themselves."
+            )
+        comparison = read_comparison(results[0])
+        report = write_report(comparison, (), out)
+        return _tell(comparison, report, as_json)
     entries = read_entries(results)
     comparison = compare(entries, title, edgepose.__version__, overlays, baseline, margin, by or ())
     report = write_report(comparison, entries, out)
+    return _tell(comparison, report, as_json)
+
+
+def _tell(comparison: Comparison, report: Path, as_json: bool) -> None:
     if as_json:
-        typer.echo((out / "compare.json").read_text(encoding="utf-8"), nl=False)
+        typer.echo(report.with_name("compare.json").read_text(encoding="utf-8"), nl=False)
         return
     _print_table(comparison)
     typer.echo(report)

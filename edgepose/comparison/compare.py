@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
+from edgeio import UserError, read_json
 from edgepose.comparison.columns import column, grouped
 from edgepose.comparison.differences import Difference, difference, human_spread, paired_estimates
 from edgepose.comparison.movement import FPS, Movement, movement
@@ -28,6 +30,7 @@ from edgepose.published import TABLE_1, PaperRow
 from edgepose.results.predictions import Predictions, load_predictions
 from edgepose.results.results import RESULTS_NAME, Results, read_results
 
+COMPARISON_NAME = "compare.json"
 COMPARISON_VERSION = 3
 WORST = 6  # frames a model
 SAME_PX = 0.01  # what keypoints may lie apart and no score that a report shows tell
@@ -143,6 +146,31 @@ class Comparison:
         found = [*self.results, *(f.results for f in self.folded)]
         models = list(dict.fromkeys(map(_what, found)))
         return tuple(sorted(found, key=lambda r: (models.index(_what(r)), r.device is not None, r.place)))
+
+
+def read_comparison(path: Path) -> Comparison:
+    """A comparison that was written as compare.json: every number of its report, without the predictions.
+
+    Raises:
+        BadResults: missing, damaged, or written by another version of edgepose.
+    """
+    hint = "compare the results themselves again"
+    try:
+        plain = read_json(path, hint)
+    except UserError as error:
+        raise BadResults(error.what, error.hint) from None
+    version = plain.get("schema_version") if isinstance(plain, dict) else None
+    if version != COMPARISON_VERSION:
+        raise BadResults(
+            f"{path} is of compare.json's version {version}, and this edgepose reads {COMPARISON_VERSION}",
+            hint if isinstance(version, int) and version < COMPARISON_VERSION else "update edgepose",
+        )
+    try:
+        return TypeAdapter(Comparison).validate_python(plain)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadResults(f"{path}: {where}: {first['msg'].lower()}", hint) from None
 
 
 def find_results(paths: Sequence[Path]) -> list[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from edgeio import lookup, replacing, write_json
-from edgepose.comparison.compare import Comparison, Entry
+from edgepose.comparison.compare import COMPARISON_NAME, Comparison, Entry
 from edgepose.reporting.document import Picture, render_html, render_markdown
 from edgepose.reporting.figures import (
     LATENCY,
@@ -48,8 +48,9 @@ def check_overlays(overlays: str) -> None:
 def write_report(comparison: Comparison, entries: Sequence[Entry], out: Path) -> Path:
     """Write the report into the folder `out`; each file lands whole.
 
-    The same results give the same bytes. Figures of an earlier report in `out` that this one does not
-    have are removed, so that no image of a person stays behind unseen.
+    The same results give the same bytes. Without entries, as where a comparison is read back, no
+    worst frame is drawn. Figures of an earlier report in `out` that this one does not have are removed, so that
+    no image of a person stays behind unseen.
 
     Args:
         comparison: as `compare` gives it.
@@ -63,7 +64,7 @@ def write_report(comparison: Comparison, entries: Sequence[Entry], out: Path) ->
         _write_figures({picture.name: figure for picture, figure in figures.items()}, out / "figures")
     document = build_document(comparison, list(figures))
     images = {picture.name: (out / "figures" / picture.name).read_bytes() for picture in figures}
-    write_json(out / "compare.json", to_plain(comparison))
+    write_json(out / COMPARISON_NAME, to_plain(comparison))
     _write_text(out / "report.html", render_html(document, images))
     _write_text(out / "report.md", render_markdown(document))
     return out / "report.md"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from PIL import Image
 
 from edgeio import replacing
 from edgepose.results.results import Results
@@ -39,6 +41,8 @@ _LINES: Mapping[str, str | tuple[float, tuple[float, ...]]] = {
     "int8": (0, (1, 1.2)),
     "int16x8": (0, (3, 1, 1, 1, 1, 1)),
 }
+_PALETTE = 128  # colours of a drawing's file
+_DRAWING_COLOURS = 2**14  # with more, it holds a photograph
 _LABEL_SIZE = 8.0
 # Where a label may go, straight beside the point first; with dx = 0 it hangs from its leader like a flag.
 _DIRECTIONS = ((1, 0), (-1, 0), (0.8, 0.6), (0.8, -0.6), (-0.8, 0.6), (-0.8, -0.6), (0, 1), (0, -1))
@@ -83,9 +87,17 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG, whole or not at all, without the version stamp that would make it differ by host."""
+    """Write a PNG, whole or not at all, without the version stamp that would make it differ by host.
+
+    A drawing is written with a palette, in a third of the bytes; a picture with photographs in it is not.
+    """
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    picture = Image.open(drawn).convert("RGB")
+    if picture.getcolors(_DRAWING_COLOURS):
+        picture = picture.quantize(_PALETTE, dither=Image.Dither.NONE)
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+        picture.save(temporary, format="png", optimize=True)
 
 
 def colours(results: Sequence[Results]) -> Mapping[str, str]:
