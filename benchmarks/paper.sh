@@ -19,5 +19,5 @@ for experiment in table5 table6 fig5; do
 done
 for folder in "$runs"/{table,fig}[0-9]; do # without the predictions, which the results rest on
   mkdir -p "reports/paper/$(basename "$folder")"
-  cp -r "$folder"/{results.json,report.md,report.html,figures} "reports/paper/$(basename "$folder")"
+  cp -r "$folder"/{results.json,report.md,figures} "reports/paper/$(basename "$folder")"
 done

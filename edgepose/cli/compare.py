@@ -64,7 +64,7 @@ def command(
         if baseline or margin or by or title != _TITLE:
             raise typer.BadParameter(
                 f"{COMPARISON_NAME} has its own title, baseline, margin and subgroups, so --title, "
-                "--baseline, --margin and --by would be ignored. Leave them out, or name the results themselves."
+                "--baseline, --margin and --by would be ignored. Leave them out, or name results."
             )
         comparison = read_comparison(results[0])
         report = write_report(comparison, (), out)

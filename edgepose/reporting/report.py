@@ -49,8 +49,8 @@ def write_report(comparison: Comparison, entries: Sequence[Entry], out: Path) ->
     """Write the report into the folder `out`; each file lands whole.
 
     The same results give the same bytes. Without entries, as where a comparison is read back, no
-    worst frame is drawn. Figures of an earlier report in `out` that this one does not have are removed, so that
-    no image of a person stays behind unseen.
+    worst frame is drawn. Figures of an earlier report in `out` that this one does not have are removed, so
+    that no image of a person stays behind unseen.
 
     Args:
         comparison: as `compare` gives it.
