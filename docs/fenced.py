@@ -51,9 +51,9 @@ class Command:
 
 
 def pages() -> list[str]:
-    """README.md, the tutorial, and the other pages by name: the order in which a newcomer reads."""
+    """README.md, the guide, the tutorial, and the other pages by name: the order in which a newcomer reads."""
     rest = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
-    first = ["README.md", "docs/tutorial.md"]
+    first = ["README.md", "docs/guide.md", "docs/tutorial.md"]
     return [*first, *(name for name in rest if name not in first)]
 
 

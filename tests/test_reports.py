@@ -1,4 +1,4 @@
-"""The committed reports: made again from the numbers beside them, small, and without a picture of a person."""
+"""The committed reports: made again from the numbers beside them, small, without a picture of a person."""
 
 from __future__ import annotations
 
