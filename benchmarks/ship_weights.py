@@ -3,9 +3,9 @@
     python benchmarks/ship_weights.py CHECKPOINT...
 
 Each goes to edgepose/weights/MODEL.safetensors, named after its network, once its maps agree with the
-checkpoint's own on drawn infants, and MODEL.tflite with its sidecar beside it, which `edgepose export` makes of it
-by the recipe fp16 and whose keypoints must lie where the checkpoint's do. A file that is in the package already
-(`default:MODEL`) is only exported. The printed row belongs into edgepose/models/defaults.py, with what the
+checkpoint's own on drawn infants. Beside it goes MODEL.tflite with its sidecar, which `edgepose export` makes
+of it by the recipe fp16, and whose keypoints must lie where the checkpoint's do. Weights that are in the package
+already (`default:MODEL`, or their file) are only exported. The printed row belongs into edgepose/models/defaults.py, with what the
 network was trained on and what it scores filled in.
 """
 
@@ -82,14 +82,12 @@ def export(shipped: Path) -> str:
         for path, place in ((sidecar_path(made), sidecar_path(target)), (made, target)):
             with replacing(place) as temporary:
                 temporary.write_bytes(path.read_bytes())
-    print(
-        f"{target}: {target.stat().st_size:,} bytes; keypoints of {FRAMES} drawn infants at most {shift:.2g} px off"
-    )
+    print(f"{target}: {target.stat().st_size:,} bytes, keypoints at most {shift:.2g} px off")
     return sha256_file(target)
 
 
 def shift_px(one: Path, other: Path) -> float:
-    """How far apart two models of one network put the same keypoint of a drawn infant at most, px of the input."""
+    """How far apart two models of one network put a drawn infant's keypoint at most, px of the input."""
     runners = [open_runner(path) for path in (one, other)]
     spec = runners[0].spec
     frames = [video(0, number, (240, 320)).frame(0).picture for number in range(FRAMES)]

@@ -25,7 +25,7 @@ def normalised(name: str) -> str:
 
 
 def third_parties(source: str) -> set[str]:
-    """Top-level modules that a text imports and that are neither its own neighbours nor of the standard library."""
+    """Top-level modules that a text imports, less the project's own and the standard library's."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -40,8 +40,8 @@ def third_parties(source: str) -> set[str]:
 
 
 def imported() -> dict[str, str]:
-    """Each third party's module, and a file that imports it. The guest's programs run on another machine's."""
-    found = {}
+    """Each third party's module, and a file that imports it; not in the guest's programs, which run elsewhere."""
+    found: dict[str, str] = {}
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):
             if "guest" not in file.parts:

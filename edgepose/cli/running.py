@@ -8,7 +8,7 @@ import typer
 
 
 def model_to_run(name: str | Path) -> Path:
-    """`model_path`, which says on stderr when it is the export of default weights, as TensorFlow is missing."""
+    """`model_path`; says on stderr when it is the export of default weights, as TensorFlow is missing."""
     from edgepose.models.defaults import checkpoint_path, model_path
 
     path = model_path(name)

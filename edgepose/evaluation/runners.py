@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -155,7 +155,7 @@ class KerasRunner:
         info, _ = read_checkpoint(path)
         model = load_model(path, output="maps")
         call = tf.function(lambda x: model(x, training=False), jit_compile=False)
-        self._call = lambda x: call(tf.constant(x)).numpy()
+        self._call: Callable[[np.ndarray], np.ndarray] = lambda x: call(tf.constant(x)).numpy()
         parameters, flops = inference_cost(info)
         self.spec = ModelSpec(
             path=path,

@@ -1,8 +1,9 @@
 """The weights that come with the project, so that a network works before anything is trained.
 
 They lie in `edgepose/weights/MODEL.safetensors`, and a command that reads a checkpoint takes
-`default:MODEL` for them. Beside each lies its export, MODEL.tflite with its sidecar, for commands that only run
-the network where TensorFlow is not installed. `benchmarks/ship_weights.py` writes the files and prints their hashes.
+`default:MODEL` for them. Beside each lies its export, MODEL.tflite with its sidecar, for commands that only
+run the network, where TensorFlow is not installed. `benchmarks/ship_weights.py` writes the files and prints
+their hashes.
 """
 
 from __future__ import annotations

@@ -202,7 +202,11 @@ def _trained_teacher(request: DistillRequest, listener: Listener) -> Path:
         f"{run.epochs} epochs from nothing on the same frames, into {run.out}; how long that takes is told "
         "after its first steps"
     )
-    started, tell = time.monotonic(), lambda text: listener.say(f"teacher: {text}")
+    started = time.monotonic()
+
+    def tell(text: str) -> None:
+        listener.say(f"teacher: {text}")
+
     run = replace(run, resume=run.resume and RunFolder(run.out).description.exists())
     path = fit(run, Listener(listener.step, lambda row: tell(row_text(row)), tell))
     seconds = round(time.monotonic() - started, 1)
