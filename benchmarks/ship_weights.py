@@ -3,10 +3,10 @@
     python benchmarks/ship_weights.py CHECKPOINT...
 
 Each goes to edgepose/weights/MODEL.safetensors, named after its network, once its maps agree with the
-checkpoint's own on drawn infants. Beside it goes MODEL.tflite with its sidecar, which `edgepose export` makes
-of it by the recipe fp16, and whose keypoints must lie where the checkpoint's do. Weights that are in the package
-already (`default:MODEL`, or their file) are only exported. The printed row belongs into edgepose/models/defaults.py, with what the
-network was trained on and what it scores filled in.
+checkpoint's own on drawn infants. Beside it goes MODEL.tflite with its sidecar, which `edgepose export`
+makes of it by the recipe fp16, and whose keypoints must lie where the checkpoint's do. Weights that are in
+the package already (`default:MODEL`, or their file) are only exported. The printed row belongs into
+edgepose/models/defaults.py, with what the network was trained on and what it scores filled in.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def third_parties(source: str) -> set[str]:
 
 
 def imported() -> dict[str, str]:
-    """Each third party's module, and a file that imports it; not in the guest's programs, which run elsewhere."""
+    """Each third party's module, and a file that imports it; the guest's programs run elsewhere."""
     found: dict[str, str] = {}
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):
