@@ -6,6 +6,8 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -25,7 +27,7 @@ def normalised(name: str) -> str:
 
 
 def third_parties(source: str) -> set[str]:
-    """Top-level modules that a text imports, without neighbours and the standard library."""
+    """Top-level modules that a text imports, less the project's own and the standard library's."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -39,15 +41,21 @@ def third_parties(source: str) -> set[str]:
     return {name.split(".")[0] for name in found} - set(sys.stdlib_module_names) - set(PACKAGES)
 
 
+@cache
 def imported() -> dict[str, str]:
-    """Each third party's module, and a file that imports it. The guest's programs run elsewhere."""
-    found = {}
+    """Each third party's module, and a file that imports it; the guest's programs run elsewhere."""
+    found: dict[str, str] = {}
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):
             if "guest" not in file.parts:
                 for name in third_parties(file.read_text(encoding="utf-8")):
                     found.setdefault(name, str(file.relative_to(ROOT)))
     return found
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
 
 
 def declared(*requirements: list[str]) -> set[str]:
@@ -61,7 +69,7 @@ ANYWHERE = declared(PROJECT["dependencies"], *EXTRAS.values())
 
 @pytest.mark.parametrize("module", sorted(imported()))
 def test_what_is_imported_is_declared(module: str) -> None:
-    named = {DISTRIBUTIONS.get(module, module), *packages_distributions().get(module, ())}
+    named = {DISTRIBUTIONS.get(module, module), *distributions().get(module, ())}
     file = imported()[module]
     assert {normalised(name) for name in named} & ANYWHERE, f"{file} imports {module}, which is not declared"
 
