@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from edgeio.records import Mismatch, from_plain, to_plain
 from edgepose.codec import Codec
 from edgepose.deploy.manifest import Allowed, InputPart, Manifest, OutputPart
 from edgepose.errors import BadModel
 from edgepose.geometry import Letterbox, letterbox
 from edgepose.inference.runners import IN_GRAPH
-from edgepose.results.records import Mismatch, from_plain, to_plain
 from export.runtime import RUNTIMES, Session, TensorSpec
 
 _SIZES = ((480, 640), (640, 480), (400, 400))  # wide, tall and square: every kind of padding
