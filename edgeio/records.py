@@ -58,9 +58,7 @@ def _adapter(record: Any) -> TypeAdapter[Any]:
     from pydantic import ConfigDict, TypeAdapter
 
     # Plain dataclasses take the settings of what holds them: hence the tuple of one.
-    return TypeAdapter(
-        tuple.__class_getitem__(record), config=ConfigDict(extra="forbid", allow_inf_nan=False)
-    )
+    return TypeAdapter(cast(Any, tuple[record]), config=ConfigDict(extra="forbid", allow_inf_nan=False))
 
 
 def _told(errors: list[Any]) -> str:
