@@ -8,8 +8,8 @@ BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 JOBS   ?= 2
 SPREAD  = -n $(JOBS) --dist loadfile --no-loadscope-reorder
-# Chosen by name out of all tests, the slow ones aside.
-CHECKED = -m 'not slow' -k 'boundaries or declared or schema or command_pages or paths_in_the or links' tests
+CHECKED = -m 'not long' tests/test_edgepose/test_boundaries.py tests/test_declared.py tests/test_docs.py \
+	  tests/test_edgepose/test_results.py
 
 .PHONY: setup test test-all check lint types demo docs docs-pictures android-runner lock clean
 

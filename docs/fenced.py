@@ -51,7 +51,7 @@ class Command:
 
 
 def pages() -> list[str]:
-    """README.md, the guide, the tutorial, and the other pages by name: the order in which a newcomer reads."""
+    """README.md, the guide, the tutorial, and the other pages by name: a newcomer's order."""
     rest = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
     first = ["README.md", "docs/guide.md", "docs/tutorial.md"]
     return [*first, *(name for name in rest if name not in first)]

@@ -1,6 +1,7 @@
 """The ground that all packages stand on: errors with a hint, and files that land whole.
 
-Standard library only. `edgepose`, `export` and `android_harness` import it; it imports none of them.
+Standard library only, and pydantic for records. `edgepose`, `export` and `android_harness` import it;
+it imports none of them.
 """
 
 from edgeio.errors import UnknownName, UserError, lookup

@@ -67,8 +67,8 @@ def verify(
     """Check every byte of a bundle, and replay its golden vectors on the runtimes of this machine."""
     import json
 
+    from edgeio.records import to_plain
     from edgepose.deploy.bundle import verify_bundle
-    from edgepose.results.records import to_plain
 
     found = verify_bundle(bundle, runtime)
     if as_json:

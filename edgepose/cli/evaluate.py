@@ -121,7 +121,7 @@ def command(
 def _print_json(results: list) -> None:  # type: ignore[type-arg]
     import json
 
-    from edgepose.results.records import to_plain
+    from edgeio.records import to_plain
 
     typer.echo(json.dumps([to_plain(r) for r in results], indent=1))
 

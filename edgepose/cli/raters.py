@@ -33,10 +33,10 @@ def command(
     """
     import json
 
+    from edgeio.records import to_plain
     from edgepose.evaluation.raters import read_raters
     from edgepose.keypoints import keypoint_set
     from edgepose.reporting.rater_report import write_rater_report
-    from edgepose.results.records import to_plain
 
     described = write_rater_report(read_raters(file, keypoint_set(keypoints)), file, out)
     if as_json:

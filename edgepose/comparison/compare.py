@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from edgeio import UserError, read_json
+from edgeio.records import Mismatch, from_plain
 from edgepose.comparison.columns import column, grouped
 from edgepose.comparison.differences import Difference, difference, human_spread, paired_estimates
 from edgepose.comparison.movement import FPS, Movement, movement
@@ -166,11 +166,9 @@ def read_comparison(path: Path) -> Comparison:
             hint if isinstance(version, int) and version < COMPARISON_VERSION else "update edgepose",
         )
     try:
-        return TypeAdapter(Comparison).validate_python(plain)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadResults(f"{path}: {where}: {first['msg'].lower()}", hint) from None
+        return from_plain(Comparison, plain)
+    except Mismatch as error:
+        raise BadResults(f"{path}: {error}", hint) from None
 
 
 def find_results(paths: Sequence[Path]) -> list[Path]:

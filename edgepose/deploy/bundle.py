@@ -14,6 +14,7 @@ from typing import Any
 
 import edgepose
 from edgeio import sha256_file
+from edgeio.records import to_plain
 from edgepose.comparison.compare import Entry, compare, find_results, read_entries
 from edgepose.deploy import golden
 from edgepose.deploy.export import check_free
@@ -49,7 +50,6 @@ from edgepose.models.variants import NORMALISATIONS, variant
 from edgepose.reporting.document import render_markdown
 from edgepose.reporting.glossary import NOTICE
 from edgepose.reporting.sections import build_document
-from edgepose.results.records import to_plain
 from edgepose.results.results import Excluded, Results
 from export import metadata
 from export.archive import Bundle, read_bundle, write_bundle

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from edgeio.records import Mismatch, from_plain, to_plain
 from edgepose.deploy.manifest import Allowed, InputPart, Manifest, OutputPart
 from edgepose.errors import BadModel
 from edgepose.geometry import Letterbox, letterbox
 from edgepose.inference.decode import Decode, output_decoder
-from edgepose.results.records import Mismatch, from_plain, to_plain
 from export.runtime import RUNTIMES, Session, TensorSpec
 
 _SIZES = ((480, 640), (640, 480), (400, 400))  # wide, tall and square: every kind of padding

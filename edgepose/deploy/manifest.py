@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from edgeio.records import Mismatch, from_plain
 from edgepose.errors import BadModel
-from edgepose.results.records import Mismatch, from_plain
 
 MODEL, CARD = "model.tflite", "model-card.md"
 RESULTS, REPORT = "evaluation/results.json", "evaluation/report.md"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import edgepose
 from edgeio import write_json
+from edgeio.records import to_plain
 from edgepose import published
 from edgepose.data.human_spread import IN_MOTION_HUMAN, HumanSpread
 from edgepose.data.records import Dataset
@@ -27,7 +28,6 @@ from edgepose.paper.request import PaperRequest, ProgressReporter
 from edgepose.paper.rows import ROWS, Scored, raters_row, spread_of
 from edgepose.paper.substitutes import as_mini_rgbd, made_up
 from edgepose.results.cells import conditions
-from edgepose.results.records import to_plain
 
 DECODE = "upsampled-argmax"  # the paper's: maps bilinearly upsampled to the input's size, the peak of each
 _WITH_RATERS = ("table2", "table3", "fig4")

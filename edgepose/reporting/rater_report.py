@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 import edgepose
 from edgeio import sha256_file, write_json
+from edgeio.records import to_plain
 from edgepose.data.human_spread import HUMAN_NAME, HUMAN_VERSION, human_for
 from edgepose.evaluation.raters import OUTLIER_HEAD_LENGTHS, Outlier, RaterReport, RaterSet, rater_report
-from edgepose.results.records import to_plain
 from edgepose.visual.style import COLOURS, GREY, INK, figure_style, new_figure, save_figure
 
 FIGURE_NAME = "raters.png"

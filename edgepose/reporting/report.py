@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from edgeio import lookup, replacing, write_json
+from edgeio.records import to_plain
 from edgepose.comparison.compare import COMPARISON_NAME, Comparison, Entry
 from edgepose.reporting.document import Picture, render_html, render_markdown
 from edgepose.reporting.figures import (
@@ -24,7 +25,6 @@ from edgepose.reporting.sections import build_document
 from edgepose.reporting.sections_devices import by_device, device_caption
 from edgepose.reporting.worst_frames import OVERLAYS, draw_worst
 from edgepose.results.cells import conditions
-from edgepose.results.records import to_plain
 from edgepose.results.results import Results
 from edgepose.visual.style import figure_style, save_figure
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgeio import UserError, read_json, write_json
+from edgeio.records import Mismatch, from_plain, to_plain
 from edgepose.errors import BadResults
 from edgepose.results.device_facts import DeviceFacts
-from edgepose.results.records import Mismatch, from_plain, to_plain
 
 SCHEMA_VERSION = 1
 RESULTS_NAME = "results.json"

@@ -127,8 +127,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(module_imports()).prepare()  # raises CycleError, which names the circle
 
 
-def test_edgeio_needs_the_standard_library_only() -> None:
-    allowed = set(sys.stdlib_module_names) | {"edgeio"}
+def test_edgeio_needs_the_standard_library_and_pydantic_only() -> None:
+    allowed = set(sys.stdlib_module_names) | {"edgeio", "pydantic", "pydantic_core"}
     for file in (ROOT / "edgeio").rglob("*.py"):
         assert imported(file.read_text(encoding="utf-8")) <= allowed, file
 

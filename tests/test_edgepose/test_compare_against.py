@@ -14,8 +14,9 @@ import jsonschema
 import numpy as np
 import pytest
 
+from edgepose import published
 from edgepose.comparison import compare as comparing
-from edgepose.comparison import differences, movement, paper, verdict
+from edgepose.comparison import differences, movement, verdict
 from edgepose.comparison.compare import compare, read_entries
 from edgepose.errors import BadResults, UsageError
 from edgepose.evaluation import noninferiority, spectra, subgroups, temporal
@@ -85,7 +86,7 @@ def test_schema_and_dataclasses_name_the_same_fields() -> None:
         "group_score": subgroups.GroupScore,
         "worst_frame": comparing.WorstFrame,
         "folded": comparing.Folded,
-        "paper_row": paper.PaperRow,
+        "paper_row": published.PaperRow,
         "paper_pair": comparing.PaperPair,
     }
     assert set(pairs) == set(SCHEMA["$defs"])

@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
+from edgeio.records import to_plain
 from edgepose.cli import app
 from edgepose.data.head_length import head_lengths
 from edgepose.data.human_spread import IN_MOTION_HUMAN
@@ -42,7 +43,6 @@ from edgepose.paper.sampling import sample, setup_counts
 from edgepose.paper.substitutes import as_mini_rgbd
 from edgepose.paper.tables import TABLES
 from edgepose.reporting.document import Table
-from edgepose.results.records import to_plain
 from edgepose.results.results import Results, read_results
 from edgepose.training.data import DataRequest, TrainingData
 from edgepose.training.request import FitRequest

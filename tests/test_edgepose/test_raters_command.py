@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeio import UnknownName, write_json
+from edgeio.records import to_plain
 from edgepose.cli import app
 from edgepose.data.human_spread import IN_MOTION_HUMAN, read_human
 from edgepose.data.records import Dataset
@@ -21,7 +22,6 @@ from edgepose.evaluation.raters import human_spread, read_raters, spread
 from edgepose.evaluation.subject import _human
 from edgepose.keypoints import IN_MOTION_19, LSP_14
 from edgepose.reporting.rater_report import FRAME_FACTOR, HumanFile, describe, draw_raters
-from edgepose.results.records import to_plain
 from edgepose.synthetic.raters import write_raters
 
 HEADER = "image,rater,keypoint,x,y\n"

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from edgeio import sha256_file
+from edgeio.records import Mismatch
 from edgepose.errors import BadResults
 from edgepose.published import TABLE_1
 from edgepose.results import results as module
 from edgepose.results.predictions import Predictions, load_predictions, save_predictions
-from edgepose.results.records import Mismatch
 from edgepose.results.results import METRICS, Results, read_results, write_results
 
 SCHEMA = json.loads(Path(module.__file__).with_name("results.schema.json").read_text(encoding="utf-8"))
@@ -109,7 +109,7 @@ def test_every_field_of_the_schema_is_described() -> None:
         (put("model/size_bytes", "12"), "model.size_bytes is '12', not a whole number"),
         (put("model/size_bytes", True), "model.size_bytes is True, not a whole number"),
         (put("model/input_size", [224]), "model.input_size is [224], not a list of 2"),
-        (put("model/output", "heat"), "model.output is 'heat', not 'maps' or 'upscaled' or 'keypoints'"),
+        (put("model/output", "heat"), "model.output is 'heat', not 'maps', 'upscaled' or 'keypoints'"),
         (put("model/typo", 1), "model.typo is not a known field"),
         (put("metrics/overall/auc", float("nan")), "metrics.overall.auc is nan, not a finite number"),
         (put("metrics/overall/scores/me", "low"), "metrics.overall.scores.me is 'low'"),
