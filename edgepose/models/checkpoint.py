@@ -157,7 +157,9 @@ def load_weights(
         raise BadCheckpoint(f"{where} lacks {_first(missing)}", hint)
     unknown = [name for name in tensors if name not in known]
     if unknown:
-        raise BadCheckpoint(f"{where} holds {_first(unknown)}, which {model.name} does not have", hint)
+        raise BadCheckpoint(
+            f"{where} holds {_first(unknown)}, which {model.name.replace('_', '-')} does not have", hint
+        )
     misshapen = [
         f"{name} (expected {list(variable.shape)}, found {list(tensors[name].shape)})"
         for name, variable in variables.items()

@@ -207,4 +207,4 @@ def test_a_file_that_cannot_be_written_whole_is_one_line_and_leaves_nothing(expo
     command = [sys.executable, "-c", _LIMITED, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
     refused(done, "too large")
-    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} <= {"job.json"}
+    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} <= {"job.json", ".lock"}

@@ -48,7 +48,7 @@ def test_keypoints_come_back_in_the_pixels_of_the_image(runner: KerasRunner) -> 
     decoder, placed = PoseDecoder(runner.spec), letterbox((300, 500), runner.spec.input_size)
     points = np.random.default_rng(2).uniform(60, 240, (K, 2))
     size = runner.spec.output_shape
-    maps = Codec(runner.spec.input_size, size[:2]).encode(placed.to_canvas.apply(points)[None])
+    maps = Codec(runner.spec.input_size, size[:2]).encode(placed.to_canvas.apply(points)[None])[0]
     found, confidence = decoder.in_image(maps, placed)
     assert np.abs(found - points).max() < 0.1 and confidence.shape == (K,)
 

@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
+from edgeio.jobs import OtherJob
 from edgeio.records import to_plain
 from edgepose.cli import app
 from edgepose.data.head_length import head_lengths
@@ -328,7 +329,7 @@ class TestFolders:
         asked = PaperRequest("table1", tmp_path / "out", MINIATURE, infants, networks={"rt": None})
         run(asked)
         other = replace(asked, seed=1)
-        with pytest.raises(UsageError, match="trained with other settings; add --overwrite"):
+        with pytest.raises(OtherJob, match=r"settings\.seed: was 0, now 1; .*--overwrite"):
             run(other)
         kept = tmp_path / "out/networks/rt.safetensors"
         assert kept.read_text() == "seed 0"

@@ -15,6 +15,7 @@ from blob_videos import MODEL, PATTERN, BlobFinder, K, disc, no_bar, truth, writ
 from PIL import Image
 
 from edgeio import UnknownName, read_json
+from edgeio.jobs import OtherJob
 from edgepose.errors import BadModel, UsageError
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.tracking import batch, overlay, tables
@@ -289,7 +290,7 @@ def test_another_runs_outputs_are_not_overwritten(tmp_path: Path, change: dict) 
     source = clip(tmp_path / "a.mp4", 3)
     run([source], tmp_path / "out")
     (refused,) = run([source], tmp_path / "out", **change)
-    assert isinstance(refused.error, UsageError) and "--overwrite" in str(refused.error)
+    assert isinstance(refused.error, OtherJob) and "--overwrite" in str(refused.error)
     (done,) = run([source], tmp_path / "out", overwrite=True, **change)
     assert done.error is None
 

@@ -450,7 +450,7 @@ t.fit(t.request(data, out / "whole"))
 try:
     t.fit(t.request(data, out / "crashed"), t.crash_at(5, t.STEPS))
 except t.Crash:
-    t.fit(t.request(data, out / "crashed", resume=True))
+    t.fit(t.request(data, out / "crashed"))
 assert tiny_runs.same_state(out / "whole", out / "crashed")
 assert "tensorflow" not in sys.modules
 """
@@ -672,8 +672,8 @@ def test_run_cards_can_be_typed_as_they_stand() -> None:
         wanted = command.make_context(name, rest).params
         for kind in ("model", "teacher", "student"):
             assert wanted.get(kind, "rt") in VARIANTS
-        assert wanted["schedule"] in LEARNING_RATES
-        assert wanted["sigma"] in (None, *SIGMA_SCHEDULES)
+        assert wanted["learning_rate_schedule"] in LEARNING_RATES
+        assert wanted["sigma_schedule"] in (None, *SIGMA_SCHEDULES)
         assert wanted.get("loss", "fpd") in LOSSES
 
 

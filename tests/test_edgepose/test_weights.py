@@ -180,7 +180,7 @@ def test_weights_that_are_no_weights(saved, tmp_path):
         ("stem_bn_res1/gamma", None, "lacks stem_bn_res1/gamma"),
         ("stem_bn_res1/gamma", np.zeros(31, np.float32), r"gamma \(expected \[32\], found \[31\]\)"),
         ("stem_bn_res1/gamma", np.zeros((32, 1), np.float32), r"expected \[32\], found \[32, 1\]"),
-        ("extra/kernel", np.zeros(1, np.float32), "holds extra/kernel, which rt_lite does not have"),
+        ("extra/kernel", np.zeros(1, np.float32), "holds extra/kernel, which rt-lite does not have"),
     ],
 )
 @pytest.mark.parametrize("output", ["training", "maps"])
