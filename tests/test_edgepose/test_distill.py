@@ -474,7 +474,9 @@ def ship(patch: pytest.MonkeyPatch, folder: Path, *models: str, keypoints: str =
     table = {}
     for model in models:
         path = make_teacher(folder / f"{model}.safetensors", keypoints, model)
-        table[model] = DefaultWeights(model, keypoints, sha256_file(path), "none", 96, "on noise", "nothing")
+        table[model] = DefaultWeights(
+            model, keypoints, sha256_file(path), "none", 96, "trained on noise", "nothing"
+        )
     patch.setattr(defaults, "FOLDER", folder)
     patch.setattr(defaults, "DEFAULT_WEIGHTS", table)
 
