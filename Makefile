@@ -9,9 +9,9 @@ READY   = $(VENV)/.ready
 JOBS   ?= 2
 SPREAD  = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 CHECKED = -m 'not long' tests/test_edgepose/test_boundaries.py tests/test_declared.py tests/test_docs.py \
-	  tests/test_edgepose/test_results.py
+	  tests/test_schemas.py tests/test_edgepose/test_results.py
 
-.PHONY: setup test test-all check lint types demo docs docs-pictures android-runner lock clean
+.PHONY: setup test test-all check lint types demo docs schemas docs-pictures android-runner lock clean
 
 setup: $(READY)
 
@@ -48,6 +48,10 @@ demo: $(READY)
 # The pages of docs/commands, out of the command line itself.
 docs: $(READY)
 	$(BIN)/python docs/command_pages.py
+
+# The JSON Schemas of the files that apps and other languages read, out of the records.
+schemas: $(READY)
+	$(BIN)/python docs/schemas.py
 
 # docs/pictures, by doing the tutorial's first steps; other versions of libraries may give other pixels.
 docs-pictures: $(READY)

@@ -1,18 +1,30 @@
 """Records on disk: frozen dataclasses, checked by pydantic with an error that names the field.
 
-A record's fields are its JSON keys and its annotations are its check, so the two cannot drift apart.
+A record's fields are its JSON keys, its annotations are its check and the docstring below a field is that
+field's description in the record's JSON Schema, so none of them can drift apart.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
+from edgeio.errors import UserError
+from edgeio.files import read_json
 
 Record = TypeVar("Record")
+Percent = Annotated[float, Field(ge=0, le=100)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+_VERSION = "schema_version"
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 _WANTED = {
     "string": "text",
     "int": "a whole number",
@@ -23,10 +35,52 @@ _WANTED = {
     "dataclass": "an object",
     "mapping": "an object",
 }
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 class Mismatch(Exception):
     """A value that is not of its field's type; `str()` says which field, and what it holds."""
+
+
+def read_record(record: type[Record], path: Path, hint: str, error: type[UserError] = UserError) -> Record:
+    """Read a JSON file as `record`; see `parse_record`.
+
+    Raises:
+        UserError: of the kind `error`; the file is missing, not JSON, or not such a record.
+    """
+    try:
+        plain = read_json(path, hint)
+    except UserError as unread:
+        raise error(unread.what, unread.hint) from None
+    return parse_record(record, plain, str(path), hint, error)
+
+
+def parse_record(
+    record: type[Record], plain: Any, where: str, hint: str, error: type[UserError] = UserError
+) -> Record:
+    """What JSON gave, as `record`, whose version is looked at first where it has one.
+
+    Args:
+        where: names the file.
+        hint: what to do about a file that is damaged or old.
+
+    Raises:
+        UserError: of the kind `error`; no version or another one, or what `from_plain` says.
+    """
+    known = next((f.default for f in fields(cast(Any, record)) if f.name == _VERSION), None)
+    version = plain.get(_VERSION) if isinstance(plain, dict) else None
+    if known is not None and version is None:
+        raise error(f"{where} has no {_VERSION}", hint)
+    if known is not None and (type(version) is not int or version != known):
+        newer = type(version) is int and version > cast(int, known)
+        raise error(
+            f"{where} has schema version {version!r} and this edgepose reads {known}",
+            "upgrade edgepose" if newer else hint,
+        )
+    try:
+        return from_plain(record, plain)
+    except Mismatch as wrong:
+        raise error(f"{where}: {wrong}", hint) from None
 
 
 def from_plain(record: type[Record], value: Any) -> Record:
@@ -36,8 +90,6 @@ def from_plain(record: type[Record], value: Any) -> Record:
         Mismatch: a missing or unknown field, or a value of another type. NaN and infinities count
             as wrong, and a bool is no number.
     """
-    from pydantic import ValidationError
-
     try:
         return cast(Record, _adapter(cast(Any, record)).validate_json(json.dumps([value]), strict=True)[0])
     except RecursionError:
@@ -48,23 +100,39 @@ def from_plain(record: type[Record], value: Any) -> Record:
 
 def to_plain(value: Any) -> Any:
     """Dataclasses, mappings and tuples as the dicts and lists that JSON knows."""
-    from pydantic_core import to_jsonable_python
-
     return to_jsonable_python(value, inf_nan_mode="constants")
+
+
+def json_schema(record: Any) -> dict[str, Any]:
+    """JSON Schema of a record as it is written: every field is there, and described by its docstring."""
+    config = ConfigDict(
+        **_CONFIG, use_attribute_docstrings=True, json_schema_serialization_defaults_required=True
+    )
+    found = _plainer(TypeAdapter(cast(Any, tuple[record]), config=config).json_schema(mode="serialization"))
+    whole = found["$defs"].pop(record.__name__)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "$defs": found["$defs"]}
+
+
+def _plainer(node: Any) -> Any:
+    """Without titles, which say a name again, and defaults, since nothing is left out; texts in one line."""
+    if isinstance(node, dict):
+        kept = {k: v for k, v in node.items() if k not in ("title", "default") or isinstance(v, dict)}
+        return {name: _plainer(value) for name, value in kept.items()}
+    if isinstance(node, list):
+        return [_plainer(value) for value in node]
+    return " ".join(node.split()) if isinstance(node, str) else node
 
 
 @cache
 def _adapter(record: Any) -> TypeAdapter[Any]:
-    from pydantic import ConfigDict, TypeAdapter
-
     # Plain dataclasses take the settings of what holds them: hence the tuple of one.
-    return TypeAdapter(cast(Any, tuple[record]), config=ConfigDict(extra="forbid", allow_inf_nan=False))
+    return TypeAdapter(cast(Any, tuple[record]), config=_CONFIG)
 
 
 def _told(errors: list[Any]) -> str:
     error = errors[0]
-    kind, loc = error["type"], error["loc"][1:]
-    expected = error.get("ctx", {}).get("expected")
+    kind, loc, context = error["type"], error["loc"][1:], error.get("ctx", {})
+    expected = context.get("expected")
     if kind == "json_invalid":
         return f"the file is not valid JSON ({error['msg']})"
     if kind == "missing" and isinstance(loc[-1], int):  # a tuple too short: one error per absent item
@@ -72,7 +140,11 @@ def _told(errors: list[Any]) -> str:
         absent = [e for e in errors if e["type"] == "missing" and e["loc"][1:-1] == loc]
         expected = f"a list of {len(error['input']) + len(absent)}"
     elif kind == "too_long":
-        expected = f"a list of {error['ctx']['max_length']}"
+        expected = f"a list of {context['max_length']}"
+    elif bounds := [f"{_BOUNDS[name]} {value:g}" for name, value in context.items() if name in _BOUNDS]:
+        expected = " and ".join(bounds)
+    elif kind == "string_pattern_mismatch":
+        expected = f"text like {context['pattern']}"
     where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
     if kind == "missing" and expected is None:
         return f"{where} is missing"

@@ -48,23 +48,20 @@ class Agreement:
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One row of Table 1.
-
-    Attributes:
-        network: key of the network.
-        resolution: input height and width, px.
-        pckh: percent at thresholds 1.0, 0.5, 0.3, 0.2, 0.1 head lengths.
-        me: mean error, head lengths.
-        parameters: all parameters of the network with 19 keypoints.
-        flops: TensorFlow profiler's count at batch 1.
-    """
+    """One row of Table 1 of Groos et al. 2021."""
 
     network: str
+    """Key of the network."""
     resolution: int
+    """Input height and width, px."""
     pckh: tuple[float, float, float, float, float]
+    """Percent at 1.0, 0.5, 0.3, 0.2 and 0.1 head lengths."""
     me: float
+    """Mean error, head lengths."""
     parameters: int
+    """All parameters of the network with 19 keypoints."""
     flops: int
+    """TensorFlow profiler's count at batch 1."""
 
     @property
     def scores(self) -> Mapping[str, float]:

@@ -43,7 +43,7 @@ def test_every_figure_of_a_report_is_there(report: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema_version": 99}, "update edgepose"),
+        ({"schema_version": 99}, "upgrade edgepose"),
         ({"schema_version": 1}, "compare the results themselves again"),
         ({"results": []}, None),
         ({"title": 7}, "title"),

@@ -1,21 +1,20 @@
 """Results beside each other: refused where they cannot be compared, and differences where they can.
 
 `Comparison` holds every number that a report shows, and is written as compare.json; `compare.schema.json`
-beside this file says what each field is. Version 2 added margin, noninferiority, verdicts, movement,
-subgroups, and the differences by keypoint; version 3 added folded.
+beside this file is made of it for other languages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import NonNegativeInt, WithJsonSchema
 
-from edgeio import UserError, read_json
-from edgeio.records import Mismatch, from_plain
+from edgeio.records import read_record
 from edgepose.comparison.columns import column, grouped
 from edgepose.comparison.differences import Difference, difference, human_spread, paired_estimates
 from edgepose.comparison.movement import FPS, Movement, movement
@@ -31,7 +30,6 @@ from edgepose.results.predictions import Predictions, load_predictions
 from edgepose.results.results import RESULTS_NAME, Results, read_results
 
 COMPARISON_NAME = "compare.json"
-COMPARISON_VERSION = 3
 WORST = 6  # frames a model
 SAME_PX = 0.01  # what keypoints may lie apart and no score that a report shows tell
 
@@ -49,6 +47,10 @@ _SAME: Mapping[str, Callable[[Results], Any]] = {
     "data.excluded": lambda r: sorted(e.id for e in r.data.excluded),
     "metrics.human": lambda r: r.metrics.human,
 }
+
+
+# Its schema is a file of its own.
+ResultsRow = Annotated[Results, WithJsonSchema({"type": "object"})]
 
 
 @dataclass(frozen=True)
@@ -71,28 +73,24 @@ class Entry:
 
 @dataclass(frozen=True)
 class WorstFrame:
-    """A frame where a model did worst: mean distance over its annotated keypoints, head lengths.
-
-    Attributes:
-        mean_error: null where a keypoint has no predicted point.
-    """
+    """A frame where a model did worst: mean distance over its annotated keypoints, head lengths."""
 
     id: str
-    n: int
+    """The image."""
+    n: NonNegativeInt
+    """Annotated keypoints."""
     mean_error: float | None
+    """Over them, head lengths; null where a prediction is missing."""
 
 
 @dataclass(frozen=True)
 class Folded:
-    """A model that ran in several places and put its keypoints where it had put them elsewhere.
-
-    Attributes:
-        row: name of the row that stands for it wherever keypoints alone count.
-        results: its own, for what it cost there.
-    """
+    """A model that ran in several places and put every keypoint within 0.01 px of where it was elsewhere."""
 
     row: str
-    results: Results
+    """Name of the row that stands for it wherever keypoints alone count."""
+    results: ResultsRow
+    """Its own, as results.schema.json says."""
 
 
 @dataclass(frozen=True)
@@ -100,45 +98,46 @@ class PaperPair:
     """A row of ours whose network is in Table 1."""
 
     name: str
+    """Our row."""
     paper: PaperRow
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that a report shows.
+    """Models held against a baseline on the same images: every number that report.md and report.html show."""
 
-    Attributes:
-        baseline: name of the row that the others are held against.
-        baseline_reason: why that one.
-        results: the rows, in the order of the tables.
-        folded: the same models elsewhere, with the same keypoints; they are rows only of what a run costs.
-        margin: how much worse a row may be than the baseline; None where there is one row, or no yardstick.
-        verdicts: each other row's, in words.
-        noninferiority: each other row against the margin.
-        differences: each other row minus the baseline.
-        movement: over consecutive frames; None where there is one row.
-        subgroups: by each column asked for.
-        worst: frames by row name, the worst first.
-        paper: rows of ours that the paper has too.
-        overlays: how the worst frames are drawn.
-    """
-
-    schema_version: int
+    schema_version: Literal[3] = field(default=3, kw_only=True)
+    """Version of this schema."""
     title: str
+    """Heading of the report."""
     edgepose: str
+    """Version of edgepose that compared."""
     baseline: str
+    """Row that the others are held against."""
     baseline_reason: str
+    """Why that one."""
     overlays: str
-    results: tuple[Results, ...]
+    """How the worst frames are drawn: skeleton, full or none."""
+    results: tuple[ResultsRow, ...]
+    """The rows, each as results.schema.json says, in the order of the tables."""
     folded: tuple[Folded, ...]
+    """The same model files elsewhere, with the same keypoints: rows only of what a run costs."""
     margin: Margin | None
+    """null where there is one row, or no human spread is known and none was given."""
     verdicts: tuple[Verdict, ...]
+    """Each other row's, in words."""
     noninferiority: tuple[NonInferiority, ...]
+    """Each other row against the margin."""
     differences: tuple[Difference, ...]
+    """Each other row minus the baseline."""
     movement: Movement | None
+    """null where there is one row."""
     subgroups: tuple[Subgroups, ...]
+    """By each column asked for."""
     worst: Mapping[str, tuple[WorstFrame, ...]]
+    """Worst frames by row, the worst first."""
     paper: tuple[PaperPair, ...]
+    """Rows of ours that the paper has too."""
 
     @property
     def everywhere(self) -> tuple[Results, ...]:
@@ -154,21 +153,7 @@ def read_comparison(path: Path) -> Comparison:
     Raises:
         BadResults: missing, damaged, or written by another version of edgepose.
     """
-    hint = "compare the results themselves again"
-    try:
-        plain = read_json(path, hint)
-    except UserError as error:
-        raise BadResults(error.what, error.hint) from None
-    version = plain.get("schema_version") if isinstance(plain, dict) else None
-    if version != COMPARISON_VERSION:
-        raise BadResults(
-            f"{path} is of compare.json's version {version}, and this edgepose reads {COMPARISON_VERSION}",
-            hint if isinstance(version, int) and version < COMPARISON_VERSION else "update edgepose",
-        )
-    try:
-        return from_plain(Comparison, plain)
-    except Mismatch as error:
-        raise BadResults(f"{path}: {error}", hint) from None
+    return read_record(Comparison, path, "compare the results themselves again", BadResults)
 
 
 def find_results(paths: Sequence[Path]) -> list[Path]:
@@ -246,7 +231,6 @@ def compare(
     estimates = paired_estimates(base.results, base.predictions.videos.tolist(), distances)
     judged = _judged(estimates, distances, names, allowed)
     return Comparison(
-        schema_version=COMPARISON_VERSION,
         title=title,
         edgepose=edgepose,
         baseline=name,
@@ -369,10 +353,10 @@ def _check_names(results: Sequence[tuple[Path, Results]]) -> None:
 
 
 def _check_same(first_path: Path, first: Results, path: Path, other: Results) -> None:
-    for field, value in _SAME.items():
+    for name, value in _SAME.items():
         if value(first) != value(other):
             raise BadResults(
-                f"{first_path} and {path} differ in {field} ({_short(value(first))}; {_short(value(other))})",
+                f"{first_path} and {path} differ in {name} ({_short(value(first))}; {_short(value(other))})",
                 "compare only results of the same images, crop and keypoints",
             )
 
@@ -391,8 +375,8 @@ def _aligned(first: Entry, entry: Entry) -> Entry:
     if missing:
         raise BadResults(f"{entry.path} has no prediction for image {missing[0]} of {first.path}", hint)
     taken = entry.predictions.take(np.array([rows[image] for image in wanted]))
-    for field in ("annotated_px", "head_length_px"):
-        ours, theirs = getattr(taken, field), getattr(first.predictions, field)
+    for name in ("annotated_px", "head_length_px"):
+        ours, theirs = getattr(taken, name), getattr(first.predictions, name)
         if not np.array_equal(ours, theirs, equal_nan=True):
-            raise BadResults(f"{first.path} and {entry.path} differ in predictions.{field}", hint)
+            raise BadResults(f"{first.path} and {entry.path} differ in predictions.{name}", hint)
     return Entry(entry.path, entry.results, taken)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import NonNegativeInt
 
 from edgepose.data import human_spread as evaluation_human
 from edgepose.evaluation.bootstrap import Estimate, Estimates, paired_difference
@@ -18,35 +19,32 @@ DIFFERED = ("pckh@0.5", "pckh@0.2", "pckh@0.1", "me", "pckh@human")
 
 @dataclass(frozen=True)
 class MetricDifference:
-    """One metric of a row minus the baseline's.
-
-    Attributes:
-        value: in the metric's unit, percentage points for shares; null where undefined.
-        interval: 95 %, low and high; null where there is none.
-        verdict: what the interval allows one to say.
-    """
+    """One metric of a row minus the baseline's."""
 
     value: float | None
+    """Percentage points for shares, head lengths for errors; null where undefined."""
     interval: tuple[float, float] | None
+    """95 % interval: low and high; null where there is none."""
     verdict: str
+    """What the interval allows one to say."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A row minus the baseline, by metric.
-
-    Attributes:
-        n_videos: videos that were drawn; few videos make an interval too narrow.
-        metrics: over all keypoints.
-        per_keypoint: the same metrics by keypoint.
-    """
+    """A row minus the baseline, by metric."""
 
     name: str
-    n_videos: int
-    replicates: int
+    """The row."""
+    n_videos: NonNegativeInt
+    """Videos that were drawn; few videos make an interval too narrow."""
+    replicates: NonNegativeInt
+    """Draws."""
     seed: int
+    """Of the draws."""
     metrics: Mapping[str, MetricDifference]
+    """Over all keypoints, by metric."""
     per_keypoint: Mapping[str, Mapping[str, MetricDifference]]
+    """By keypoint, then by metric."""
 
 
 def paired_estimates(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from edgepose.data.head_length import labelled
 from edgepose.evaluation.temporal import Fidelity, fidelity
@@ -18,23 +19,22 @@ FPS = "fps"  # the data set's column
 
 @dataclass(frozen=True)
 class Movement:
-    """Movement over consecutive frames.
+    """Movement over consecutive frames."""
 
-    Attributes:
-        n_videos, n_frames: with at least `min_frames` consecutive scored frames.
-        fps: frames a second; None where times are in frames.
-        fps_reason: why there is no `fps`.
-        skipped: videos that could not be followed, counted by reason.
-        models: every row but the baseline; empty where no video could be followed.
-    """
-
-    min_frames: int
-    n_videos: int
-    n_frames: int
-    fps: float | None
+    min_frames: NonNegativeInt
+    """Consecutive scored frames that a video must have."""
+    n_videos: NonNegativeInt
+    """Videos that could be followed."""
+    n_frames: NonNegativeInt
+    """Frames in them."""
+    fps: PositiveFloat | None
+    """Frames a second, from the data set's column fps; null where times are in frames."""
     fps_reason: str | None
-    skipped: Mapping[str, int]
+    """Why there is no fps; null otherwise."""
+    skipped: Mapping[str, PositiveInt]
+    """Videos that could not be followed, counted by reason."""
     models: tuple[Fidelity, ...]
+    """Every row but the baseline; empty where no video could be followed."""
 
 
 def movement(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from edgepose.evaluation.noninferiority import (
     INFERIOR,
@@ -13,27 +14,27 @@ from edgepose.evaluation.noninferiority import (
     Margin,
     MarginResult,
     NonInferiority,
+    Outcome,
 )
 from edgepose.results.cells import number, signed
 
-LIGHTS = {NON_INFERIOR: "green", UNDECIDED: "amber", INFERIOR: "red"}
+Light = Literal["green", "amber", "red"]
+LIGHTS: Mapping[Outcome, Light] = {NON_INFERIOR: "green", UNDECIDED: "amber", INFERIOR: "red"}
 _NAMED = 6  # body points in a sentence
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be said of one model.
-
-    Attributes:
-        light: "green", "amber" or "red".
-        outcome: "non-inferior", "undecided" or "inferior".
-        text: one to three sentences.
-    """
+    """What may be said of one model."""
 
     name: str
-    light: str
-    outcome: str
+    """The model's row."""
+    light: Light
+    """Colour of the verdict."""
+    outcome: Outcome
+    """non-inferior only where every keypoint is; inferior where any is."""
     text: str
+    """One to three sentences."""
 
 
 def verdict_on(found: NonInferiority, baseline: str) -> Verdict:

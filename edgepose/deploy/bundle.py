@@ -222,8 +222,9 @@ def _tensors(pose: PoseMetadata, sidecar: Sidecar, where: str) -> tuple[InputPar
         quantisation=QUANTISATION_RULE,
         letterbox=Letterbox(**LETTERBOX, back=BACK_RULE),  # type: ignore[arg-type]
     )
-    decode = Decode(pose.decode, DECODE_RULES[pose.decode], cell)
     kind: Any = pose.output
+    decoder: Any = pose.decode
+    decode = Decode(decoder, DECODE_RULES[pose.decode], cell)
     return described, OutputPart(
         pose.output_index, kind, tuple(output.shape), output.dtype, output.scale, output.zero_point, decode
     )
@@ -272,7 +273,6 @@ def _manifest(
     scores = {k: v for k, v in results.metrics.overall.scores.items() if v is not None}
     data = results.data
     manifest = Manifest(
-        schema_version=1,
         name=results.name,
         edgepose=edgepose.__version__,
         notice=NOTICE,

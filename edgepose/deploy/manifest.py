@@ -1,16 +1,18 @@
 """What a bundle's manifest says of a pose model: all that an app needs, in words and numbers.
 
-The dataclasses are the schema, version 1; `deploy/bundle.schema.json` says the same as JSON Schema.
+The dataclasses are the schema; `deploy/bundle.schema.json` is made of them, and every bundle carries it.
 `export.archive` keeps the archive together and knows nothing of this.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from edgeio.records import Mismatch, from_plain
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from edgeio.records import Sha256, Share, parse_record
 from edgepose.errors import BadModel
 
 MODEL, CARD = "model.tflite", "model-card.md"
@@ -46,15 +48,22 @@ DECODE_RULES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class ModelPart:
-    """The model. `source_sha256` is of the .tflite before metadata went into it; it was scored as such."""
+    """The model."""
 
     file: str
+    """Its part."""
     network: str
+    """Key of the network."""
     network_name: str
+    """Its name."""
     recipe: str
-    source_sha256: str
+    """How numbers are stored: fp32, fp16, dynamic, int8, int16x8 or unknown."""
+    source_sha256: Sha256
+    """Of the .tflite before metadata went into it, as it was scored."""
     parameters: int | None
+    """Parameters; null where unknown."""
     flops: int | None
+    """FLOPs of one image; null where unknown."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +71,13 @@ class Normalisation:
     """From pixels to values."""
 
     key: str
+    """Name of the rule."""
     scale: tuple[float, float, float]
+    """By channel, R, G, B."""
     offset: tuple[float, float, float]
+    """By channel, R, G, B."""
     rule: str
+    """In words."""
 
 
 @dataclass(frozen=True)
@@ -72,75 +85,100 @@ class Letterbox:
     """How an image gets onto the input."""
 
     rule: str
+    """In words."""
     filter: str
+    """How it is resampled."""
     content_size: str
+    """Width and height of the scaled image, px."""
     offset: str
+    """Where it lies on the input."""
     padding: int
+    """Grey level of the padding, before normalisation."""
     back: str
+    """From input pixels to image pixels."""
 
 
 @dataclass(frozen=True)
 class InputPart:
     """The model's input: (1, height, width, 3) of `dtype`."""
 
-    shape: tuple[int, int, int, int]
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+    """1, height, width, 3."""
     dtype: str
+    """float32, int8, uint8 or int16."""
     scale: float
+    """Of the quantisation; 0 where there is none."""
     zero_point: int
+    """Of the quantisation."""
     colour: Literal["RGB"]
+    """Order of the channels."""
     normalisation: Normalisation
     quantisation: str
+    """From values to what the tensor holds, and back, for input and output."""
     letterbox: Letterbox
 
 
 @dataclass(frozen=True)
 class Decode:
-    """From the output to keypoints. `cell_px`: width and height of a map's cell in input pixels."""
+    """From the output to keypoints."""
 
-    name: str
+    name: Literal["argmax", "soft-argmax", "taylor", "upsampled-argmax", "in-graph"]
+    """Key of the decoder."""
     rule: str
+    """In words."""
     cell_px: tuple[float, float] | None
+    """Width and height of a map's cell, input px; null where the model decodes itself."""
 
 
 @dataclass(frozen=True)
 class OutputPart:
-    """The output to read: `index` among the model's outputs."""
+    """The output to read."""
 
-    index: int
+    index: NonNegativeInt
+    """Among the model's outputs, from 0."""
     kind: Literal["maps", "upscaled", "keypoints"]
-    shape: tuple[int, ...]
+    """maps (1, h, w, K), upscaled (1, height, width, K) or keypoints (1, K, 3)."""
+    shape: tuple[PositiveInt, ...]
+    """Of the tensor."""
     dtype: str
+    """Of the tensor."""
     scale: float
+    """Of the quantisation; 0 where there is none."""
     zero_point: int
+    """Of the quantisation."""
     decode: Decode
 
 
 @dataclass(frozen=True)
 class KeypointsPart:
-    """The last axis of maps, in order; `swaps`: where each goes when the image is mirrored."""
+    """What the model marks."""
 
     set: str
+    """Key of the keypoint set."""
     names: tuple[str, ...]
-    swaps: tuple[int, ...]
+    """K names, in the order of the last axis of maps."""
+    swaps: tuple[NonNegativeInt, ...]
+    """K indices: where each keypoint goes when the image is mirrored."""
     skeleton: tuple[tuple[str, str], ...]
+    """Pairs of names to draw lines between."""
     head_segment: tuple[str, str] | None
+    """The two names whose distance is the head length; null where the set has none."""
     pixels: str
+    """The convention of coordinates."""
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """How far a runtime may be from the golden vectors.
-
-    Attributes:
-        output_max_abs: of any output value, dequantised.
-        keypoint_px: input pixels that a keypoint may be off.
-        keypoint_share: of keypoints that must be within `keypoint_px`.
-    """
+    """How far a runtime may be from the golden vectors."""
 
     runtime: str
-    output_max_abs: float
-    keypoint_px: float
-    keypoint_share: float
+    """litert or tflite-runtime."""
+    output_max_abs: NonNegativeFloat
+    """Largest difference of any output value, dequantised."""
+    keypoint_px: NonNegativeFloat
+    """Distance that a keypoint may be off, input px."""
+    keypoint_share: Share
+    """Share of keypoints, 0 to 1, that must be within it."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +186,11 @@ class GoldenPart:
     """The golden vectors, and how closely each runtime must meet them."""
 
     file: str
-    frames: int
+    """The part that lists them."""
+    frames: PositiveInt
+    """How many frames."""
     allowed: tuple[Allowed, ...]
+    """By runtime."""
 
 
 @dataclass(frozen=True)
@@ -157,32 +198,47 @@ class EvaluationPart:
     """What was measured, in short; the files say it whole. The app should frame its images by `crop` too."""
 
     results: str
+    """The part that says it whole, as results.schema.json; without names of images."""
     report: str
+    """The part for readers."""
     data: str
+    """The data set."""
     split: str
+    """Its split."""
     crop: Literal["none", "person"]
+    """How images were framed: whole, or cropped to the annotated person."""
     crop_margin: float | None
-    images: int
-    videos: int
+    """Margin around the person as a share of the person's box; null without a crop."""
+    images: NonNegativeInt
+    """Images scored."""
+    videos: NonNegativeInt
+    """Videos they belong to."""
     scores: Mapping[str, float | None]
+    """By metric, over all keypoints: shares in percent, errors in head lengths."""
 
 
 @dataclass(frozen=True)
 class Part:
     """One file of the bundle."""
 
-    sha256: str
-    bytes: int
+    sha256: Sha256
+    """Of its bytes."""
+    bytes: NonNegativeInt
+    """Its length."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """manifest.json."""
+    """What a bundle made by `edgepose bundle` holds, and how an app uses it."""
 
-    schema_version: int
+    schema_version: Literal[1] = field(default=1, kw_only=True)
+    """Version of this schema."""
     name: str
+    """Name of the model."""
     edgepose: str
+    """Version of edgepose that made it."""
     notice: str
+    """What it must not be used for."""
     model: ModelPart
     input: InputPart
     output: OutputPart
@@ -190,8 +246,11 @@ class Manifest:
     golden: GoldenPart
     evaluation: EvaluationPart
     card: str
+    """The part that is the model card."""
     schema: str
+    """The part that is this schema."""
     parts: Mapping[str, Part]
+    """Every file beside manifest.json, by name."""
 
 
 def parse_manifest(plain: Mapping[str, Any], where: str) -> Manifest:
@@ -201,18 +260,13 @@ def parse_manifest(plain: Mapping[str, Any], where: str) -> Manifest:
         BadModel: a field is missing, unknown or of another kind, or names a part that is not there.
     """
     hint = "make the bundle again with `edgepose bundle`"
-    try:
-        found = from_plain(Manifest, plain)
-    except Mismatch as error:
-        raise BadModel(f"{where}: manifest.json: {error}", hint) from None
+    found = parse_record(Manifest, plain, f"{where}: manifest.json", hint, BadModel)
     named = (found.model.file, found.golden.file, found.evaluation.results, found.evaluation.report)
     for name in (*named, found.card, found.schema):
         if name not in found.parts:
             raise BadModel(f"{where}: manifest.json names {name}, which is missing", hint)
     if found.output.kind != "keypoints" and found.output.decode.cell_px is None:
         raise BadModel(f"{where}: manifest.json: output.decode.cell_px is missing", hint)
-    if found.output.decode.name not in DECODE_RULES:
-        raise BadModel(f"{where}: manifest.json: output.decode.name is no known decoder", hint)
     k, shape = len(found.keypoints.names), found.output.shape
     fits = shape[1:] == (k, 3) if found.output.kind == "keypoints" else len(shape) == 4 and shape[3] == k
     if not fits:

@@ -46,7 +46,6 @@ from edgepose.results.results import (
     DESKTOP,
     PREDICTIONS_NAME,
     RESULTS_NAME,
-    SCHEMA_VERSION,
     Results,
     Speed,
     read_results,
@@ -224,7 +223,6 @@ def _write(
 ) -> Results:
     scored = scorable(subject, request, predicted)
     results = Results(
-        schema_version=SCHEMA_VERSION,
         name=name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         edgepose=edgepose.__version__,

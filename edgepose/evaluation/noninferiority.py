@@ -20,15 +20,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveFloat
 
 from edgepose.data.human_spread import HumanSpread, human_for
 from edgepose.errors import UsageError
 from edgepose.evaluation.bootstrap import Estimates, Interval
 from edgepose.evaluation.metrics import finite_or_none
 
-NON_INFERIOR, INFERIOR, UNDECIDED = OUTCOMES = ("non-inferior", "inferior", "undecided")
+Outcome = Literal["non-inferior", "inferior", "undecided"]
+NON_INFERIOR: Final = "non-inferior"
+INFERIOR: Final = "inferior"
+UNDECIDED: Final = "undecided"
 DEFAULT_MARGIN = "human:0.1"
 MIN_VIDEOS = 20  # with fewer, percentile intervals are too narrow to rest a verdict on
 _HUMAN = "human:"
@@ -37,17 +42,14 @@ _WIDEST = 1.0  # head lengths; beyond it every model would pass
 
 @dataclass(frozen=True)
 class Margin:
-    """How much worse a model may be, per keypoint.
-
-    Attributes:
-        rule: as the user gave it, such as "human:0.1" or "0.02".
-        head_lengths: by keypoint.
-        source: where the numbers come from, in words.
-    """
+    """How much worse a model may be, per keypoint."""
 
     rule: str
-    head_lengths: dict[str, float]
+    """As it was asked for: a number of head lengths, or human:SHARE of H^0.95."""
+    head_lengths: dict[str, PositiveFloat]
+    """Margin by keypoint, head lengths."""
     source: str
+    """Where the numbers come from, in words."""
 
     @property
     def overall(self) -> float:
@@ -57,42 +59,36 @@ class Margin:
 
 @dataclass(frozen=True)
 class MarginResult:
-    """One difference of mean errors against its margin.
+    """One difference of mean errors against its margin."""
 
-    Attributes:
-        n_frames: frames in which the keypoint is scored; for all keypoints, frames with any.
-        n_videos: videos they belong to.
-        difference: model minus baseline, head lengths; None where it is undefined.
-        interval: two-sided 95 %, or None.
-        margin: head lengths.
-        outcome: one of `OUTCOMES`.
-        reason: why it is undecided where there is more to say than that the interval holds the margin.
-    """
-
-    n_frames: int
-    n_videos: int
+    n_frames: NonNegativeInt
+    """Frames in which the keypoint is scored; for the mean, frames with any."""
+    n_videos: NonNegativeInt
+    """Videos they belong to."""
     difference: float | None
+    """Mean error, model minus baseline, head lengths; null where it is undefined."""
     interval: tuple[float, float] | None
-    margin: float
-    outcome: str
+    """Two-sided 95 % interval of the difference, head lengths: low and high; null where there is none."""
+    margin: PositiveFloat
+    """Head lengths."""
+    outcome: Outcome
+    """non-inferior: the interval's upper end is below the margin; inferior: its lower end is above."""
     reason: str | None
+    """Why it is undecided, where there is more to say than that the interval holds the margin."""
 
 
 @dataclass(frozen=True)
 class NonInferiority:
-    """One model against the baseline.
-
-    Attributes:
-        name: the model's row.
-        verdict: one of `OUTCOMES`, on all keypoints together by the rule above.
-        mean: the mean over keypoints, which decides nothing by itself.
-        keypoints: by name.
-    """
+    """One model against the baseline."""
 
     name: str
-    verdict: str
+    """The model's row."""
+    verdict: Outcome
+    """On all keypoints together: non-inferior only where every one is, inferior where any is."""
     mean: MarginResult
+    """The mean over keypoints, which decides nothing by itself."""
     keypoints: dict[str, MarginResult]
+    """By keypoint."""
 
     def with_outcome(self, outcome: str) -> tuple[str, ...]:
         """Names of the keypoints with that outcome."""
@@ -140,12 +136,14 @@ def judge(
     }
     mean = _judged(int(counted.any(axis=1).sum()), *_taken(estimates, None), allowed.overall)
     outcomes = {judged.outcome for judged in keypoints.values()}
-    verdict = INFERIOR if INFERIOR in outcomes else UNDECIDED if UNDECIDED in outcomes else NON_INFERIOR
+    verdict: Outcome = NON_INFERIOR
+    if INFERIOR in outcomes or UNDECIDED in outcomes:
+        verdict = INFERIOR if INFERIOR in outcomes else UNDECIDED
     return NonInferiority(name, verdict, mean, keypoints)
 
 
-def outcome_of(interval: Interval, n_videos: int, allowed: float) -> tuple[str, str | None]:
-    """One of `OUTCOMES`, and why where it is undecided for want of data."""
+def outcome_of(interval: Interval, n_videos: int, allowed: float) -> tuple[Outcome, str | None]:
+    """The outcome, and why where it is undecided for want of data."""
     if interval.bounds is None:
         return UNDECIDED, interval.reason
     if n_videos < MIN_VIDEOS:

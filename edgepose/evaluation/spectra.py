@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from pydantic import NonNegativeInt
 
 from edgepose.evaluation.bootstrap import Estimate, mean_contrast
 from edgepose.evaluation.metrics import mean_error
@@ -24,47 +26,49 @@ _BANDS = ((0.0, 0.125), (0.125, 0.25), (0.25, 0.5))  # cycles a frame; 0.5 is th
 
 @dataclass(frozen=True)
 class Band:
-    """One band of frequencies: above `low`, up to and with `high`.
-
-    Attributes:
-        annotation, baseline, model: power, head lengths squared; the annotation's own trembling is in its.
-        change_db: 10 log10(model / baseline); None where either is zero.
-        change_interval_db: 95 %, paired, whole videos drawn.
-        error_share: power of the difference of the two trajectories, as a share of the baseline's power.
-    """
+    """Power in one band of frequencies, above `low`, up to and with `high`; head lengths squared."""
 
     low: float
+    """Above this frequency."""
     high: float
+    """Up to and with this one."""
     annotation: float
+    """The annotation's, with its own trembling."""
     baseline: float
+    """The baseline's."""
     model: float
+    """The model's."""
     change_db: float | None
+    """10 log10(model / baseline); null where either is zero."""
     change_interval_db: tuple[float, float] | None
+    """95 % interval, paired, dB: low and high; null where there is none."""
     error_share: float | None
+    """Power of the difference of the two trajectories, as a share (0 to 1 and more) of the baseline's; null
+    where that is zero."""
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """Power spectral densities of two models' trajectories and of the annotation's.
+    """Power spectral densities of two models' trajectories and of the annotation's."""
 
-    Attributes:
-        unit: of frequencies, "Hz" or "cycles/frame"; densities are head lengths squared per that.
-        segment_frames: frames of a segment.
-        n_segments, n_videos: that at least one keypoint has.
-        frequencies: F, the mean's zero left out.
-        annotation, baseline, model: F densities.
-        bands: three, by octaves below the highest frequency.
-    """
-
-    unit: str
-    segment_frames: int
-    n_segments: int
-    n_videos: int
+    unit: Literal["Hz", "cycles/frame"]
+    """Of frequencies; densities are head lengths squared per that."""
+    segment_frames: NonNegativeInt
+    """Frames of a segment."""
+    n_segments: NonNegativeInt
+    """Segments that at least one keypoint has."""
+    n_videos: NonNegativeInt
+    """Videos they belong to."""
     frequencies: tuple[float, ...]
+    """F frequencies; the mean's zero is left out."""
     annotation: tuple[float, ...]
+    """F densities of the annotation."""
     baseline: tuple[float, ...]
+    """F densities of the baseline."""
     model: tuple[float, ...]
+    """F densities of the model."""
     bands: tuple[Band, ...]
+    """Low, middle and high, by octaves below the highest frequency."""
 
 
 def compare_spectra(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import NonNegativeInt
 
 from edgepose.evaluation.bootstrap import REPLICATES, mean_contrast
 from edgepose.evaluation.metrics import finite_or_none, mean_error, pckh
@@ -16,41 +17,38 @@ NOT_GIVEN = "(not given)"
 
 @dataclass(frozen=True)
 class GroupScore:
-    """One model in one group.
-
-    Attributes:
-        name: the model's row.
-        pckh_0_5, pckh_0_1: percent of annotated keypoints.
-        me: head lengths, the mean over keypoints that are annotated in the group.
-        difference: of `me`, model minus baseline; None for the baseline.
-        interval: 95 % of the difference, whole videos drawn; None for the baseline and where there is none.
-        reason: why there is no interval, else None.
-    """
+    """One model in one group."""
 
     name: str
+    """The model's row."""
     pckh_0_5: float | None
+    """PCKh@0.5, percent."""
     pckh_0_1: float | None
+    """PCKh@0.1, percent."""
     me: float | None
+    """Mean error, head lengths, over keypoints annotated in the group."""
     difference: float | None
+    """Of me, model minus baseline; null for the baseline."""
     interval: tuple[float, float] | None
+    """95 % interval of the difference: low and high; null where there is none."""
     reason: str | None
+    """Why there is no interval; null otherwise."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Images with one value in the column.
-
-    Attributes:
-        value: the text in the column, or `NOT_GIVEN`.
-        n_images, n_videos, n_keypoints: scored.
-        scores: one a model, in the order of the tables.
-    """
+    """Images with one value in the column."""
 
     value: str
-    n_images: int
-    n_videos: int
-    n_keypoints: int
+    """The text in the column, or '(not given)'."""
+    n_images: NonNegativeInt
+    """Images."""
+    n_videos: NonNegativeInt
+    """Videos."""
+    n_keypoints: NonNegativeInt
+    """Annotated keypoints."""
     scores: tuple[GroupScore, ...]
+    """One a model, in the order of the tables."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,9 @@ class Subgroups:
     """All groups of one column, by value; every image is in just one."""
 
     column: str
+    """The column."""
     groups: tuple[Group, ...]
+    """By value."""
 
 
 def subgroups(

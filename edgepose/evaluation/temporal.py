@@ -16,64 +16,63 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
+from pydantic import NonNegativeInt
 
 from edgepose.evaluation.bootstrap import REPLICATES, mean_contrast
 from edgepose.evaluation.metrics import finite_or_none, mean_error
 from edgepose.evaluation.spectra import Spectra, compare_spectra
 from edgepose.evaluation.trajectories import Runs
 
-BASELINE, TRUTH = "baseline", "annotation"
+BASELINE: Final = "baseline"
+TRUTH: Final = "annotation"
+Against = Literal["baseline", "annotation"] | None
+MeasureKey = Literal["jitter", "velocity_error", "acceleration_error"]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One temporal measure of one model.
+    """One temporal measure of one model: the mean over moments, then over keypoints."""
 
-    Attributes:
-        key: "jitter", "velocity_error" or "acceleration_error".
-        against: "baseline" or "annotation" for an error; None for jitter, which is a trajectory's own.
-        unit: of the three values.
-        annotation: the annotation's own; None for errors.
-        baseline: the baseline's; None for an error against it.
-        model: the model's.
-        model_interval: 95 %.
-        ratio: model over baseline; None where there is no baseline's value or it is zero.
-        ratio_interval: 95 %, paired.
-        n: moments and keypoints that were averaged.
-    """
-
-    key: str
-    against: str | None
+    key: MeasureKey
+    """Which."""
+    against: Against
+    """What an error is against; null for jitter, which is a trajectory's own."""
     unit: str
+    """Of the three values."""
     annotation: float | None
+    """The annotation's own jitter; null for errors."""
     baseline: float | None
+    """The baseline's; null for an error against it."""
     model: float | None
+    """The model's."""
     model_interval: tuple[float, float] | None
+    """95 % interval of the model's: low and high; null where there is none."""
     ratio: float | None
+    """Model over baseline; null where the baseline's is null or zero."""
     ratio_interval: tuple[float, float] | None
-    n: int
+    """95 % interval of the ratio, paired: low and high; null where there is none."""
+    n: NonNegativeInt
+    """Moments and keypoints that were averaged."""
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """One model's movement beside the baseline's.
-
-    Attributes:
-        name: the model's row.
-        measures: in the order of a report.
-        spectra: of the trajectories; None where no stretch of frames is annotated throughout.
-    """
+    """One model's movement beside the baseline's."""
 
     name: str
+    """The model's row."""
     measures: tuple[Measure, ...]
+    """Jitter, then errors of velocity and acceleration."""
     spectra: Spectra | None
+    """null where no keypoint is annotated throughout a segment."""
 
 
 @dataclass(frozen=True)
 class _Kind:
-    key: str
+    key: MeasureKey
     power: int  # of seconds in its unit
     vectors: Callable[[np.ndarray, float], np.ndarray]
 
@@ -118,7 +117,7 @@ def fidelity(
             vectors = [v - kind.vectors(t, dt) for v, t in zip(vectors, theirs, strict=True)]
         return np.concatenate([np.hypot(v[..., 0], v[..., 1]) for v in vectors])
 
-    def measure(kind: _Kind, against: str | None, reference: list[np.ndarray] | None) -> Measure:
+    def measure(kind: _Kind, against: Against, reference: list[np.ndarray] | None) -> Measure:
         own = lengths(kind, model, reference)
         base = None if against == BASELINE else lengths(kind, baseline, reference)
         lost = 1 if kind.power == 1 else 2  # moments at the ends of a run

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgeio.records import parse_record
 from edgepose.errors import BadModel
 from edgepose.keypoints import keypoint_set
 from edgepose.models.variants import NORMALISATIONS, variant
@@ -81,14 +82,10 @@ def pose_metadata(metadata: Any, where: str) -> PoseMetadata:
             f"and this edgepose reads {METADATA_VERSION}",
             hint,
         )
-    kinds = PoseMetadata.__dataclass_fields__
-    missing = [name for name in kinds if name not in metadata]
-    if missing:
-        raise BadModel(f"the sidecar of {where} lacks {', '.join(missing)}", hint)
-    found = PoseMetadata(**{name: metadata[name] for name in kinds})
-    texts = (found.network, found.keypoints, found.output, found.decode)
-    if not all(isinstance(value, str) for value in texts) or found.output not in OUTPUTS:
-        raise BadModel(f"the sidecar of {where} has metadata of the wrong kind", hint)
+    own = {name: metadata[name] for name in PoseMetadata.__dataclass_fields__ if name in metadata}
+    found = parse_record(PoseMetadata, own, f"the sidecar of {where}", hint, BadModel)
+    if found.output not in OUTPUTS:
+        raise BadModel(f"the sidecar of {where} has the output {found.output!r}", hint)
     chosen, points = variant(found.network), keypoint_set(found.keypoints)
     if metadata.get("keypoint_names") != list(points.names):
         raise BadModel(f"the sidecar of {where} names other keypoints than {points.key} has", hint)

@@ -6,83 +6,90 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from edgeio.records import Sha256
+
 
 @dataclass(frozen=True)
 class Instructions:
-    """Instructions of one inference by one thread, counted exactly.
+    """Instructions of one inference by one thread, counted exactly."""
 
-    Attributes:
-        classes: how many of each class; they add up to `per_inference`.
-        spread: (most - fewest) / median over the counted runs.
-    """
-
-    per_inference: int
-    classes: Mapping[str, int]
-    spread: float
-    runs: int
+    per_inference: PositiveInt
+    """The median run's."""
+    classes: Mapping[str, NonNegativeInt]
+    """How many of each class; they add up to per_inference: integer, load_store, branch, vector (and scalar
+    floating point), dot (8-bit dot products), other."""
+    spread: NonNegativeFloat
+    """(most - fewest) / median over the counted runs."""
+    runs: PositiveInt
+    """Inferences that were counted, after a warm-up."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Milliseconds of one inference by one thread of a phone, from the instructions.
-
-    Attributes:
-        error_percent: the greatest error on published latencies that the estimate was not fitted on; null
-            where the model or the processor is of a kind that has none.
-        basis: what it was fitted on.
-    """
+    """Milliseconds of one inference by one thread of a phone, from the instructions."""
 
     phone: str
+    """The phone."""
     processor: str
-    ms: float
-    error_percent: float | None
+    """Its processor and clock."""
+    ms: NonNegativeFloat
+    """Milliseconds."""
+    error_percent: NonNegativeFloat | None
+    """The greatest error on published latencies that the estimate was not fitted on, in percent; null where
+    there are none of the kind."""
     basis: str
+    """What it was fitted on."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """The device's outputs against this machine's, of the same file on the same inputs.
-
-    Attributes:
-        runtime: name and version of this machine's.
-        identical: images whose outputs agree to the bit.
-        max_difference: of any element of the output, dequantised.
-        max_px, p99_px, median_px: distances between the keypoints, in pixels of the original images.
-    """
+    """The device's outputs against this machine's, of the same file on the same inputs."""
 
     runtime: str
-    n_images: int
-    identical: int
-    max_difference: float
-    max_px: float
-    p99_px: float
-    median_px: float
+    """Name and version of this machine's runtime."""
+    n_images: PositiveInt
+    """Images compared."""
+    identical: NonNegativeInt
+    """Images whose outputs agree to the bit."""
+    max_difference: NonNegativeFloat
+    """The greatest difference of any element of the output, dequantised."""
+    max_px: NonNegativeFloat
+    """The greatest distance between the two runs' keypoints, pixels of the original images."""
+    p99_px: NonNegativeFloat
+    """The 99th percentile of those distances, pixels."""
+    median_px: NonNegativeFloat
+    """Their median, pixels."""
 
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """Where the model ran, if not here.
-
-    Attributes:
-        kind: "emulated": outputs and instructions are exact, time means nothing and is not given.
-        processor: what the device is, or pretends to be.
-        system: the emulator or the operating system, with its version.
-        sysroot_sha256: of the emulated device's files; null elsewhere.
-        protocol: version of the protocol between host and runner.
-        model_memory_bytes: what opening the model took from malloc; null where it was not measured.
-        instructions: null where they were not counted, and `not_counted` says why.
-    """
+    """Where the model ran, if not here; what it cost there, and how near its outputs came to ours."""
 
     name: str
+    """The device's name, as after `--target KIND:`."""
     kind: Literal["emulated", "android"]
+    """Of an emulated one, outputs and instructions are exact, time means nothing and is not given."""
     processor: str
+    """What the device is, or pretends to be."""
     system: str
-    sysroot_sha256: str | None
-    protocol: int
-    threads: int
+    """The emulator or the operating system, with its version."""
+    sysroot_sha256: Sha256 | None
+    """Hash of an emulated device's files; null elsewhere."""
+    protocol: PositiveInt
+    """Version of the protocol between host and runner."""
+    threads: PositiveInt
+    """Threads of the interpreter while it was scored; instructions are always of one."""
     delegate: str
-    model_memory_bytes: int | None
+    """What was asked to run the operators; a runtime may keep some to itself."""
+    model_memory_bytes: NonNegativeInt | None
+    """Bytes that opening the model took from malloc; null where that was not measured."""
     instructions: Instructions | None
+    """null where they were not counted; `not_counted` says why."""
     not_counted: str | None
+    """Why instructions were not counted; null where they were."""
     estimates: tuple[Estimate, ...]
+    """Milliseconds of named phones, estimated from the instructions; empty where nothing is known to estimate
+    from."""
     parity: Parity

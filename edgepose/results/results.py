@@ -1,23 +1,24 @@
 """results.json: what one model scored on one data set, and all that the numbers depend on.
 
-The dataclasses are the schema, version 1; `results.schema.json` beside this file says the same as JSON
-Schema, with a description and a unit for every field. A number that could not be measured is null,
-never 0. Shares (PCKh, AUC, taxonomy) are in percent, errors in head lengths, as in the paper's tables.
+The dataclasses are the schema; `results.schema.json` beside this file is made of them for other languages. A
+number that could not be measured is null, never 0. Shares (PCKh, AUC, taxonomy) are in percent, errors in
+head lengths, as in the paper's tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from edgeio import UserError, read_json, write_json
-from edgeio.records import Mismatch, from_plain, to_plain
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, WithJsonSchema
+
+from edgeio import write_json
+from edgeio.records import Mismatch, Percent, Sha256, from_plain, read_record, to_plain
 from edgepose.errors import BadResults
 from edgepose.results.device_facts import DeviceFacts
 
-SCHEMA_VERSION = 1
 RESULTS_NAME = "results.json"
 PREDICTIONS_NAME = "predictions.npz"
 AT = "@"  # between a model's name and the device's, in the name of a row
@@ -36,6 +37,7 @@ class Metric:
         computed: its name in `edgepose.evaluation.metrics`, which gives shares as 0..1.
         unit: "%" or "head lengths".
         digits: decimals in a report.
+        meaning: what it says, in a sentence.
     """
 
     key: str
@@ -43,6 +45,7 @@ class Metric:
     computed: str
     unit: str
     digits: int
+    meaning: str
 
     @property
     def scale(self) -> float:
@@ -58,17 +61,41 @@ class Metric:
 METRICS = {
     m.key: m
     for m in (
-        Metric("pckh@1.0", "PCKh@1.0", "pckh@1.0", "%", 1),
-        Metric("pckh@0.5", "PCKh@0.5", "pckh@0.5", "%", 1),
-        Metric("pckh@0.3", "PCKh@0.3", "pckh@0.3", "%", 1),
-        Metric("pckh@0.2", "PCKh@0.2", "pckh@0.2", "%", 1),
-        Metric("pckh@0.1", "PCKh@0.1", "pckh@0.1", "%", 1),
-        Metric("me", "ME", "me", "head lengths", 4),
-        Metric("median", "Median error", "median_error", "head lengths", 4),
-        Metric("p95", "P95 error", "p95_error", "head lengths", 4),
-        Metric("pckh@human", "PCKh@Human^0.95", "pckh@human95", "%", 1),
+        Metric("pckh@1.0", "PCKh@1.0", "pckh@1.0", "%", 1, "Percent of keypoints within 1.0 head lengths."),
+        Metric("pckh@0.5", "PCKh@0.5", "pckh@0.5", "%", 1, "Percent of keypoints within 0.5 head lengths."),
+        Metric("pckh@0.3", "PCKh@0.3", "pckh@0.3", "%", 1, "Percent of keypoints within 0.3 head lengths."),
+        Metric("pckh@0.2", "PCKh@0.2", "pckh@0.2", "%", 1, "Percent of keypoints within 0.2 head lengths."),
+        Metric("pckh@0.1", "PCKh@0.1", "pckh@0.1", "%", 1, "Percent of keypoints within 0.1 head lengths."),
+        Metric(
+            "me", "ME", "me", "head lengths", 4, "Mean distance; over all keypoints, the mean of their means."
+        ),
+        Metric("median", "Median error", "median_error", "head lengths", 4, "Median distance."),
+        Metric("p95", "P95 error", "p95_error", "head lengths", 4, "95th percentile of the distances."),
+        Metric(
+            "pckh@human",
+            "PCKh@Human^0.95",
+            "pckh@human95",
+            "%",
+            1,
+            "Percent within the 95th percentile of the keypoint's inter-rater spread; 95 is human level.",
+        ),
     )
 }
+MetricKey = Annotated[str, WithJsonSchema({"enum": [*METRICS]})]
+Scores = Annotated[
+    Mapping[str, float | None],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                m.key: {"description": m.meaning, "type": ["number", "null"], "minimum": 0}
+                for m in METRICS.values()
+            },
+            "required": [*METRICS],
+            "additionalProperties": False,
+        }
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -76,20 +103,35 @@ class ModelFacts:
     """The model that was scored. `kind` "checkpoint" is scored by Keras, "tflite" by a TFLite runtime."""
 
     path_name: str
-    sha256: str
+    """File name, without its folder."""
+    sha256: Sha256
+    """SHA-256 of the model file."""
     kind: Literal["checkpoint", "tflite"]
+    """Keras checkpoint or TensorFlow Lite file."""
     network: str | None
+    """Key of the network, as in `edgepose models`; null where unknown."""
     network_name: str
+    """Name of the network in words."""
     keypoints: str
+    """Key of the keypoint set that the model predicts."""
     recipe: str | None
+    """Key of the export recipe (fp32, fp16, dynamic, int8, int16x8); null for a checkpoint."""
     output: Literal["maps", "upscaled", "keypoints"]
-    input_size: tuple[int, int]
-    size_bytes: int
-    parameters: int | None
-    flops: int | None
-    ops: Mapping[str, int]
-    float_islands: int | None
-    deflated_bytes: int | None = None  # absent from results of earlier versions
+    """What the model gives: low-resolution maps, maps at input resolution, or coordinates."""
+    input_size: tuple[PositiveInt, PositiveInt]
+    """Height and width of the input, px."""
+    size_bytes: NonNegativeInt
+    """Size of the model file, bytes."""
+    parameters: NonNegativeInt | None
+    """All parameters, trainable or not."""
+    flops: NonNegativeInt | None
+    """Floating-point operations of one inference at batch 1, as TensorFlow's profiler counts."""
+    ops: Mapping[str, PositiveInt]
+    """Number of operators of the .tflite file by type; empty for a checkpoint."""
+    float_islands: NonNegativeInt | None
+    """Float operators inside an integer model; null where the model is not integer."""
+    deflated_bytes: NonNegativeInt | None
+    """Size of the model file after deflate (zlib, level 9), bytes; null where it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +139,9 @@ class Excluded:
     """An image that was not scored, and why."""
 
     id: str
+    """Id of the image."""
     reason: str
+    """Why it was left out."""
 
 
 @dataclass(frozen=True)
@@ -105,42 +149,57 @@ class DataFacts:
     """What it was scored on. Two results compare only where these agree."""
 
     name: str
+    """Data set as the user named it, FORMAT:NAME, without a folder of the machine."""
     format: str
-    sha256: str
+    """Key of the reader."""
+    sha256: Sha256
+    """SHA-256 over ids, videos, annotations and the bytes of the images."""
     split: str
+    """train, val, test or all."""
     crop: Literal["none", "person"]
-    crop_margin: float | None
+    """Whole image (none) or cropped to the annotated person."""
+    crop_margin: NonNegativeFloat | None
+    """Margin around the person as a share of the person's box; null without a crop."""
     keypoints: str
+    """Key of the data set's keypoint set."""
     scored_keypoints: tuple[str, ...]
+    """Names of the keypoints scored: those that model and data set share."""
     near_matched: tuple[str, ...]
-    n_images: int
-    n_keypoints: int
-    n_videos: int
+    """Names among them that are matched by a different definition."""
+    n_images: NonNegativeInt
+    """Images scored: the rows of predictions.npz."""
+    n_keypoints: NonNegativeInt
+    """Annotated keypoints scored."""
+    n_videos: NonNegativeInt
+    """Videos that the images belong to; an image without a video is its own."""
     excluded: tuple[Excluded, ...]
+    """Images that were not scored."""
     head_length: str
+    """How the head length of each image was had, in words."""
 
 
 @dataclass(frozen=True)
 class KeypointScores:
-    """Scores of one keypoint.
+    """Scores of one keypoint; null where n is 0 or, for pckh@human, no human spread is defined."""
 
-    Attributes:
-        n: annotated keypoints that the scores are taken over.
-        scores: every key of `METRICS`; null where n is 0 or no human spread is defined.
-    """
-
-    n: int
-    scores: Mapping[str, float | None]
+    n: NonNegativeInt
+    """Annotated keypoints scored."""
+    scores: Scores
+    "Distances are from prediction to annotation, in head lengths of the image."
 
 
 @dataclass(frozen=True)
 class OverallScores:
     """Scores over all keypoints, the area under the PCKh curve, and 95 % intervals by metric."""
 
-    n: int
-    scores: Mapping[str, float | None]
-    auc: float
-    intervals: Mapping[str, tuple[float, float] | None]
+    n: NonNegativeInt
+    """Annotated keypoints scored, all together."""
+    scores: Scores
+    "Distances are from prediction to annotation, in head lengths of the image."
+    auc: Percent
+    """Area under PCKh@t over t = 0 to 0.5 head lengths, as percent of the largest possible."""
+    intervals: Mapping[MetricKey, tuple[float, float] | None]
+    """95 % bootstrap interval by metric, in the metric's unit; null where it cannot be had (one video)."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +207,9 @@ class Agreement:
     """ICC of the model's mean errors with the human spread: value and 95 % interval (low, high)."""
 
     A1: tuple[float, float, float]
+    """ICC(A,1), absolute agreement."""
     C1: tuple[float, float, float]
+    """ICC(C,1), consistency."""
 
 
 @dataclass(frozen=True)
@@ -156,25 +217,33 @@ class HumanSpread:
     """Inter-rater spread per keypoint, in head lengths, where it is defined."""
 
     source: str
-    spread: Mapping[str, float]
-    spread_p95: Mapping[str, float]
+    """Where the spread comes from: the paper's table or a raters' file."""
+    spread: Mapping[str, NonNegativeFloat]
+    """H by keypoint: mean distance of a rater from the raters' mean, head lengths."""
+    spread_p95: Mapping[str, NonNegativeFloat]
+    """H^0.95 by keypoint: 95th percentile of the same distances, head lengths."""
 
 
 @dataclass(frozen=True)
 class Curve:
     """PCKh over all keypoints, in percent, at thresholds t in head lengths."""
 
-    t: tuple[float, ...]
-    pckh: tuple[float, ...]
+    t: tuple[NonNegativeFloat, ...]
+    """Thresholds, head lengths, rising."""
+    pckh: tuple[Percent, ...]
+    """PCKh at each threshold, percent."""
 
 
 @dataclass(frozen=True)
 class BootstrapFacts:
     """How the 95 % intervals were made: whole units are drawn with replacement."""
 
-    replicates: int
-    seed: int
+    replicates: PositiveInt
+    """Number of resamples."""
+    seed: NonNegativeInt
+    """Seed of the resampling."""
     unit: Literal["video"]
+    """What is drawn with replacement, whole."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +251,14 @@ class Metrics:
     """All that says how well the model places keypoints."""
 
     per_keypoint: Mapping[str, KeypointScores]
+    """Scores by keypoint, in the order of data.scored_keypoints."""
     overall: OverallScores
     icc: Agreement | None
+    """null where fewer than two keypoints have a human spread."""
     taxonomy: Mapping[str, float]
+    """Error taxonomy after Ruggero Ronchi & Perona (2017): percent of scored keypoints by kind of outcome."""
     human: HumanSpread | None
+    """null where no scored keypoint has a human spread."""
     curve: Curve
     bootstrap: BootstrapFacts
 
@@ -194,11 +267,16 @@ class Metrics:
 class Latency:
     """Milliseconds of one inference at batch 1, over `runs` runs after `warm_up` runs."""
 
-    median: float
-    p90: float
-    runs: int
-    warm_up: int
-    threads: int
+    median: PositiveFloat
+    """Median, ms."""
+    p90: PositiveFloat
+    """90th percentile, ms."""
+    runs: PositiveInt
+    """Runs timed."""
+    warm_up: NonNegativeInt
+    """Runs before the timed ones, not counted."""
+    threads: PositiveInt
+    """Threads of the runtime."""
 
 
 @dataclass(frozen=True)
@@ -206,42 +284,48 @@ class Speed:
     """What the model costs on the processor named; `note` says what to beware of."""
 
     latency_ms: Latency
-    letterbox_ms: float | None
-    decode_ms: float | None
-    peak_memory_bytes: int | None
+    letterbox_ms: NonNegativeFloat | None
+    """Median time to letterbox and normalise one image, ms."""
+    decode_ms: NonNegativeFloat | None
+    """Median time to decode one output on the host, ms."""
+    peak_memory_bytes: NonNegativeInt | None
+    """Growth of the process's peak memory from before the model is opened to after its runs, bytes."""
     processor: str
+    """The processor, in words."""
     note: str | None
+    """What to beware of when reading these times."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """One results.json.
+    """What one model scored on one data set, and all that the numbers depend on."""
 
-    Attributes:
-        name: unique row name, the model file's stem; of a run elsewhere with `AT` and the device's name.
-        created: ISO 8601 time of scoring.
-        edgepose: version of edgepose that scored.
-        decode: key of the decoder.
-        target: where the model ran ("desktop", ...).
-        runtime: "name" and "version" of what ran the model, and versions of python, numpy, ... by name.
-        predictions_sha256: hash of the predictions.npz beside it.
-        device: of a run elsewhere than on this machine.
-    """
-
-    schema_version: int
+    schema_version: Literal[1] = field(default=1, kw_only=True)
+    """Version of this schema."""
     name: str
+    """Unique row name: the model file's stem; of a run elsewhere with @ and the device's name."""
     created: str
+    """When it was scored, ISO 8601."""
     edgepose: str
-    seed: int
+    """Version of edgepose that scored."""
+    seed: NonNegativeInt
+    """Seed of everything random in the scoring."""
     model: ModelFacts
     data: DataFacts
     decode: str
+    """Key of the decoder that made coordinates of the model's output."""
     metrics: Metrics
     speed: Speed | None
+    """null where it was not measured."""
     target: str
+    """Where the model ran, as in `--target`."""
     runtime: Mapping[str, str]
-    predictions_sha256: str
-    device: DeviceFacts | None = None
+    """name and version of what ran the model, and the versions of python, numpy and whatever else the numbers
+    may depend on."""
+    predictions_sha256: Sha256
+    """SHA-256 of the predictions.npz beside this file."""
+    device: DeviceFacts | None
+    """Where the model ran, if not on this machine; null for the desktop."""
 
     @property
     def model_name(self) -> str:
@@ -262,19 +346,8 @@ def read_results(path: Path) -> Results:
     Raises:
         BadResults: it is missing, not JSON, of another schema version, or not as the schema says.
     """
-    plain = _read_plain(path)
-    version = plain.get("schema_version") if isinstance(plain, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise BadResults(f"{path} has no schema_version, so it is no results file", _RESCORE)
-    if version > SCHEMA_VERSION:
-        raise BadResults(
-            f"{path} has schema version {version} and this edgepose reads {SCHEMA_VERSION}",
-            "upgrade edgepose",
-        )
-    if version != SCHEMA_VERSION:
-        raise BadResults(f"{path} has schema version {version}, which was never released", _RESCORE)
+    results = read_record(Results, path, _RESCORE, BadResults)
     try:
-        results = from_plain(Results, plain)
         check_consistent(results)
     except Mismatch as error:
         raise BadResults(f"{path}: {error}", _RESCORE) from None
@@ -325,10 +398,3 @@ def _check_metric_names(scores: Mapping[str, float | None], where: str) -> None:
     for key in scores:
         if key not in METRICS:
             raise Mismatch(f"{where}.{key} is not a known metric")
-
-
-def _read_plain(path: Path) -> Any:
-    try:
-        return read_json(path, _RESCORE)
-    except UserError as error:
-        raise BadResults(error.what, error.hint) from None

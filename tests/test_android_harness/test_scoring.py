@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import jsonschema
@@ -21,7 +20,7 @@ from edgepose.evaluation.evaluate import evaluate
 from edgepose.evaluation.subject import Request
 from edgepose.inference import device as device_runner
 from edgepose.inference import predictor as predict_module
-from edgepose.results import device_facts, results
+from edgepose.results import results
 from edgepose.results.results import read_results
 
 SCHEMA = json.loads(Path(results.__file__).with_name("results.schema.json").read_text(encoding="utf-8"))
@@ -135,14 +134,3 @@ def test_the_runners_are_no_more_than_the_parts(model, target, tmp_path) -> None
     for images, threads, most in ((1, 1, 1), (400, 1000, 1)):
         runner = device_runner.DeviceRunner(desktop, HostDevice(), tmp_path / "job", threads, images)
         assert runner._session._count == most
-
-
-def test_schema_and_dataclasses_name_the_same_fields() -> None:
-    pairs = {
-        "device": device_facts.DeviceFacts,
-        "instructions": device_facts.Instructions,
-        "estimate": device_facts.Estimate,
-        "parity": device_facts.Parity,
-    }
-    for name, record in pairs.items():
-        assert list(SCHEMA["$defs"][name]["properties"]) == [f.name for f in fields(record)], name

@@ -104,6 +104,7 @@ def synthetic_results(name: str, predictions: Predictions, **changes: Any) -> Re
         "flops": 955_490_248,
         "ops": {"CONV_2D": 60, "MUL": 12},
         "float_islands": None,
+        "deflated_bytes": None,
     }
     data = {
         "name": "in-motion:made-up",
@@ -130,7 +131,6 @@ def synthetic_results(name: str, predictions: Predictions, **changes: Any) -> Re
         "note": "not a phone's",
     }
     top = {
-        "schema_version": 1,
         "name": name,
         "created": "2024-05-06T07:08:09+00:00",
         "edgepose": "0.1.0",
@@ -138,6 +138,7 @@ def synthetic_results(name: str, predictions: Predictions, **changes: Any) -> Re
         "decode": "taylor",
         "metrics": score_predictions(predictions, points, human_for(points.names)),
         "target": "desktop",
+        "device": None,
         "runtime": {"name": "ai-edge-litert", "version": "2.3.0", "python": "3.11.7", "numpy": "2.1.0"},
         "predictions_sha256": "c" * 64,
     }

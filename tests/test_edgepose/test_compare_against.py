@@ -14,12 +14,9 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edgepose import published
 from edgepose.comparison import compare as comparing
-from edgepose.comparison import differences, movement, verdict
 from edgepose.comparison.compare import compare, read_entries
 from edgepose.errors import BadResults, UsageError
-from edgepose.evaluation import noninferiority, spectra, subgroups, temporal
 from edgepose.evaluation.metrics import mean_error
 from edgepose.evaluation.noninferiority import MIN_VIDEOS
 from edgepose.reporting.figures_against import draw_forest, draw_spectra
@@ -66,34 +63,6 @@ def test_compare_json_obeys_the_published_schema(written: Written) -> None:
     jsonschema.validate(written.numbers, SCHEMA)
     assert written.numbers["movement"]["models"][0]["spectra"] is not None
     assert written.numbers["subgroups"]
-
-
-def test_schema_and_dataclasses_name_the_same_fields() -> None:
-    pairs = {
-        "margin": noninferiority.Margin,
-        "judged": noninferiority.MarginResult,
-        "noninferiority": noninferiority.NonInferiority,
-        "verdict": verdict.Verdict,
-        "metric_difference": differences.MetricDifference,
-        "difference": differences.Difference,
-        "movement": movement.Movement,
-        "fidelity": temporal.Fidelity,
-        "measure": temporal.Measure,
-        "spectra": spectra.Spectra,
-        "band": spectra.Band,
-        "subgroups": subgroups.Subgroups,
-        "group": subgroups.Group,
-        "group_score": subgroups.GroupScore,
-        "worst_frame": comparing.WorstFrame,
-        "folded": comparing.Folded,
-        "paper_row": published.PaperRow,
-        "paper_pair": comparing.PaperPair,
-    }
-    assert set(pairs) == set(SCHEMA["$defs"])
-    for name, record in pairs.items():
-        assert set(SCHEMA["$defs"][name]["properties"]) == {f.name for f in dataclasses.fields(record)}, name
-    assert set(SCHEMA["properties"]) == {f.name for f in dataclasses.fields(comparing.Comparison)}
-    assert SCHEMA["properties"]["schema_version"]["const"] == comparing.COMPARISON_VERSION
 
 
 def test_verdicts_open_the_report_by_word_and_colour(written: Written) -> None:

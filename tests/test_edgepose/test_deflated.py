@@ -7,16 +7,12 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import jsonschema
 import numpy as np
-import pytest
 from typer.testing import CliRunner
 
 from edgeio import deflated_bytes
 from edgepose import cli
-from edgepose.errors import BadResults
 from edgepose.results import results as module
-from edgepose.results.results import read_results
 
 Scored = Callable[..., Path]
 
@@ -29,21 +25,6 @@ def test_it_is_what_zlib_makes_of_the_file(tmp_path: Path) -> None:
     path.write_bytes(content)
     assert deflated_bytes(path) == len(zlib.compress(content, 9))
     assert 5000 < deflated_bytes(path) < 5100
-
-
-def test_results_from_before_it_was_told_are_still_read(scored: Scored) -> None:
-    path = scored("rt", model={"deflated_bytes": 1_234_567})
-    assert read_results(path).model.deflated_bytes == 1_234_567
-    plain = json.loads(path.read_text(encoding="utf-8"))
-    jsonschema.validate(plain, SCHEMA)
-    del plain["model"]["deflated_bytes"]
-    jsonschema.validate(plain, SCHEMA)
-    path.write_text(json.dumps(plain), encoding="utf-8")
-    assert read_results(path).model.deflated_bytes is None
-    plain["model"]["deflated_bytes"] = "small"
-    path.write_text(json.dumps(plain), encoding="utf-8")
-    with pytest.raises(BadResults, match=r"model\.deflated_bytes is 'small', not a whole number"):
-        read_results(path)
 
 
 def test_compare_shows_it_and_says_what_it_is(scored: Scored, tmp_path: Path) -> None:
