@@ -10,12 +10,13 @@ small networks with many weights come out too fast.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from edgeio.records import read_record
 
 CALIBRATION = Path(__file__).with_name("calibration.json")
 # What one core of such phones reads from memory, roughly: a round figure, the same for all, chosen after
@@ -146,7 +147,7 @@ def read_calibration() -> Calibration:
     """The counts that come with the package; empty before they were made."""
     if not CALIBRATION.exists():
         return Calibration("none", {}, {})
-    return Calibration(**json.loads(CALIBRATION.read_text(encoding="utf-8")))
+    return read_record(Calibration, CALIBRATION, "run benchmarks/calibrate_cost.py again")
 
 
 def _memory_ms(model_bytes: int) -> float:

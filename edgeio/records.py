@@ -28,6 +28,7 @@ _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 _WANTED = {
     "string": "text",
     "int": "a whole number",
+    "bool": "true or false",
     "float": "a finite number",
     "finite": "a finite number",
     "tuple": "a list",

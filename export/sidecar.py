@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from edgeio import UserError, deflated_bytes, read_json, sha256_file, write_json
+from edgeio import deflated_bytes, sha256_file, write_json
+from edgeio.records import read_record
 from export.calibration import Calibration
 from export.errors import ExportError
 from export.inspect import ModelInfo, inspect
 from export.runtime import TensorSpec
 
-SCHEMA_VERSION = 1
 _HINT = "export the model again, so that both are of one piece"
 
 
@@ -30,9 +30,10 @@ class Sidecar:
         ops: operators by type.
         float_islands: float operators inside an integer model.
         metadata: the caller's own, opaque here.
-        deflated_bytes: `size_bytes` after deflate; None in sidecars from before it was told.
+        deflated_bytes: `size_bytes` after deflate.
     """
 
+    schema_version: Literal[1] = field(default=1, kw_only=True)
     sha256: str
     size_bytes: int
     recipe: str
@@ -43,7 +44,7 @@ class Sidecar:
     ops: dict[str, int]
     float_islands: int
     metadata: Any
-    deflated_bytes: int | None = None
+    deflated_bytes: int
 
 
 def sidecar_path(model: str | os.PathLike[str]) -> Path:
@@ -82,7 +83,7 @@ def describe(
 def write_sidecar(model: str | os.PathLike[str], sidecar: Sidecar) -> Path:
     """Write it beside the model; returns its path."""
     path = sidecar_path(model)
-    write_json(path, {"schema_version": SCHEMA_VERSION, **asdict(sidecar)})
+    write_json(path, asdict(sidecar))
     return path
 
 
@@ -95,39 +96,7 @@ def read_sidecar(model: str | os.PathLike[str]) -> Sidecar:
     path = sidecar_path(model)
     if not path.exists():
         raise ExportError(f"{model} has no sidecar {path.name} beside it", _HINT)
-    try:
-        plain = read_json(path, _HINT)
-    except UserError as error:
-        raise ExportError(error.what, error.hint) from None
-    version = plain.get("schema_version") if isinstance(plain, dict) else None
-    if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
-        hint = "upgrade to a version that reads it" if newer else _HINT
-        raise ExportError(f"{path} has schema version {version!r} and this one reads {SCHEMA_VERSION}", hint)
-    if plain.get("sha256") != sha256_file(model):
+    sidecar = read_record(Sidecar, path, _HINT, ExportError)
+    if sidecar.sha256 != sha256_file(model):
         raise ExportError(f"{path} is of another model than {Path(model).name} (SHA-256 differs)", _HINT)
-    return _parse(plain, path)
-
-
-def _parse(plain: dict[str, Any], path: Path) -> Sidecar:
-    try:
-        calibration, told = plain["calibration"], plain.get("deflated_bytes")
-        return Sidecar(
-            sha256=str(plain["sha256"]),
-            size_bytes=int(plain["size_bytes"]),
-            recipe=str(plain["recipe"]),
-            input=_spec(plain["input"]),
-            outputs=tuple(_spec(output) for output in plain["outputs"]),
-            calibration=Calibration(**calibration) if calibration else None,
-            versions=dict(plain["versions"]),
-            ops=dict(plain["ops"]),
-            float_islands=int(plain["float_islands"]),
-            metadata=plain["metadata"],
-            deflated_bytes=None if told is None else int(told),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ExportError(f"{path} is not a sidecar ({type(error).__name__}: {error})", _HINT) from None
-
-
-def _spec(plain: dict[str, Any]) -> TensorSpec:
-    return TensorSpec(**{**plain, "shape": tuple(plain["shape"])})
+    return sidecar

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from pydantic import ConfigDict, NonNegativeFloat
 
-from edgeio import UnknownName, UserError, read_json
+from edgeio import UnknownName
+from edgeio.records import read_record
 from edgepose.errors import BadDataset
 from edgepose.keypoints import IN_MOTION_19, KeypointSet
 from edgepose.published import TABLE_2_HUMAN
 
 HUMAN_NAME = "human.json"
-HUMAN_VERSION = 1  # of its schema
 _HINT = "make it with `edgepose raters FILE --out DIR`"
+_IN_PART = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class _Row:
+    h: NonNegativeFloat
+    h95: NonNegativeFloat
+    __pydantic_config__ = _IN_PART
+
+
+@dataclass(frozen=True)
+class _Thresholds:
+    """The part of human.json that thresholds are taken from; one may write it alone."""
+
+    source: str
+    per_keypoint: Mapping[str, _Row]
+    schema_version: Literal[1] = 1
+    __pydantic_config__ = _IN_PART
 
 
 @dataclass(frozen=True)
@@ -82,26 +102,14 @@ def read_human(path: Path, keypoints: KeypointSet) -> HumanSpread:
         BadDataset: missing, of another schema, or a number that is no distance; names the file.
         UnknownName: a keypoint that the set does not have.
     """
-    try:
-        plain = read_json(path, _HINT)
-    except UserError as error:
-        raise BadDataset(error.what, error.hint) from None
-    version = plain.get("schema_version") if isinstance(plain, dict) else None
-    table = plain.get("per_keypoint") if version == HUMAN_VERSION else None
-    if not isinstance(table, dict) or not table or not isinstance(plain.get("source"), str):
-        raise BadDataset(f"{path} is no {HUMAN_NAME} of version {HUMAN_VERSION}", _HINT)
-    for name in table:
+    found = read_record(_Thresholds, path, _HINT, BadDataset)
+    if not found.per_keypoint:
+        raise BadDataset(f"{path} names no keypoint", _HINT)
+    for name in found.per_keypoint:
         if name not in keypoints.names:
             raise UnknownName(f"keypoint in {path}", name, list(keypoints.names))
-    h, h95 = (tuple(_distance(path, name, row, key) for name, row in table.items()) for key in ("h", "h95"))
-    return HumanSpread(tuple(table), h, h95, plain["source"])
-
-
-def _distance(path: Path, name: str, row: object, key: str) -> float:
-    value = row.get(key) if isinstance(row, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < np.inf:
-        raise BadDataset(f"{path}: {key} of {name} is {value!r}, no distance in head lengths", _HINT)
-    return float(value)
+    h, h95 = zip(*((row.h, row.h95) for row in found.per_keypoint.values()), strict=True)
+    return HumanSpread(tuple(found.per_keypoint), h, h95, found.source)
 
 
 IN_MOTION_HUMAN = HumanSpread(

@@ -25,7 +25,7 @@ class ModelSpec:
         output_shape: without the batch: (h, w, K) or (K, 3).
         ops: operators by type; empty for a checkpoint.
         float_islands: float operators inside an integer model; None where the question is void.
-        deflated_bytes: of the file after deflate; None where nobody measured it.
+        deflated_bytes: of the file after deflate.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class ModelSpec:
     ops: dict[str, int]
     float_islands: int | None
     runtime: dict[str, str]
-    deflated_bytes: int | None = None
+    deflated_bytes: int
 
     @property
     def normalisation(self) -> Normalisation:

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import PositiveInt
 
 import edgepose
 from edgeio import replacing
+from edgeio.records import parse_record
 from edgepose.errors import BadCheckpoint
 from edgepose.keypoints import KEYPOINT_SETS, keypoint_set
 from edgepose.models.networks import build_model
 from edgepose.models.outputs import with_output
 from edgepose.models.variants import VARIANTS
 
-SCHEMA_VERSION = 1
 METADATA_KEY = "edgepose"
 UPSCALING_PREFIX = "upscaled_"
 _CANONICAL = {"depthwise_kernel": "kernel"}  # tf_keras's name for it
@@ -46,12 +47,12 @@ class CheckpointInfo:
 
     model: str
     keypoints: str
-    head_width: int | None
-    resolution: int
+    head_width: PositiveInt | None
+    resolution: PositiveInt
     source: str
     half_residual: bool = True
     created_by: str = f"edgepose {edgepose.__version__}"
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = field(default=1, kw_only=True)
 
 
 def build(
@@ -234,33 +235,12 @@ def _parse_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
         raise BadCheckpoint(f"{path} is a .safetensors file, but not an edgepose checkpoint", hint)
     try:
         values = json.loads(metadata[METADATA_KEY])
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadCheckpoint(f"{path} has unreadable metadata ({error})", hint) from None
-    version = values.get("schema_version") if isinstance(values, dict) else None
-    if version != SCHEMA_VERSION:
-        raise BadCheckpoint(
-            f"{path} has checkpoint schema {version!r} and this edgepose reads {SCHEMA_VERSION}",
-            "use the edgepose that wrote it, or make it again",
-        )
-    wrong = _wrong_field(values)
-    if wrong:
-        raise BadCheckpoint(f"{path} has unusable metadata: {wrong}", hint)
-    return CheckpointInfo(**{name: values[name] for name in CheckpointInfo.__dataclass_fields__})
-
-
-def _wrong_field(values: Mapping[str, Any]) -> str | None:
-    """What is wrong with a checkpoint's metadata, or None."""
-    for name in CheckpointInfo.__dataclass_fields__:
-        if name not in values:
-            return f"no {name}"
-    for name, known in (("model", VARIANTS), ("keypoints", KEYPOINT_SETS)):
-        if not isinstance(values[name], str) or values[name] not in known:
-            return f"{name} {values[name]!r} is unknown"
-    width, resolution = values["head_width"], values["resolution"]
-    if width is not None and (type(width) is not int or width < 1):
-        return f"head_width {width!r}"
-    if type(resolution) is not int or resolution % VARIANTS[values["model"]].multiple or resolution < 1:
-        return f"resolution {resolution!r}"
-    if type(values["half_residual"]) is not bool:
-        return f"half_residual {values['half_residual']!r}"
-    return None
+    info = parse_record(CheckpointInfo, values, str(path), hint, BadCheckpoint)
+    for kind, known, name in (("model", VARIANTS, info.model), ("keypoints", KEYPOINT_SETS, info.keypoints)):
+        if name not in known:
+            raise BadCheckpoint(f"{path}: {kind} {name!r} is unknown", hint)
+    if info.resolution % VARIANTS[info.model].multiple:
+        raise BadCheckpoint(f"{path}: {info.model} has no resolution {info.resolution}", hint)
+    return info

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 import edgepose
 from edgeio import sha256_file, write_json
 from edgeio.records import to_plain
-from edgepose.data.human_spread import HUMAN_NAME, HUMAN_VERSION, human_for
+from edgepose.data.human_spread import HUMAN_NAME, human_for
 from edgepose.evaluation.raters import OUTLIER_HEAD_LENGTHS, Outlier, RaterReport, RaterSet, rater_report
 from edgepose.visual.style import COLOURS, GREY, INK, figure_style, new_figure, save_figure
 
@@ -66,7 +67,7 @@ class FrameFacts:
 class HumanFile:
     """human.json. Of all this, `edgepose evaluate --human` reads `source` and `per_keypoint`."""
 
-    schema_version: int
+    schema_version: Literal[1] = field(default=1, kw_only=True)
     edgepose: str
     source: str
     sha256: str
@@ -96,7 +97,6 @@ def describe(raters: RaterSet, sha256: str) -> tuple[HumanFile, RaterReport]:
     human = report.human
     rows = zip(human.names, human.h, human.h95, strict=True)
     return HumanFile(
-        schema_version=HUMAN_VERSION,
         edgepose=edgepose.__version__,
         source=human.source,
         sha256=sha256,

@@ -1,8 +1,4 @@
-"""predictions.npz: every predicted and annotated point of one scored model, for paired comparison.
-
-Version 2 added `columns`, what the data set says of each image; files of version 1, which carry no version,
-are read as having none.
-"""
+"""predictions.npz: every predicted and annotated point of one scored model, for paired comparison."""
 
 from __future__ import annotations
 
@@ -111,13 +107,13 @@ def load_predictions(results_path: Path, results: Results) -> Predictions:
 def _load(path: Path) -> Predictions:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            version = int(archive["schema_version"]) if "schema_version" in archive else 1
-            if version > PREDICTIONS_VERSION:
+            version = int(archive["schema_version"])
+            if version != PREDICTIONS_VERSION:
                 raise BadResults(
                     f"{path} has schema version {version} and this edgepose reads {PREDICTIONS_VERSION}",
-                    "upgrade edgepose",
+                    "upgrade edgepose" if version > PREDICTIONS_VERSION else _RESCORE,
                 )
-            columns = zip(archive["column_names"], archive["columns"], strict=True) if version > 1 else ()
+            columns = zip(archive["column_names"], archive["columns"], strict=True)
             return Predictions(
                 **{name: archive[name] for name in _ARRAYS},
                 columns={str(name): text for name, text in columns},

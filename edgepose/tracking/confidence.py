@@ -19,18 +19,19 @@ expected calibration error over ten bins of equal width, Guo et al. 2017.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import NonNegativeFloat
 
-from edgeio import read_json, write_json
+from edgeio import write_json
+from edgeio.records import read_record, to_plain
 from edgepose.errors import BadModel
 from edgepose.inference.spec import ModelSpec
 
 WITHIN = 0.5  # head lengths
-VERSION = 2
 METHODS = ("logistic", "isotonic")
 BINS = 10
 FEW = 20  # annotations of a keypoint, below which it takes the curve of all
@@ -51,7 +52,7 @@ class Curve:
             none for a logistic one.
     """
 
-    slope: float
+    slope: NonNegativeFloat
     intercept: float
     n: int
     hits: int
@@ -116,6 +117,8 @@ class Confidence:
         data: name, split, crop, images: for the record.
     """
 
+    schema_version: Literal[2] = field(default=2, kw_only=True)
+    within_head_lengths: float = field(default=WITHIN, kw_only=True)
     model_sha256: str
     model_name: str
     keypoints: str
@@ -257,34 +260,13 @@ def reliability(
 
 def write_confidence(path: Path, confidence: Confidence) -> None:
     """As JSON, whole or not at all."""
-    write_json(path, {"confidence_version": VERSION, "within_head_lengths": WITHIN, **asdict(confidence)})
+    write_json(path, to_plain(confidence))
 
 
 def read_confidence(path: Path) -> Confidence:
-    """Raises UserError for a missing file, BadModel for one of another kind."""
-    found = read_json(path, _HINT)
-    if not isinstance(found, dict) or found.get("confidence_version") != VERSION:
-        raise BadModel(f"{path} is no confidence file of version {VERSION}", _HINT)
-    try:
-        judged = found["reliability"]
-        read = Confidence(
-            model_sha256=str(found["model_sha256"]),
-            model_name=str(found["model_name"]),
-            keypoints=str(found["keypoints"]),
-            decode=str(found["decode"]),
-            curves={str(name): _curve(curve) for name, curve in found["curves"].items()},
-            reliability=None if judged is None else Reliability(**judged),
-            data=dict(found["data"]),
-        )
-        numbers = np.array([(c.slope, c.intercept) for c in read.curves.values()], np.float64)
-        knots = [np.array(c.knots or [(0.0, 0.0)], np.float64).reshape(-1, 2) for c in read.curves.values()]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadModel(f"{path} is no confidence file ({type(error).__name__}: {error})", _HINT) from None
-    rising = all(np.isfinite(k).all() and (np.diff(k, axis=0) >= 0).all() for k in knots)
-    if not np.isfinite(numbers).all() or (numbers[:, 0] < 0).any() or not rising:
-        raise BadModel(f"{path} has curves that fall or are no numbers", _HINT)
+    """Raises BadModel for a missing file, or one of another kind."""
+    read = read_record(Confidence, path, _HINT, BadModel)
+    for name, curve in read.curves.items():
+        if (np.diff(np.array(curve.knots).reshape(-1, 2), axis=0) < 0).any():
+            raise BadModel(f"{path}: curves.{name}.knots fall", _HINT)
     return read
-
-
-def _curve(plain: dict[str, Any]) -> Curve:
-    return Curve(**{**plain, "knots": tuple((float(x), float(y)) for x, y in plain["knots"])})

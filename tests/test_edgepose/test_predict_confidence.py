@@ -158,7 +158,7 @@ def test_the_file_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"confidence_version": 3},
+        {"schema_version": 1},
         {"curves": {"nose": {"slope": 1}}},
         {"curves": []},
         {"curves": {"nose": {"slope": -1.0, "intercept": 0.0, "n": 1, "hits": 1, "pooled": False}}},

@@ -180,13 +180,16 @@ class TestHumanFile:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"schema_version": 2}, r"no human\.json of version 1"),
-            ({"per_keypoint": {}}, r"no human\.json of version 1"),
-            ({"source": None}, r"no human\.json of version 1"),
-            ({"per_keypoint": {"nose": {"h": 0.1}}}, "h95 of nose is None, no distance"),
-            ({"per_keypoint": {"nose": {"h": "x", "h95": 1}}}, "h of nose is 'x'"),
-            ({"per_keypoint": {"nose": {"h": -0.1, "h95": 1}}}, "h of nose is -0.1"),
-            ({"per_keypoint": {"nose": 1}}, "h of nose is None"),
+            ({"schema_version": 2}, r"human\.json has schema version 2 .* reads 1; upgrade edgepose"),
+            ({"per_keypoint": {}}, r"human\.json names no keypoint"),
+            ({"source": None}, r"human\.json: source is None, not text"),
+            ({"per_keypoint": {"nose": {"h": 0.1}}}, "per_keypoint.nose.h95 is missing"),
+            ({"per_keypoint": {"nose": {"h": "x", "h95": 1}}}, "per_keypoint.nose.h is 'x', not a finite"),
+            (
+                {"per_keypoint": {"nose": {"h": -0.1, "h95": 1}}},
+                "nose.h is -0.1, not at least 0",
+            ),
+            ({"per_keypoint": {"nose": 1}}, "per_keypoint.nose is 1, not an object"),
         ],
     )
     def test_what_is_wrong_is_told(self, tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -204,10 +207,10 @@ class TestHumanFile:
         with pytest.raises(BadDataset, match="does not exist"):
             read_human(path, IN_MOTION_19)
         path.write_text("[1]", encoding="utf-8")
-        with pytest.raises(BadDataset, match=r"no human\.json"):
+        with pytest.raises(BadDataset, match=r"human\.json has no schema_version"):
             read_human(path, IN_MOTION_19)
         path.write_text(
             '{"schema_version": 1, "source": "x", "per_keypoint": {"nose": {"h": NaN, "h95": 1}}}'
         )
-        with pytest.raises(BadDataset, match="h of nose is nan"):
+        with pytest.raises(BadDataset, match="h is nan, not a finite"):
             read_human(path, IN_MOTION_19)

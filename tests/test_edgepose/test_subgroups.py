@@ -91,12 +91,6 @@ def rewritten(path: Path, **changes: np.ndarray | None) -> tuple[Path, str]:
     return path, sha256_file(npz)
 
 
-def test_predictions_of_version_1_are_read_as_having_no_columns(scored: Scored) -> None:
-    path, digest = rewritten(scored("a"), schema_version=None, column_names=None, columns=None)
-    results = dataclasses.replace(read_results(path), predictions_sha256=digest)
-    assert load_predictions(path, results).columns == {}
-
-
 def test_predictions_of_a_newer_version_are_refused(scored: Scored) -> None:
     path, digest = rewritten(scored("a"), schema_version=np.array(3))
     results = dataclasses.replace(read_results(path), predictions_sha256=digest)
@@ -108,6 +102,8 @@ def test_predictions_of_a_newer_version_are_refused(scored: Scored) -> None:
     "changes",
     [
         {"columns": None},
+        {"schema_version": None},
+        {"schema_version": np.array(1)},
         {"column_names": np.array(["a", "b"]), "columns": np.array([["x"] * 8])},
         {"column_names": np.array(["a"]), "columns": np.array([["x"] * 7])},
         {"column_names": np.array(["a"]), "columns": np.zeros((1, 8))},

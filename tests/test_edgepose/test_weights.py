@@ -122,16 +122,17 @@ def test_half_precision_is_cast_up(saved, tmp_path):
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"schema_version": 2}, "schema 2 .* reads 1"),
-        ({"schema_version": None}, "schema None"),
+        ({"schema_version": 2}, "schema version 2 .* reads 1; upgrade edgepose"),
+        ({"schema_version": None}, "no schema_version"),
         ({"model": "resnet"}, "model 'resnet' is unknown"),
-        ({"model": ["rt"]}, "model .* is unknown"),
-        ({"keypoints": 19}, "keypoints 19 is unknown"),
-        ({"head_width": 0}, "head_width 0"),
-        ({"head_width": True}, "head_width True"),
-        ({"resolution": 33}, "resolution 33"),
-        ({"resolution": -8}, "resolution -8"),
-        ({"half_residual": "yes"}, "half_residual 'yes'"),
+        ({"model": ["rt"]}, "model is .*, not text"),
+        ({"keypoints": 19}, "keypoints is 19, not text"),
+        ({"keypoints": "mpii"}, "keypoints 'mpii' is unknown"),
+        ({"head_width": 0}, "head_width is 0, not above 0"),
+        ({"head_width": True}, "head_width is True, not a whole number"),
+        ({"resolution": 33}, "no resolution 33"),
+        ({"resolution": -8}, "resolution is -8, not above 0"),
+        ({"half_residual": "yes"}, "half_residual is 'yes', not true or false"),
     ],
 )
 def test_unusable_metadata(saved, tmp_path, metadata, message):

@@ -102,9 +102,9 @@ def test_the_sidecar_is_of_its_model_and_no_other(exported, tmp_path):
     plain = json.loads(sidecar_path(converted.path).read_text())
     for broken, message in [
         ({**plain, "schema_version": 99}, "upgrade"),
-        ({**plain, "schema_version": None}, "schema version None"),
-        ({k: v for k, v in plain.items() if k != "input"}, "not a sidecar"),
-        ([], "schema version None"),
+        ({**plain, "schema_version": None}, "no schema_version"),
+        ({k: v for k, v in plain.items() if k != "input"}, "input is missing"),
+        ([], "no schema_version"),
     ]:
         sidecar_path(lonely).write_text(json.dumps(broken))
         with pytest.raises(ExportError, match=message):
