@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
 from edgeio.records import read_record
 
 CALIBRATION = Path(__file__).with_name("calibration.json")
@@ -58,19 +60,35 @@ SOURCE = "XNNPACK's published single-thread fp32 latencies of MobileNet V1, V2, 
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Milliseconds of one inference by one thread of one phone.
+class Instructions:
+    """Instructions of one inference by one thread, counted exactly."""
 
-    Attributes:
-        error_percent: the greatest error on a published latency that was left out of the fit; None for what
-            nobody has published: integer models.
-    """
+    per_inference: PositiveInt
+    """The median run's, less what counting itself costs."""
+    classes: Mapping[str, NonNegativeInt]
+    """How many of each class; they add up to per_inference: integer, load_store, branch, vector (and scalar
+    floating point), dot (8-bit dot products), other."""
+    spread: NonNegativeFloat
+    """(most - fewest) / median over the counted runs."""
+    runs: PositiveInt
+    """Inferences that were counted, after a warm-up."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Milliseconds of one inference by one thread of a phone, from the instructions."""
 
     phone: str
+    """The phone."""
     processor: str
-    ms: float
-    error_percent: float | None
+    """Its processor and clock."""
+    ms: NonNegativeFloat
+    """Milliseconds."""
+    error_percent: NonNegativeFloat | None
+    """The greatest error on published latencies that the estimate was not fitted on, in percent; null where
+    there are none of the kind."""
     basis: str
+    """What it was fitted on."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
 
+from android_harness.cost import Instructions
 from android_harness.emulator import EmulatedDevice
 from android_harness.errors import HarnessError
 from android_harness.protocol import Hello, Job, Tensor
@@ -32,22 +33,6 @@ _COUNTS, _PLUGIN = "counts.txt", "count.so"
 
 class NotCounted(Exception):
     """Why instructions cannot be counted here; `str()` says it."""
-
-
-@dataclass(frozen=True)
-class Instructions:
-    """Instructions of one inference.
-
-    Attributes:
-        total: the median run's, less what the marks themselves cost.
-        classes: the same run's, by CLASSES.
-        spread: (most - fewest) / median over the runs.
-    """
-
-    total: int
-    classes: dict[str, int]
-    spread: float
-    runs: int
 
 
 @dataclass(frozen=True)

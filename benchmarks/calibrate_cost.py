@@ -57,11 +57,11 @@ def main() -> None:
             measured = measure(device, model, folder / "job", runs=1, warm_up=0)
             if measured.instructions is None:
                 raise SystemExit(f"error: not counted: {measured.not_counted}")
-            counts.setdefault(profile, {})[network] = measured.instructions.total
+            counts.setdefault(profile, {})[network] = measured.instructions.per_inference
             runtime = f"{measured.hello.runtime} {measured.hello.runtime_version}"
             sizes[network] = model.stat().st_size
             write_json(CALIBRATION, {"runtime": runtime, "size_bytes": sizes, "instructions": counts})
-            print(profile, network, f"{measured.instructions.total:,}", flush=True)
+            print(profile, network, f"{measured.instructions.per_inference:,}", flush=True)
 
 
 if __name__ == "__main__":

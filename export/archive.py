@@ -16,19 +16,40 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import ConfigDict, NonNegativeInt
 
 from edgeio import replacing
+from edgeio.records import Sha256, parse_record
 from export.errors import ExportError
 from export.zips import write_stored
 
-SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 _MOST_BYTES = 512 * 2**20
 _MOST_PARTS = 256
 _MANIFEST_BYTES = 4 * 2**20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 _HINT = "get the bundle again from where it was made"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of the bundle."""
+
+    sha256: Sha256
+    """Of its bytes."""
+    bytes: NonNegativeInt
+    """Its length."""
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Of a manifest, what is ours."""
+
+    parts: Mapping[str, Part]
+    schema_version: Literal[1] = 1
+    __pydantic_config__ = ConfigDict(extra="ignore")
 
 
 @dataclass(frozen=True)
@@ -63,7 +84,7 @@ def write_bundle(path: Path, parts: Mapping[str, bytes], manifest: Mapping[str, 
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         for name, content in sorted(parts.items())
     }
-    whole = {"schema_version": SCHEMA_VERSION, **manifest, "parts": listed}
+    whole = {"schema_version": _Listed.schema_version, **manifest, "parts": listed}
     text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     data = _archive(text.encode(), parts)
     with replacing(path) as temporary:
@@ -88,8 +109,8 @@ def read_bundle(path: Path) -> Bundle:
     text = held.pop(MANIFEST, None)
     if text is None:
         raise ExportError(f"{path} has no {MANIFEST}", "give a bundle that `edgepose bundle` wrote")
-    manifest = _manifest(path, text)
-    _check_parts(path, manifest["parts"], held)
+    manifest, listed = _manifest(path, text)
+    _check_parts(path, listed, held)
     if _archive(text, held) != data:
         raise ExportError(f"{path} has been packed again, or has bytes outside its parts", _HINT)
     return Bundle(hashlib.sha256(data).hexdigest(), manifest, held)
@@ -142,7 +163,7 @@ def _check_entry(path: Path, entry: zipfile.ZipInfo, found: Mapping[str, bytes],
         raise ExportError(f"{path}: {_shown(entry.filename)} {problem}", _HINT)
 
 
-def _manifest(path: Path, text: bytes) -> dict[str, Any]:
+def _manifest(path: Path, text: bytes) -> tuple[dict[str, Any], Mapping[str, Part]]:
     where = f"{path}: {MANIFEST}"
     if len(text) > _MANIFEST_BYTES:
         raise ExportError(f"{where} is larger than {_MANIFEST_BYTES // 2**20} MiB", _HINT)
@@ -150,33 +171,19 @@ def _manifest(path: Path, text: bytes) -> dict[str, Any]:
         manifest = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ExportError(f"{where} is not valid JSON ({error})", _HINT) from None
-    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ExportError(f"{where} has no schema_version", "give a bundle that `edgepose bundle` wrote")
-    if version > SCHEMA_VERSION:
-        raise ExportError(
-            f"{where} has schema version {version} and this one reads {SCHEMA_VERSION}", "upgrade edgepose"
-        )
-    parts = manifest.get("parts")
-    kinds = isinstance(parts, dict) and all(
-        isinstance(p, dict) and isinstance(p.get("sha256"), str) and isinstance(p.get("bytes"), int)
-        for p in parts.values()
-    )
-    if not kinds:
-        raise ExportError(f"{where} does not list its parts with their hashes", _HINT)
-    return dict(manifest)
+    return manifest, parse_record(_Listed, manifest, where, _HINT, ExportError).parts
 
 
-def _check_parts(path: Path, listed: Mapping[str, Any], held: Mapping[str, bytes]) -> None:
+def _check_parts(path: Path, listed: Mapping[str, Part], held: Mapping[str, bytes]) -> None:
     for name in listed:
         if name not in held:
             raise ExportError(f"{path}: {_shown(name)} is missing", _HINT)
     for name, content in held.items():
         if name not in listed:
             raise ExportError(f"{path}: {_shown(name)} is in no manifest", _HINT)
-        if len(content) != listed[name]["bytes"]:
+        if len(content) != listed[name].bytes:
             raise ExportError(f"{path}: {_shown(name)} has another length than the manifest says", _HINT)
-        if hashlib.sha256(content).hexdigest() != listed[name]["sha256"]:
+        if hashlib.sha256(content).hexdigest() != listed[name].sha256:
             raise ExportError(f"{path}: {_shown(name)} has changed (SHA-256 differs)", _HINT)
 
 

@@ -14,6 +14,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from edgeio.records import Sha256, Share, parse_record
 from edgepose.errors import BadModel
+from export.archive import Part
 
 MODEL, CARD = "model.tflite", "model-card.md"
 RESULTS, REPORT = "evaluation/results.json", "evaluation/report.md"
@@ -215,16 +216,6 @@ class EvaluationPart:
     """Videos they belong to."""
     scores: Mapping[str, float | None]
     """By metric, over all keypoints: shares in percent, errors in head lengths."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One file of the bundle."""
-
-    sha256: Sha256
-    """Of its bytes."""
-    bytes: NonNegativeInt
-    """Its length."""
 
 
 @dataclass(frozen=True)

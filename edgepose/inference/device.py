@@ -25,7 +25,7 @@ from edgepose.inference.keras_runner import KerasRunner
 from edgepose.inference.predictor import Differences
 from edgepose.inference.spec import Runner
 from edgepose.inference.tflite import TFLiteRunner
-from edgepose.results.device_facts import DeviceFacts, Estimate, Instructions, Parity
+from edgepose.results.device_facts import DeviceFacts, Parity
 from edgepose.results.results import DESKTOP, Latency, Speed
 from export.runtime import TensorSpec
 
@@ -160,18 +160,11 @@ def device_facts(
         threads=threads,
         delegate="xnnpack",
         model_memory_bytes=measured.model_memory_bytes if measured else None,
-        instructions=Instructions(counted.total, counted.classes, counted.spread, counted.runs)
-        if counted
-        else None,
+        instructions=counted,
         not_counted=(measured.not_counted if measured else "--no-speed") if counted is None else None,
-        estimates=tuple(
-            Estimate(e.phone, e.processor, e.ms, e.error_percent, e.basis)
-            for e in (
-                estimates(device.profile.key, counted.total, reference.spec.size_bytes, integer)
-                if counted
-                else ()
-            )
-        ),
+        estimates=estimates(device.profile.key, counted.per_inference, reference.spec.size_bytes, integer)
+        if counted
+        else (),
         parity=_parity(differences, reference),
     )
 

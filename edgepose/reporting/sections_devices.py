@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from android_harness.cost import Estimate
 from edgepose.comparison.compare import SAME_PX, Comparison
 from edgepose.reporting.document import Block, Paragraph, Picture, Table
 from edgepose.reporting.figures import INSTRUCTIONS, ON_DEVICES
 from edgepose.results import cells
-from edgepose.results.device_facts import DeviceFacts, Estimate, Parity
+from edgepose.results.device_facts import DeviceFacts, Parity
 from edgepose.results.results import METRICS, Results
 
 _SCORES = ("pckh@0.5", "pckh@0.2", "pckh@0.1", "me", "pckh@human")

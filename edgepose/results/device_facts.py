@@ -2,45 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from android_harness.cost import Estimate, Instructions
 from edgeio.records import Sha256
-
-
-@dataclass(frozen=True)
-class Instructions:
-    """Instructions of one inference by one thread, counted exactly."""
-
-    per_inference: PositiveInt
-    """The median run's."""
-    classes: Mapping[str, NonNegativeInt]
-    """How many of each class; they add up to per_inference: integer, load_store, branch, vector (and scalar
-    floating point), dot (8-bit dot products), other."""
-    spread: NonNegativeFloat
-    """(most - fewest) / median over the counted runs."""
-    runs: PositiveInt
-    """Inferences that were counted, after a warm-up."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Milliseconds of one inference by one thread of a phone, from the instructions."""
-
-    phone: str
-    """The phone."""
-    processor: str
-    """Its processor and clock."""
-    ms: NonNegativeFloat
-    """Milliseconds."""
-    error_percent: NonNegativeFloat | None
-    """The greatest error on published latencies that the estimate was not fitted on, in percent; null where
-    there are none of the kind."""
-    basis: str
-    """What it was fitted on."""
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ LINES = """-1 12 4 4 2 0 0 2
 
 def test_the_median_run_counts_less_what_the_marks_cost() -> None:
     found = read_counts(LINES)
-    assert found.total == 1001
+    assert found.per_inference == 1001
     assert found.classes == dict(zip(CLASSES, (401, 200, 100, 200, 100, 0), strict=True))
-    assert sum(found.classes.values()) == found.total
+    assert sum(found.classes.values()) == found.per_inference
     assert found.spread == pytest.approx(5 / 1001) and found.runs == 3
 
 

@@ -55,7 +55,7 @@ def test_a_device_scores_as_the_desktop_does(infants, model, target, tmp_path) -
     assert device is not None and here.device is None
     assert (device.parity.identical, device.parity.n_images) == (5, 5)
     assert device.parity.max_difference == device.parity.max_px == 0
-    assert device.instructions is not None and device.instructions.per_inference == COUNTED.total
+    assert device.instructions is not None and device.instructions.per_inference == COUNTED.per_inference
     assert device.model_memory_bytes == 4096 and device.system == "qemu 7.2.0"
     jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), SCHEMA)
     assert read_results(path) == there

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from android_harness.cost import Estimate, Instructions
 from edgepose.comparison import compare as comparing
 from edgepose.comparison.compare import Comparison, compare, read_entries
 from edgepose.errors import BadResults
@@ -19,7 +20,7 @@ from edgepose.reporting.figures import draw_on_devices
 from edgepose.reporting.report import write_report
 from edgepose.reporting.sections import build_document
 from edgepose.reporting.sections_devices import by_device, on_devices
-from edgepose.results.device_facts import DeviceFacts, Estimate, Instructions, Parity
+from edgepose.results.device_facts import DeviceFacts, Parity
 from edgepose.results.results import Results, read_results
 from edgepose.visual.style import figure_style, marker
 

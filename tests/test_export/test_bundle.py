@@ -190,13 +190,13 @@ def test_repacking_with_other_dates_is_refused(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"schema_version": 2}, "schema version 2 and this one reads 1; upgrade edgepose"),
-        ({"schema_version": "1"}, "no schema_version"),
-        ({"schema_version": True}, "no schema_version"),
+        ({"schema_version": 2}, "schema version 2 and this edgepose reads 1; upgrade edgepose"),
+        ({"schema_version": "1"}, "schema version '1'"),
+        ({"schema_version": True}, "schema version True"),
         ({"schema_version": None}, "no schema_version"),
-        ({"parts": None}, "does not list its parts"),
-        ({"parts": {"card.md": "x"}}, "does not list its parts"),
-        ({"parts": {"card.md": {"sha256": 1, "bytes": 7}}}, "does not list its parts"),
+        ({"parts": None}, "parts is missing"),
+        ({"parts": {"card.md": "x"}}, "parts.card.md is 'x', not an object"),
+        ({"parts": {"card.md": {"sha256": 1, "bytes": 7}}}, "parts.card.md.sha256 is 1, not text"),
     ],
 )
 def test_bad_manifests_are_refused(bundle: Path, changes: dict[str, object], said: str) -> None:
