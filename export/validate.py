@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,9 +30,6 @@ class Validation:
     snr_db: float
     peak_shift_px: tuple[float, float] | None
     healthy: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def validate(

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from edgepose.cli import options
+
 _MAKE = "make"
 
 
@@ -43,13 +45,11 @@ def make(
     The golden vectors are made of drawn infants, never of patients. The same model and results give the
     same bytes.
     """
-    import json
-
     from edgepose.deploy.bundle import make_bundle
 
     bundle = make_bundle(model, report, out, overwrite)
     if as_json:
-        typer.echo(json.dumps(bundle.manifest, indent=1))
+        options.print_json(bundle.manifest)
         return
     for name, content in sorted(bundle.parts.items()):
         typer.echo(f"{len(content):>10,}  {name}")
@@ -65,14 +65,11 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Check every byte of a bundle, and replay its golden vectors on the runtimes of this machine."""
-    import json
-
-    from edgeio.records import to_plain
     from edgepose.deploy.bundle import verify_bundle
 
     found = verify_bundle(bundle, runtime)
     if as_json:
-        typer.echo(json.dumps(to_plain(found), indent=1))
+        options.print_json(found)
         return
     typer.echo(f"{found.name}: {found.parts} parts, SHA-256 {found.sha256}")
     for r in found.replayed:

@@ -17,25 +17,17 @@ def command(
     model: Annotated[
         Path, typer.Argument(help="A .tflite file, a checkpoint (.safetensors), or default:MODEL.")
     ],
-    data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
+    data: options.Data,
     out: Annotated[Path, typer.Option(help="The file to write, for `edgepose predict --confidence`.")],
     split: Annotated[
         str, typer.Option(help="train, val, test or all: images that the model was not trained on.")
     ] = "val",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
-    decode: Annotated[
-        str | None,
-        typer.Option(
-            help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
-        ),
-    ] = None,
-    near: Annotated[
-        bool,
-        typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis)."),
-    ] = False,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    decode: options.Decode = None,
+    near: options.Near = False,
+    threads: options.Threads = 1,
+    workers: options.Workers = 2,
     seed: Annotated[
         int, typer.Option(help="The seed of the split into the halves that judge each other.")
     ] = 0,

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from edgepose.cli.options import AsJson, print_json
+
 app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True)
 
 Data = Annotated[str, typer.Argument(help="FORMAT:PATH, or a path whose layout is recognised.")]
@@ -15,17 +17,15 @@ Data = Annotated[str, typer.Argument(help="FORMAT:PATH, or a path whose layout i
 @app.command("info")
 def info(
     data: Data,
-    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count images, keypoints and splits, and say what was left out and why."""
-    import json
-
     from edgepose.data.registry import open_dataset
     from edgepose.data.summary import summarise
 
     summary = summarise(open_dataset(data))
     if as_json:
-        typer.echo(json.dumps(summary, indent=1, allow_nan=False))
+        print_json(summary)
     else:
         _print(summary)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli.options import AsJson
+from edgepose.cli.options import AsJson, print_json
 
 app = typer.Typer(help="Emulated arm64 phones: make, list and remove them.", no_args_is_help=True)
 
@@ -55,7 +55,7 @@ def list_all(as_json: AsJson = False) -> None:
         for d in devices
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     for row in rows:
         typer.echo(f"{row['name']:<26} {row['processor']:<12} {row['runtime']}")
@@ -75,22 +75,14 @@ def remove(name: Annotated[str, typer.Argument(help="As `edgepose device list` h
 @app.command("doctor")
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine lacks for devices, and how to put it right; exits 1 when one is needed."""
-    from dataclasses import asdict
-
     from android_harness.doctor import examine
 
     findings = examine()
     if as_json:
-        _print_json([asdict(finding) for finding in findings])
+        print_json(findings)
     else:
         for f in findings:
             mark = "ok" if f.ok else "MISSING" if f.needed else "without"
             typer.echo(f"{mark:<8} {f.name}: {f.found}{f'; {f.hint}' if f.hint else ''}")
     if any(f.needed and not f.ok for f in findings):
         raise typer.Exit(1)
-
-
-def _print_json(rows: object) -> None:
-    import json
-
-    typer.echo(json.dumps(rows, indent=1))

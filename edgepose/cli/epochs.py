@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from edgepose.cli.options import print_json
+
 
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
@@ -36,9 +38,7 @@ class Epochs:
 
     def print(self, kept: Path, as_json: bool) -> None:
         """The run ended with this checkpoint."""
-        import json
-
         if as_json:
-            typer.echo(json.dumps({"checkpoint": str(kept), "epochs": self.rows}, indent=1))
+            print_json({"checkpoint": kept, "epochs": self.rows})
         else:
             typer.echo(str(kept))

@@ -25,19 +25,14 @@ def command(
             metavar="MODEL...",
         ),
     ],
-    data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
+    data: options.Data,
     out: Annotated[Path, typer.Option(help="Where each model gets a folder of its own.")] = Path(
         "runs/evaluate"
     ),
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
-    decode: Annotated[
-        str | None,
-        typer.Option(
-            help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
-        ),
-    ] = None,
+    decode: options.Decode = None,
     target: Annotated[
         str,
         typer.Option(
@@ -47,10 +42,7 @@ def command(
     delegate: Annotated[
         str, typer.Option(help="What runs the operators on a phone: xnnpack, none, gpu or nnapi.")
     ] = "xnnpack",
-    near: Annotated[
-        bool,
-        typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis)."),
-    ] = False,
+    near: options.Near = False,
     fallback: Annotated[
         str, typer.Option(help="Images without a head length: exclude them, or take the data set's median.")
     ] = "exclude",
@@ -59,8 +51,8 @@ def command(
         typer.Option(help="A raters' file (CSV), or the human.json of `edgepose raters`, for human spread."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Score only the first so many images.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    threads: options.Threads = 1,
+    workers: options.Workers = 2,
     seed: Annotated[int, typer.Option(help="The seed of the bootstrap.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unusable image.")] = False,
     speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure latency and memory too.")] = True,
@@ -113,17 +105,9 @@ def command(
         with bar(f"scoring {model.stem}", "images") as progress:
             scored.append(evaluate(model, request, out, overwrite, retime, progress, options.say))
     if as_json:
-        _print_json([results for results, _ in scored])
+        options.print_json([results for results, _ in scored])
     else:
         _print_table(scored)
-
-
-def _print_json(results: list) -> None:  # type: ignore[type-arg]
-    import json
-
-    from edgeio.records import to_plain
-
-    typer.echo(json.dumps([to_plain(r) for r in results], indent=1))
 
 
 def _print_table(scored: list) -> None:  # type: ignore[type-arg]

@@ -26,7 +26,7 @@ def command(
         str | None, typer.Option(help="Data set whose images set the ranges (int8, int16x8).")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many calibration images.")] = 200,
-    split: Annotated[str, typer.Option(help="The split that the calibration images come from.")] = "train",
+    split: options.CalibrationSplit = "train",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
     seed: Annotated[int, typer.Option(help="The seed of the draw of calibration images.")] = 0,
@@ -52,7 +52,7 @@ def command(
             progress(done, len(jobs))
             made.append(export_checkpoint(checkpoint, r, o, out, source, overwrite))
     if as_json:
-        _print_json(made)
+        options.print_json([{"path": m.path, "sidecar": m.sidecar, "validation": m.validation} for m in made])
     else:
         _print_table(made)
 
@@ -74,17 +74,6 @@ def import_tflite(
     from edgepose.deploy.export import import_tflite
 
     typer.echo(import_tflite(file, model, keypoints, output, output_index, out, overwrite))
-
-
-def _print_json(made: list[Any]) -> None:
-    import json
-    from dataclasses import asdict
-
-    rows = [
-        {"path": str(m.path), "sidecar": asdict(m.sidecar), "validation": m.validation.to_json()}
-        for m in made
-    ]
-    typer.echo(json.dumps(rows, indent=1))
 
 
 def _print_table(made: list[Any]) -> None:

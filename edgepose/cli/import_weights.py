@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgepose.cli.options import Crop
+from edgepose.cli.options import AsJson, Crop, print_json
 
 if TYPE_CHECKING:
     from edgepose.models.author_weights import ImportReport
@@ -26,16 +26,13 @@ def command(
     ] = None,
     crop: Crop = "none",
     count: Annotated[int, typer.Option(min=8, help="Images of --data to take.")] = 48,
-    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+    as_json: AsJson = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the checkpoint.")] = False,
 ) -> None:
     """Import the EfficientPose authors' weights; code in the file is never run.
 
     Every layer with weights is listed: loaded, new (to be trained) or unused.
     """
-    import json
-    from dataclasses import asdict
-
     from edgepose.deploy.export import Calibrate, sample_inputs
     from edgepose.errors import UsageError
     from edgepose.models.author_weights import import_weights
@@ -52,7 +49,7 @@ def command(
         images, _ = sample_inputs(Calibrate(data, count=count, crop=crop), size, normalisation)
     report = import_weights(file, model, out, keypoints, images=images)
     if as_json:
-        typer.echo(json.dumps(asdict(report), indent=1))
+        print_json(report)
     else:
         _print(report)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgepose.cli.options import AsJson, print_json
+
 if TYPE_CHECKING:
     from edgepose.models.variants import Variant
 
@@ -16,20 +18,18 @@ def command(
     model: Annotated[
         list[str] | None, typer.Option(help="Only this network; may be given several times.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the networks: input, maps, parameters and FLOPs, counted now, beside Table 1's.
 
     Builds every network it lists: about a minute for all on two cores, a few seconds for one.
     """
-    import json
-
     from edgepose.models.variants import VARIANTS, variant
 
     chosen = [variant(key) for key in model or VARIANTS]
     rows = _profiled(chosen)
     if as_json:
-        typer.echo(json.dumps(rows, indent=1, allow_nan=False))
+        print_json(rows)
     else:
         _print(rows)
 

@@ -34,6 +34,15 @@ Margin = Annotated[
     float,
     typer.Option(min=0.0, max=2.0, help="With --crop person: share of the box that is added on each side."),
 ]
+Decode = Annotated[
+    str | None,
+    typer.Option(help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."),
+]
+Near = Annotated[
+    bool, typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis).")
+]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
+CalibrationSplit = Annotated[str, typer.Option(help="The split that the calibration images come from.")]
 Seed = Annotated[int, typer.Option(min=0, help="The seed of every random number.")]
 Workers = Annotated[int, typer.Option(min=1, help="How many threads decode images.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -314,3 +323,12 @@ def _keyword(name: str, default: Any, kind: Any) -> inspect.Parameter:
 def say(text: str) -> None:
     """A line for whoever watches; results go to stdout."""
     typer.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print dataclasses, mappings and lists as JSON: what `AsJson` promises."""
+    import json
+
+    from edgeio.records import to_plain
+
+    typer.echo(json.dumps(to_plain(value), indent=1))

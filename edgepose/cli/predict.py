@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgepose.cli import options
 from edgepose.cli.progress import bar
 from edgepose.cli.running import model_to_run
 
@@ -43,25 +44,19 @@ def command(
         float | None,
         typer.Option(help="Leave less confident keypoints out; default 0.5 with --confidence, else 0."),
     ] = None,
-    decode: Annotated[
-        str | None,
-        typer.Option(
-            help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
-        ),
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    decode: options.Decode = None,
+    threads: options.Threads = 1,
+    workers: options.Workers = 2,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the outputs of another run.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Predict keypoints: a table, a summary, a contact sheet and a figure for each input.
 
     Nothing leaves this machine. Inputs that are finished are passed over when the same command is given
     again; one that was interrupted is begun anew.
     """
-    import json
 
     from edgepose.tracking.batch import PredictRequest, predict_all
     from edgepose.tracking.sources import find_sources
@@ -80,7 +75,7 @@ def command(
     sources = find_sources(inputs)
     outcomes = predict_all(model_to_run(model), sources.found, request, out, overwrite, _bar)
     if as_json:
-        typer.echo(json.dumps([o.summary for o in outcomes if o.summary is not None], indent=1))
+        options.print_json([o.summary for o in outcomes if o.summary is not None])
     else:
         _print(outcomes, out)
     if sources.ignored:

@@ -67,12 +67,10 @@ def _print(made: Pruned) -> None:
 
 
 def _print_json(made: Pruned) -> None:
-    import json
-
     from edgeio import deflated_bytes
 
     sizes = {
         "size_bytes": made.checkpoint.stat().st_size,
         "deflated_bytes": deflated_bytes(made.checkpoint),
     }
-    typer.echo(json.dumps({**made.to_json(), "checkpoint": str(made.checkpoint), **sizes}, indent=1))
+    options.print_json({**made.to_json(), "checkpoint": made.checkpoint, **sizes})

@@ -40,7 +40,7 @@ def command(
         str, typer.Option(help="The type of the layers that --keep names; float32 is the only one.")
     ] = "float32",
     count: options.Count = 64,
-    split: Annotated[str, typer.Option(help="The split that the calibration images come from.")] = "train",
+    split: options.CalibrationSplit = "train",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
     seed: options.Seed = 0,
@@ -94,17 +94,15 @@ def print_exported(
 
 
 def _print_json(exported: Any, costs: Sequence[Any], suggestions: Sequence[Any]) -> None:
-    import json
-    from dataclasses import asdict
-
-    plain = {
-        "path": str(exported.path),
-        "sidecar": asdict(exported.sidecar),
-        "validation": exported.validation.to_json(),
-        "layers": [cost.to_json() for cost in costs],
-        "suggestions": [each.to_json() for each in suggestions],
-    }
-    typer.echo(json.dumps(plain, indent=1))
+    options.print_json(
+        {
+            "path": exported.path,
+            "sidecar": exported.sidecar,
+            "validation": exported.validation,
+            "layers": costs,
+            "suggestions": suggestions,
+        }
+    )
 
 
 def _print_costs(costs: Sequence[Any]) -> None:

@@ -31,16 +31,13 @@ def command(
 
     `edgepose evaluate --human DIR/human.json` takes its thresholds from there.
     """
-    import json
-
-    from edgeio.records import to_plain
     from edgepose.evaluation.raters import read_raters
     from edgepose.keypoints import keypoint_set
     from edgepose.reporting.rater_report import write_rater_report
 
     described = write_rater_report(read_raters(file, keypoint_set(keypoints)), file, out)
     if as_json:
-        typer.echo(json.dumps(to_plain(described), indent=1, allow_nan=False))
+        options.print_json(described)
     else:
         _print(described, out)
 

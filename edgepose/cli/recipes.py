@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
+
+from edgepose.cli.options import AsJson, print_json
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List run-cards: paper, command, hardware, hours and expected figures of each training."""
-    import json
     from dataclasses import asdict
 
     from edgepose.training.recipes import RECIPES
 
     if as_json:
-        typer.echo(json.dumps([asdict(recipe) for recipe in RECIPES.values()], indent=1))
+        print_json(list(RECIPES.values()))
         return
     for recipe in RECIPES.values():
         typer.echo(recipe.key)

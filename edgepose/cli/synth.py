@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edgepose.cli.options import AsJson, print_json
+
 
 def command(
     out: Annotated[Path, typer.Option(help="Folder to make; an unfinished set in it is finished.")],
@@ -17,7 +19,7 @@ def command(
         str | None, typer.Option(help="WIDTHxHEIGHT of all frames, as 640x480; else each setup's own.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; else one a CPU core.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make synthetic infants with exact keypoints, in In-Motion's processed layout."""
     from edgeio import read_json
@@ -28,9 +30,7 @@ def command(
     with bar("drawing infants", "frames") as update:
         synthesise(out, videos, frames, seed, shape, workers, update)
     if as_json:
-        import json
-
         made = read_json(out / "dataset.json", "make the set again")
-        typer.echo(json.dumps({"out": str(out), **made}, indent=1))
+        print_json({"out": out, **made})
     else:
         typer.echo(f"{out}: {videos * frames} frames of {videos} videos; look with: edgepose data show {out}")

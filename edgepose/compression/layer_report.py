@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeio import write_json
+from edgeio.records import to_plain
 from edgepose.compression.sensitivity import PARTS, Cost
 from edgepose.compression.suggest import Suggestion
 
@@ -30,8 +31,8 @@ def write_layer_report(
     report = {
         "schema_version": SCHEMA_VERSION,
         "model": model.name,
-        "costs": [cost.to_json() for cost in costs],
-        "suggestions": [each.to_json() for each in suggestions],
+        "costs": to_plain(costs),
+        "suggestions": to_plain(suggestions),
     }
     write_json(data, report)
     _draw(picture, costs[:SHOWN])

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgeio import write_json
+from edgeio.records import to_plain
 from edgepose.compression.finetune import FineTune
 from edgepose.compression.sparsity import Part, Zeros, cut, parts, rising
 from edgepose.errors import UsageError
@@ -73,11 +74,7 @@ class Pruned:
         return sum(each.zeros for each in self.layers) / sum(each.weights for each in self.layers)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "checkpoint": self.checkpoint.name,
-            "share": self.share,
-            "layers": [each.to_json() for each in self.layers],
-        }
+        return {"checkpoint": self.checkpoint.name, "share": self.share, "layers": to_plain(self.layers)}
 
 
 def prune(request: PruneRequest, listener: Listener | None = None) -> Pruned:

@@ -7,7 +7,7 @@ what keeping that part in float would save.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,9 +52,6 @@ class Cost:
     snr_db: float
     share: float
     peak_shift_px: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def layer_costs(

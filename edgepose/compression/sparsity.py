@@ -14,7 +14,7 @@ Sources: magnitude as the measure, Han et al. 2015; the cubic rise, Zhu & Gupta 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,9 +56,6 @@ class Zeros:
     weights: int
     zeros: int
     dense: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def parts(model: Any) -> list[Part]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,9 +52,6 @@ class Suggestion:
     work: float
     extra_bytes: int
     snr_db: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def suggest(
