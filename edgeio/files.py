@@ -50,15 +50,15 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike[str], hint: str) -> Any:
+def read_json(path: str | os.PathLike[str], hint: str, error: type[UserError] = UserError) -> Any:
     """Parse a JSON file.
 
     Raises:
-        UserError: the file is missing or is not JSON; says `hint`.
+        UserError: of the kind `error`; the file is missing or is not JSON; says `hint`.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist", hint) from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error})", hint) from None
+        raise error(f"{path} does not exist", hint) from None
+    except (ValueError, RecursionError) as damage:
+        raise error(f"{path} is not valid JSON ({damage})", hint) from None

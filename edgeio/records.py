@@ -49,11 +49,7 @@ def read_record(record: type[Record], path: Path, hint: str, error: type[UserErr
     Raises:
         UserError: of the kind `error`; the file is missing, not JSON, or not such a record.
     """
-    try:
-        plain = read_json(path, hint)
-    except UserError as unread:
-        raise error(unread.what, unread.hint) from None
-    return parse_record(record, plain, str(path), hint, error)
+    return parse_record(record, read_json(path, hint, error), str(path), hint, error)
 
 
 def parse_record(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import UserError, read_json
+from edgeio import read_json
 from edgepose.data.collect import Collector, Skip, file_inside, require
 from edgepose.data.images import image_size
 from edgepose.data.records import Dataset, PoseRecord
@@ -76,10 +76,7 @@ def _read_file(collector: Collector, path: Path, name: str) -> None:
 
 def _contents(path: Path) -> tuple[dict[Any, dict[str, Any]], list[dict[str, Any]]]:
     """Images by id, and annotations; with the file's own keypoint names checked."""
-    try:
-        value = read_json(path, _HINT)
-    except UserError as error:
-        raise BadDataset(error.what, error.hint) from None
+    value = read_json(path, _HINT, BadDataset)
     lists = [value.get(k) if isinstance(value, dict) else None for k in ("images", "annotations")]
     if not all(isinstance(x, list) and all(isinstance(e, dict) for e in x) for x in lists):
         raise BadDataset(f"{path} has no lists 'images' and 'annotations'", _HINT)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import UserError, read_json
+from edgeio import read_json
 from edgepose.data.collect import Collector, Skip, file_inside, require
 from edgepose.data.matfile import load_variable
 from edgepose.data.records import Dataset, PoseRecord
@@ -181,10 +181,7 @@ def read_json_form(root: Path) -> Dataset:
 
 
 def _persons(path: Path, collector: Collector) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        persons = read_json(path, "download it again")
-    except UserError as error:
-        raise BadDataset(error.what, error.hint) from None
+    persons = read_json(path, "download it again", BadDataset)
     if not isinstance(persons, list):
         raise BadDataset(f"{path} is not a list of persons", "give MPII's widespread JSON form")
     for index, person in enumerate(persons):
