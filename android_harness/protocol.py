@@ -208,10 +208,10 @@ def unpack(part: Part, data: bytes, outputs: Sequence[Tensor], where: str) -> li
         HarnessError: the bytes are not those that the runner hashed, or are too few or too many.
     """
     if hashlib.sha256(data).hexdigest() != part.sha256:
-        raise HarnessError(f"{where} is damaged (its SHA-256 differs from the runner's)", _MEND_PART)
+        raise HarnessError(f"{where} is damaged (its SHA-256 differs from the runner's)", _REDO_PART)
     sizes = [tensor.size_bytes for tensor in outputs]
     if len(data) != part.inputs * sum(sizes):
-        raise HarnessError(f"{where} holds {len(data)} bytes, not {part.inputs} x {sum(sizes)}", _MEND_PART)
+        raise HarnessError(f"{where} holds {len(data)} bytes, not {part.inputs} x {sum(sizes)}", _REDO_PART)
     rows, at = [], 0
     for _ in range(part.inputs):
         row = []
@@ -223,7 +223,7 @@ def unpack(part: Part, data: bytes, outputs: Sequence[Tensor], where: str) -> li
 
 
 _HINT = "put the runner of this edgepose on the device"
-_MEND_PART = "run the same command again; the part is done anew"
+_REDO_PART = "run the same command again; the part is done anew"
 
 
 def _plain(value: Any) -> str:

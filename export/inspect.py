@@ -69,7 +69,7 @@ class _Graph:
 
 
 @dataclass(frozen=True)
-class FloatIsland:
+class FloatOperator:
     """A float operator in the middle of an integer model, by its operator and first output."""
 
     op: str
@@ -84,7 +84,7 @@ class ModelInfo:
         ops: operators by type, the most frequent first.
         custom_ops: names of operators that are not built in, flex among them.
         is_integer: activations are computed as integers.
-        float_islands: float operators inside an integer model; the declared conversions of its inputs
+        float_operators: float operators inside an integer model; the declared conversions of its inputs
             and outputs are none.
         dtypes: constant bytes by type.
         weight_bytes: bytes of constants; the other `size_bytes` are the graph and its metadata.
@@ -96,7 +96,7 @@ class ModelInfo:
     ops: dict[str, int]
     custom_ops: tuple[str, ...]
     is_integer: bool
-    float_islands: tuple[FloatIsland, ...]
+    float_operators: tuple[FloatOperator, ...]
     dtypes: dict[str, int]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -165,7 +165,7 @@ def _take_apart(name: str, data: bytes) -> ModelInfo:
         ops=dict(Counter(op.name for op in ops).most_common()),
         custom_ops=tuple(sorted({op.name for op in ops if op.is_custom})),
         is_integer=integer,
-        float_islands=tuple(i for graph in graphs for i in _float_islands(graph)) if integer else (),
+        float_operators=tuple(i for graph in graphs for i in _float_operators(graph)) if integer else (),
         dtypes=dict(dtypes.most_common()),
         inputs=tuple(main.tensors[i] for i in main.inputs),
         outputs=tuple(main.tensors[i] for i in main.outputs),
@@ -300,7 +300,7 @@ def _is_integer(graph: _Graph) -> bool:
     )
 
 
-def _float_islands(graph: _Graph) -> Iterator[FloatIsland]:
+def _float_operators(graph: _Graph) -> Iterator[FloatOperator]:
     for op in graph.ops:
         sources, results = _activations(op, graph.tensors)
         declared = (op.name == "QUANTIZE" and set(sources) <= set(graph.inputs)) or (
@@ -308,7 +308,7 @@ def _float_islands(graph: _Graph) -> Iterator[FloatIsland]:
         )
         touches_float = any(graph.tensors[i].dtype in ("float32", "float16") for i in sources + results)
         if touches_float and not declared:
-            yield FloatIsland(op.name, graph.tensors[results[0]].name if results else "")
+            yield FloatOperator(op.name, graph.tensors[results[0]].name if results else "")
 
 
 def float_constants(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

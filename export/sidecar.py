@@ -28,7 +28,7 @@ class Sidecar:
         calibration: what set the ranges, or None.
         versions: of everything that had a hand in it.
         ops: operators by type.
-        float_islands: float operators inside an integer model.
+        float_operators: float operators inside an integer model.
         metadata: the caller's own, opaque here.
         deflated_bytes: `size_bytes` after deflate; None in sidecars from before it was told.
     """
@@ -41,7 +41,7 @@ class Sidecar:
     calibration: Calibration | None
     versions: dict[str, str]
     ops: dict[str, int]
-    float_islands: int
+    float_operators: int
     metadata: Any
     deflated_bytes: int | None = None
 
@@ -73,7 +73,7 @@ def describe(
         calibration=calibration,
         versions={session.runtime.name: session.runtime.version, **(versions or {})},
         ops=found.ops,
-        float_islands=len(found.float_islands),
+        float_operators=len(found.float_operators),
         metadata=metadata,
         deflated_bytes=deflated_bytes(model),
     )
@@ -121,7 +121,7 @@ def _parse(plain: dict[str, Any], path: Path) -> Sidecar:
             calibration=Calibration(**calibration) if calibration else None,
             versions=dict(plain["versions"]),
             ops=dict(plain["ops"]),
-            float_islands=int(plain["float_islands"]),
+            float_operators=int(plain["float_operators"]),
             metadata=plain["metadata"],
             deflated_bytes=None if told is None else int(told),
         )

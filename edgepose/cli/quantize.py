@@ -88,7 +88,7 @@ def print_exported(
     typer.echo(
         f"{exported.path}: {sidecar.size_bytes / 1000:.0f} KB, "
         f"{sidecar.deflated_bytes / 1000:.0f} deflated, "
-        f"{sidecar.float_islands} float operators, "
+        f"{sidecar.float_operators} float operators, "
         f"SNR {found.snr_db:.1f} dB, peaks move {found.peak_shift_px[0]:.1f} px on average"
     )
 

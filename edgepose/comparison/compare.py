@@ -2,7 +2,7 @@
 
 `Comparison` holds every number that a report shows, and is written as compare.json; `compare.schema.json`
 beside this file says what each field is. Version 2 added margin, noninferiority, verdicts, movement,
-subgroups, and the differences by keypoint; version 3 added folded.
+subgroups, and the differences by keypoint; version 3 added equivalent_runs.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class WorstFrame:
 
 
 @dataclass(frozen=True)
-class Folded:
+class EquivalentRun:
     """A model that ran in several places and put its keypoints where it had put them elsewhere.
 
     Attributes:
@@ -111,7 +111,8 @@ class Comparison:
         baseline: name of the row that the others are held against.
         baseline_reason: why that one.
         results: the rows, in the order of the tables.
-        folded: the same models elsewhere, with the same keypoints; they are rows only of what a run costs.
+        equivalent_runs: the same models elsewhere, with the same keypoints; they are rows only of what a run
+            costs.
         margin: how much worse a row may be than the baseline; None where there is one row, or no yardstick.
         verdicts: each other row's, in words.
         noninferiority: each other row against the margin.
@@ -130,7 +131,7 @@ class Comparison:
     baseline_reason: str
     overlays: str
     results: tuple[Results, ...]
-    folded: tuple[Folded, ...]
+    equivalent_runs: tuple[EquivalentRun, ...]
     margin: Margin | None
     verdicts: tuple[Verdict, ...]
     noninferiority: tuple[NonInferiority, ...]
@@ -143,7 +144,7 @@ class Comparison:
     @property
     def everywhere(self) -> tuple[Results, ...]:
         """All that was scored: model by model, this machine's first, then the devices by name."""
-        found = [*self.results, *(f.results for f in self.folded)]
+        found = [*self.results, *(f.results for f in self.equivalent_runs)]
         models = list(dict.fromkeys(map(_what, found)))
         return tuple(sorted(found, key=lambda r: (models.index(_what(r)), r.device is not None, r.place)))
 
@@ -221,7 +222,8 @@ def compare(
     """Everything that the report shows, computed once.
 
     Args:
-        entries: as `read_entries` gives them; those that `fold` takes out are kept as folded.
+        entries: as `read_entries` gives them; `without_equivalent_runs` takes some out, which stay as
+            `equivalent_runs`.
         title: heading of the report.
         edgepose: version that compares.
         overlays: key of `frames.OVERLAYS`.
@@ -235,7 +237,7 @@ def compare(
         UnknownName: the data set has no such column.
         UsageError: the margin is none.
     """
-    entries, folded = fold(entries, baseline)
+    entries, equivalent_runs = without_equivalent_runs(entries, baseline)
     name, reason = choose_baseline([e.results for e in entries], baseline)
     distances = {e.results.name: e.distances() for e in entries}
     predictions = {e.results.name: e.predictions for e in entries}
@@ -253,7 +255,7 @@ def compare(
         baseline_reason=reason,
         overlays=overlays,
         results=tuple(e.results for e in entries),
-        folded=folded,
+        equivalent_runs=equivalent_runs,
         margin=allowed,
         verdicts=tuple(verdict_on(found, name) for found in judged),
         noninferiority=judged,
@@ -269,7 +271,9 @@ def compare(
     )
 
 
-def fold(entries: Sequence[Entry], baseline: str | None) -> tuple[tuple[Entry, ...], tuple[Folded, ...]]:
+def without_equivalent_runs(
+    entries: Sequence[Entry], baseline: str | None
+) -> tuple[tuple[Entry, ...], tuple[EquivalentRun, ...]]:
     """Set aside what would say the same a second time: a file that ran in another place, to the same end.
 
     A row stands for those of the same file and decoder whose every keypoint lies within `SAME_PX` of its own;
@@ -280,18 +284,18 @@ def fold(entries: Sequence[Entry], baseline: str | None) -> tuple[tuple[Entry, .
         baseline: name of a row, where one is asked for.
     """
     kept: list[Entry] = []
-    folded = []
+    equivalent_runs = []
     asked_first = sorted(entries, key=lambda e: (e.results.name != baseline, e.results.device is not None))
     for entry in asked_first:
-        twin = next((k for k in kept if _same_end(k, entry)), None)
-        if twin is None:
+        equivalent = next((k for k in kept if _same_end(k, entry)), None)
+        if equivalent is None:
             kept.append(entry)
         else:
-            folded.append(Folded(twin.results.name, entry.results))
+            equivalent_runs.append(EquivalentRun(equivalent.results.name, entry.results))
     order = [e.results.name for e in entries]
     return (
         tuple(sorted(kept, key=lambda e: order.index(e.results.name))),
-        tuple(sorted(folded, key=lambda f: order.index(f.results.name))),
+        tuple(sorted(equivalent_runs, key=lambda f: order.index(f.results.name))),
     )
 
 

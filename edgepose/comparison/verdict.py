@@ -16,7 +16,7 @@ from edgepose.evaluation.noninferiority import (
 )
 from edgepose.results.cells import number, signed
 
-LIGHTS = {NON_INFERIOR: "green", UNDECIDED: "amber", INFERIOR: "red"}
+COLOURS = {NON_INFERIOR: "green", UNDECIDED: "amber", INFERIOR: "red"}
 _NAMED = 6  # body points in a sentence
 
 
@@ -25,13 +25,13 @@ class Verdict:
     """What may be said of one model.
 
     Attributes:
-        light: "green", "amber" or "red".
+        colour: "green", "amber" or "red".
         outcome: "non-inferior", "undecided" or "inferior".
         text: one to three sentences.
     """
 
     name: str
-    light: str
+    colour: str
     outcome: str
     text: str
 
@@ -40,7 +40,7 @@ def verdict_on(found: NonInferiority, baseline: str) -> Verdict:
     """Put a judgement into words."""
     sentence = {NON_INFERIOR: _green, UNDECIDED: _amber, INFERIOR: _red}[found.verdict]
     text = f"{sentence(found, baseline)} {_mean(found.mean)}"
-    return Verdict(found.name, LIGHTS[found.verdict], found.verdict, text)
+    return Verdict(found.name, COLOURS[found.verdict], found.verdict, text)
 
 
 def margin_range(allowed: Margin) -> str:
@@ -50,7 +50,7 @@ def margin_range(allowed: Margin) -> str:
     return f"{low} head lengths" if low == high else f"{low} to {high} head lengths, by body point"
 
 
-def spoken(name: str) -> str:
+def readable_name(name: str) -> str:
     """A keypoint's name in a sentence."""
     return name.replace("_", " ")
 
@@ -98,5 +98,5 @@ def _mean(mean: MarginResult) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(spoken(name) for name in names[:_NAMED])
+    shown = ", ".join(readable_name(name) for name in names[:_NAMED])
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

@@ -27,7 +27,7 @@ from edgepose.errors import UsageError
 from edgepose.models.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgepose.training.constraints import WeightConstraint, WeightConstraints
 from edgepose.training.loop import Listener
-from edgepose.training.setup import assembled
+from edgepose.training.setup import open_setup
 
 FEWEST, MOST = 4, 128  # clusters of a kernel; 8 bits have 255 levels
 _ROUNDS = 50
@@ -143,17 +143,17 @@ def cluster_and_train(request: ClusterRequest, listener: Listener | None = None)
     listener = listener or Listener()
     request.check()
     binding = {"clustering": request.settings()}
-    with assembled(request.fit, listener, binding, request.material()) as assembly:
-        model = assembly.network()
-        goal = assembly.objective(*request.terms(assembly, model))
-        return assembly.train(model, goal, shaping=_shaping(request, model))
+    with open_setup(request.fit, listener, binding, request.training_data()) as setup:
+        model = setup.network()
+        goal = setup.objective(*request.terms(setup, model))
+        return setup.train(model, goal, constraints=_constraints(request, model))
 
 
 def _clustered(model: Any) -> list[Part]:
     return [part for part in parts(model) if part.dense is None]
 
 
-def _shaping(request: ClusterRequest, model: Any) -> WeightConstraints:
+def _constraints(request: ClusterRequest, model: Any) -> WeightConstraints:
     """A resumed run finds the clusters again in the checkpoint that it started from."""
     _, weights = read_checkpoint(request.checkpoint)
     pairs = [
@@ -161,7 +161,7 @@ def _shaping(request: ClusterRequest, model: Any) -> WeightConstraints:
         for part in _clustered(model)
     ]
     return WeightConstraints(
-        holds=tuple(WeightConstraint(kernel, partial(shared, found)) for kernel, found in pairs),
+        every_step=tuple(WeightConstraint(kernel, partial(shared, found)) for kernel, found in pairs),
         edits={0: partial(_assign, pairs)},
     )
 

@@ -26,7 +26,7 @@ def model_facts(spec: ModelSpec) -> ModelFacts:
         parameters=spec.parameters,
         flops=spec.flops,
         ops=spec.ops,
-        float_islands=spec.float_islands,
+        float_operators=spec.float_operators,
         deflated_bytes=spec.deflated_bytes,
     )
 

@@ -149,7 +149,7 @@ def device_facts(
         differences: from `reference`, the run on this machine.
     """
     counted = measured.instructions if measured else None
-    integer = reference.spec.float_islands is not None
+    integer = reference.spec.float_operators is not None
     return DeviceFacts(
         name=device.name,
         kind="emulated",

@@ -76,15 +76,15 @@ def _document(outcome: Outcome, picture: Picture) -> Document:
 def _made(outcome: Outcome) -> tuple[Block, ...]:
     rows = tuple(
         (
-            ran.name,
-            ran.how,
-            f"{ran.input_size[0]} × {ran.input_size[1]}",
-            ran.decode,
-            f"{ran.runtime['name']} {ran.runtime['version']}",
-            ran.speed or "not timed",
-            ran.sha256[:16],
+            run_result.name,
+            run_result.how,
+            f"{run_result.input_size[0]} × {run_result.input_size[1]}",
+            run_result.decode,
+            f"{run_result.runtime['name']} {run_result.runtime['version']}",
+            run_result.speed or "not timed",
+            run_result.sha256[:16],
         )
-        for ran in outcome.networks
+        for run_result in outcome.networks
     )
     columns = (
         "Ours",

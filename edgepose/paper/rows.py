@@ -28,7 +28,7 @@ RATERS, RATERS_NAME = "raters", "human raters"
 class Scored:
     """A network with its results, and where they lie."""
 
-    entrant: CompetingModel
+    competing_model: CompetingModel
     results: Results
     path: Path
 
@@ -83,7 +83,7 @@ def fig4(scored: Sequence[Scored]) -> list[Row]:
 
 def fig5(scored: Sequence[Scored]) -> list[Row]:
     """The paper's row is Table 1's, of all training images."""
-    keys = dict.fromkeys(s.entrant.network for s in scored)
+    keys = dict.fromkeys(s.competing_model.network for s in scored)
     counts = {"images": float(published.TRAINING_IMAGES), "pretrained": 1.0}
     theirs = [_paper(key, {**TABLE_1[key].scores, **counts}) for key in keys if key in TABLE_1]
     return _paired(theirs, [_sample(s) for s in scored])
@@ -122,8 +122,8 @@ def _paper(network: str, values: Mapping[str, float | None], arm: str = "") -> R
 
 
 def _ours(s: Scored, values: Mapping[str, float | None], **more: Mapping) -> Row:  # type: ignore[type-arg]
-    who = s.entrant
-    return Row("ours", who.network, network_name(who.network), dict(values), who.arm.key, **more)
+    model = s.competing_model
+    return Row("ours", model.network, network_name(model.network), dict(values), model.arm.key, **more)
 
 
 def _scores(s: Scored, costs: bool = False) -> Row:
@@ -180,8 +180,8 @@ def _quantiles(distances: np.ndarray, names: Sequence[str]) -> dict[str, tuple[f
 
 
 def _sample(s: Scored) -> Row:
-    row, arm = _scores(s), s.entrant.arm
-    images = s.entrant.training.get("images", arm.images)
+    row, arm = _scores(s), s.competing_model.arm
+    images = s.competing_model.training.get("images", arm.images)
     human = s.results.metrics.overall.scores["pckh@human"]
     more = {"images": images, "pretrained": float(arm.pretrained), "pckh@human": human}
     return _ours(s, {**row.values, **more}, intervals=row.intervals)

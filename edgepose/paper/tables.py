@@ -27,8 +27,12 @@ def _batch(outcome: Outcome, row: Row) -> str:
     """The batch of a row of ours, where that is what is compared."""
     if outcome.experiment != "table5":
         return ""
-    (ran,) = (ran for ran in outcome.networks if (ran.network, ran.arm) == (row.network, row.arm))
-    return f", batch {ran.training['settings']['batch']}"
+    (run_result,) = (
+        run_result
+        for run_result in outcome.networks
+        if (run_result.network, run_result.arm) == (row.network, row.arm)
+    )
+    return f", batch {run_result.training['settings']['batch']}"
 
 
 def _score_table(outcome: Outcome, costs: bool = False) -> tuple[Block, ...]:

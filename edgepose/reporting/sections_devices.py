@@ -36,7 +36,7 @@ def on_devices(comparison: Comparison, pictures: Sequence[Picture]) -> tuple[Blo
         ("Model", "Target", *map(cells.heading, keys), *_COSTS),
         tuple((r.model_name, r.place, *_scores(r, keys), *_costs(r)) for r in rows),
     )
-    text = f"{_text(devices)}{_folded_text(len(comparison.folded))}"
+    text = f"{_text(devices)}{_equivalent_runs_text(len(comparison.equivalent_runs))}"
     return (Paragraph(text), table, *_notes(rows), *pictures)
 
 
@@ -105,7 +105,7 @@ def _text(devices: Sequence[DeviceFacts]) -> str:
     )
 
 
-def _folded_text(count: int) -> str:
+def _equivalent_runs_text(count: int) -> str:
     if not count:
         return ""
     runs = "One run" if count == 1 else f"{count} runs"

@@ -88,7 +88,7 @@ class ModelFacts:
     parameters: int | None
     flops: int | None
     ops: Mapping[str, int]
-    float_islands: int | None
+    float_operators: int | None
     deflated_bytes: int | None = None  # absent from results of earlier versions
 
 

@@ -19,7 +19,7 @@ from edgepose.inference.estimator import Clock, Estimator, Placed
 from edgepose.inference.predictor import Progress
 from edgepose.tracking.confidence import Confidence
 from edgepose.tracking.pictures import Thumbnail, Thumbnails
-from edgepose.tracking.quality import QualityWarning, warn
+from edgepose.tracking.quality import QualityWarning, quality_warnings
 from edgepose.tracking.smoothing import Smoothing
 from edgepose.tracking.sources import Source
 from edgepose.tracking.track import FramePose, Track, make_track
@@ -96,7 +96,7 @@ def predict_source(
         return work.prediction(source.name, video.skipped, video.warnings, video.facts)
     skipped: list[Skipped] = []
     work.all(_images(source, settings.workers, skipped), 2, len(source.paths))
-    if not work.seen:
+    if not work.frame_poses:
         raise BadImage(
             f"no image of {source.name} can be used ({skipped[0].reason})", "copy or export it again"
         )
@@ -137,19 +137,19 @@ class _Work:
     def __init__(self, estimator: Estimator, settings: Settings, progress: Progress) -> None:
         self._estimator, self._crop, self._progress = estimator, settings.crop, progress
         self.clock, self.thumbnails = Clock(), Thumbnails()
-        self.seen: list[FramePose] = []
+        self.frame_poses: list[FramePose] = []
         self._settings, self._started = settings, time.perf_counter()
         self.tracked: dict[str, int] = {}
 
     def all(self, frames: Iterable[Frame], depth: int, expected: int | None) -> None:
-        """Predict frames; results are in `seen`."""
+        """Predict frames; results are in `frame_poses`."""
         follow = self._crop.mode == AUTO
         with closing(ahead(self._timed(frames), depth)) as decoded:
             poses = self._followed(decoded) if follow else self._framed(decoded, depth)
             with closing(poses):
                 for entry in poses:
-                    self.seen.append(entry)
-                    self._progress(len(self.seen), max(expected or 0, len(self.seen)))
+                    self.frame_poses.append(entry)
+                    self._progress(len(self.frame_poses), max(expected or 0, len(self.frame_poses)))
 
     def prediction(
         self,
@@ -161,7 +161,7 @@ class _Work:
         """What came of it; `said` are the file's own warnings."""
         chosen = self._settings
         track = make_track(
-            self.seen,
+            self.frame_poses,
             self._estimator.spec.keypoints,
             chosen.confidence,
             chosen.abstain_below,
@@ -171,7 +171,7 @@ class _Work:
             name=name,
             track=track,
             skipped=tuple(skipped),
-            warnings=(*(QualityWarning("file", None, text) for text in said), *warn(track)),
+            warnings=(*(QualityWarning("file", None, text) for text in said), *quality_warnings(track)),
             video=video,
             seconds=self.clock.seconds,
             wall_s=time.perf_counter() - self._started,

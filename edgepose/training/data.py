@@ -88,7 +88,7 @@ class TrainingData:
         return validator(self.dataset, self.validation, frames, back, codec.decode, batch)
 
 
-def open_material(request: DataRequest, labelled: bool = True) -> TrainingData:
+def open_training_data(request: DataRequest, labelled: bool = True) -> TrainingData:
     """Read the data set and choose its frames.
 
     Args:

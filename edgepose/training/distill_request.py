@@ -11,7 +11,7 @@ from edgeio import lookup
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.models.variants import checked_resolution, variant
-from edgepose.training.data import TrainingData, open_material
+from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.request import FitRequest
 from edgepose.training.teacher_targets import TEACHER_TARGETS
 
@@ -114,16 +114,16 @@ class DistillRequest:
                 "leave them out, or --teacher-weights",
             )
 
-    def material(self) -> TrainingData:
+    def training_data(self) -> TrainingData:
         """The student's frames, those without labels last.
 
         Raises:
             BadDataset: no labelled frame where labels are asked for, or no frame at all.
         """
-        material = open_material(self.student.data, labelled=self.listens_to.labels)
+        training_data = open_training_data(self.student.data, labelled=self.listens_to.labels)
         if self.unlabelled is None:
-            return material
-        return _with_unlabelled(material, self.unlabelled, self.unlabelled_limit)
+            return training_data
+        return _with_unlabelled(training_data, self.unlabelled, self.unlabelled_limit)
 
     def teacher_run(self) -> FitRequest:
         """The run that makes the teacher."""
@@ -146,16 +146,16 @@ def smoke(request: DistillRequest) -> DistillRequest:
     return replace(request, student=student, unlabelled_limit=_SMOKE_FRAMES, teacher_resolution=pixels)
 
 
-def _with_unlabelled(material: TrainingData, folder: Path, limit: int | None) -> TrainingData:
+def _with_unlabelled(training_data: TrainingData, folder: Path, limit: int | None) -> TrainingData:
     """With the images of a folder behind the data set's own frames."""
     found = open_dataset(f"images:{folder}")
-    nothing = np.full((len(material.dataset.keypoints), 2), np.nan)
+    nothing = np.full((len(training_data.dataset.keypoints), 2), np.nan)
     more = tuple(replace(r, id=f"unlabelled/{r.id}", keypoints_px=nothing) for r in found.records[:limit])
-    known = {record.image.resolve() for record in (*material.records, *material.validation)}
+    known = {record.image.resolve() for record in (*training_data.records, *training_data.validation)}
     twice = sum(record.image.resolve() in known for record in more)
     if twice:
         raise BadDataset(
             f"{folder} holds {twice} images that are among the labelled or validation frames",
             "give a folder of others",
         )
-    return replace(material, records=material.records + more)
+    return replace(training_data, records=training_data.records + more)

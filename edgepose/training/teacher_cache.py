@@ -70,14 +70,14 @@ class TeacherOutputs:
         cached: frames in them.
     """
 
-    asking: TeacherQuery
+    query: TeacherQuery
     parts: tuple[Arrays, ...]
     cached: int
 
     def __call__(self, indices: np.ndarray) -> Arrays:
         """`pipeline.Extras`: arrays (B, ...) for the frames at `indices`."""
         late = np.unique(indices[indices >= self.cached])
-        asked = self.asking([int(i) for i in late]) if len(late) else {}
+        asked = self.query([int(i) for i in late]) if len(late) else {}
         row_of = {int(index): row for row, index in enumerate(late)}
 
         def one(name: str, index: int) -> np.ndarray:
@@ -85,11 +85,11 @@ class TeacherOutputs:
                 return np.asarray(self.parts[index // PART][name][index % PART])
             return np.asarray(asked[name][row_of[index]])
 
-        return {name: np.stack([one(name, int(i)) for i in indices]) for name in self.asking.targets.shapes()}
+        return {name: np.stack([one(name, int(i)) for i in indices]) for name in self.query.targets.shapes()}
 
 
-def answers(
-    asking: TeacherQuery, folder: Path, job: Mapping[str, Any], budget_bytes: float, progress: Progress
+def teacher_outputs(
+    query: TeacherQuery, folder: Path, job: Mapping[str, Any], budget_bytes: float, progress: Progress
 ) -> TeacherOutputs:
     """Ask about as many frames as may be kept, or read what an earlier run asked.
 
@@ -99,15 +99,15 @@ def answers(
         budget_bytes: of this job: frames beyond it are not kept and the teacher is asked again in every pass.
     """
     own = _claimed(folder, job)
-    shapes = asking.targets.shapes()
+    shapes = query.targets.shapes()
     per_frame = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes.values())
-    cached = min(len(asking.records), int(budget_bytes / per_frame))
+    cached = min(len(query.records), int(budget_bytes / per_frame))
     parts = []
     for start in range(0, cached, PART):
         indices = range(start, min(start + PART, cached))
-        parts.append(_part(own / f"part-{start:07d}", shapes, len(indices), partial(asking, indices)))
+        parts.append(_part(own / f"part-{start:07d}", shapes, len(indices), partial(query, indices)))
         progress(indices.stop, cached)
-    return TeacherOutputs(asking, tuple(parts), cached)
+    return TeacherOutputs(query, tuple(parts), cached)
 
 
 def _part(

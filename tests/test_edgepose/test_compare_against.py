@@ -85,7 +85,7 @@ def test_schema_and_dataclasses_name_the_same_fields() -> None:
         "group": subgroups.Group,
         "group_score": subgroups.GroupScore,
         "worst_frame": comparing.WorstFrame,
-        "folded": comparing.Folded,
+        "equivalent_runs": comparing.EquivalentRun,
         "paper_row": published.PaperRow,
         "paper_pair": comparing.PaperPair,
     }
@@ -98,10 +98,10 @@ def test_schema_and_dataclasses_name_the_same_fields() -> None:
 
 def test_verdicts_open_the_report_by_word_and_colour(written: Written) -> None:
     small, tiny = written.numbers["verdicts"]
-    assert (small["light"], small["outcome"]) == ("green", "non-inferior")
-    assert (tiny["light"], tiny["outcome"]) == ("red", "inferior")
+    assert (small["colour"], small["outcome"]) == ("green", "non-inferior")
+    assert (tiny["colour"], tiny["outcome"]) == ("red", "inferior")
     assert (
-        '<p class="light green"><span class="word">GREEN</span> <strong>small: non-inferior' in written.html
+        '<p class="verdict green"><span class="word">GREEN</span> <strong>small: non-inferior' in written.html
     )
     assert "> **GREEN · small: non-inferior.** As precise as full, within the margin" in written.markdown
     assert (
@@ -190,7 +190,7 @@ def test_one_video_gives_no_interval_and_no_verdict(scored: Scored) -> None:
     judged = found.noninferiority[0]
     assert judged.mean.interval is None
     assert judged.mean.reason == "one video: nothing to resample"
-    assert found.verdicts[0].light == "amber"
+    assert found.verdicts[0].colour == "amber"
     assert "1 video is too few" in found.verdicts[0].text
 
 

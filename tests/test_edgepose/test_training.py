@@ -38,7 +38,7 @@ from edgepose.frameworks import keras
 from edgepose.keypoints import IN_MOTION_19, keypoint_set
 from edgepose.models.checkpoint import CheckpointInfo, read_checkpoint, save_checkpoint, weights_of
 from edgepose.models.variants import VARIANTS
-from edgepose.training import setup as assembly_module
+from edgepose.training import setup as training_setup
 from edgepose.training.data import DataRequest
 from edgepose.training.distill_request import LOSSES
 from edgepose.training.fit import fit
@@ -47,7 +47,7 @@ from edgepose.training.losses import Term
 from edgepose.training.recipes import RECIPES
 from edgepose.training.request import FitRequest
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES
-from edgepose.training.setup import assembled
+from edgepose.training.setup import open_setup
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +178,7 @@ def test_it_learns_frames_by_heart(data: Path, tmp_path: Path) -> None:
 
 def test_a_distilling_term_needs_no_other_loop(data: Path, tmp_path: Path) -> None:
     seen = []
-    with assembled(request(data, tmp_path / "run", epochs=1), binding={"teacher_sha256": "0" * 64}) as parts:
+    with open_setup(request(data, tmp_path / "run", epochs=1), binding={"teacher_sha256": "0" * 64}) as parts:
         model = parts.network()
 
         def pull(outputs: list[Any], sample: Any, sigma: Any) -> Any:
@@ -339,7 +339,7 @@ def test_accumulated_parts_make_the_whole_batchs_gradient(
         x = kr.layers.Conv2D(8, 8, strides=8, activation="relu", name="stem")(images)
         return kr.Model(images, kr.layers.Conv2D(len(points), 1, name="confs")(x))
 
-    monkeypatch.setattr(assembly_module, "build", plain)
+    monkeypatch.setattr(training_setup, "build", plain)
     for parts in (1, 2):
         fit(request(data, tmp_path / str(parts), accumulate=parts))
     a, b = (read_checkpoint(tmp_path / n / "last.safetensors")[1] for n in "12")
@@ -389,7 +389,7 @@ def test_mixed_precision_keeps_weights_and_maps_in_float32(
     data: Path, tmp_path: Path, precision: str
 ) -> None:
     policy = keras().config.dtype_policy().name
-    with assembled(request(data, tmp_path / "run", precision=precision, epochs=1)) as parts:
+    with open_setup(request(data, tmp_path / "run", precision=precision, epochs=1)) as parts:
         model = parts.network()
         assert model.get_layer("stem_conv").compute_dtype == precision.removeprefix("mixed_")
         assert {str(output.dtype) for output in model.outputs} == {"float32"}
@@ -547,7 +547,7 @@ def test_divergence_names_step_and_files_and_keeps_the_last_good_checkpoint(
     data: Path, tmp_path: Path, where: str
 ) -> None:
     out = tmp_path / "run"
-    with assembled(request(data, out)) as parts:
+    with open_setup(request(data, out)) as parts:
         model = parts.network()
 
         def burst(outputs: list[Any], sample: Any, sigma: Any) -> Any:
@@ -638,7 +638,7 @@ def test_keypoints_that_the_data_lacks_learn_nothing_when_asked(data: Path, tmp_
 
 
 def _first_weights(wanted: FitRequest) -> Any:
-    with assembled(wanted) as parts:
+    with open_setup(wanted) as parts:
         return parts.network()
 
 
