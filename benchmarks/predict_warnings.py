@@ -1,4 +1,4 @@
-"""How often `edgepose predict` warns of two infants, a torn pose or no infant, rightly and wrongly.
+"""How often `edgepose predict` warns of two infants, a limb too long or no infant, rightly and wrongly.
 
     python benchmarks/predict_warnings.py --data infants --out reports/predict-warnings/warnings.json
 

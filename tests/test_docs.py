@@ -77,7 +77,7 @@ def test_documented_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def run(command: fenced.Command, entry: Run) -> None:
     swapped = [entry.swap.get(word, word) for word in command.words[1:]]
-    assert set(entry.swap) <= set(command.words), f"{where(command)}: its stand-ins are for nothing"
+    assert set(entry.swap) <= set(command.words), f"{where(command)}: its replacements are for nothing"
     words = [found for word in swapped for found in (expanded(word) or [word])]
     done = CliRunner().invoke(edgepose.cli.app, [*words, *entry.add.split()])
     assert done.exit_code == 0, f"{where(command)}: {command.text}: {done.exception!r}\n{done.output}"

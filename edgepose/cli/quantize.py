@@ -32,8 +32,9 @@ def command(
     keep: Annotated[
         str,
         typer.Option(
-            help="The layers that stay in float: names as --report-layers prints them, separated by commas; "
-            "* and ? stand for any characters. The file is then named int8-mixed in place of int8-ptq."
+            help="Mixed precision: the layers that stay in float, by the names that --report-layers prints, "
+            "separated by commas; * and ? stand for any characters. The file is then named int8-mixed in "
+            "place of int8-ptq."
         ),
     ] = "",
     keep_as: Annotated[

@@ -2,7 +2,7 @@
 
 `Comparison` holds every number that a report shows, and is written as compare.json; `compare.schema.json`
 beside this file says what each field is. Version 2 added margin, noninferiority, verdicts, movement,
-subgroups, and the differences by keypoint; version 3 added equivalent_runs.
+subgroups, and the differences by keypoint; version 3 added equivalent runs.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def compare(
 def without_equivalent_runs(
     entries: Sequence[Entry], baseline: str | None
 ) -> tuple[tuple[Entry, ...], tuple[EquivalentRun, ...]]:
-    """Set aside what would say the same a second time: a file that ran in another place, to the same end.
+    """Set aside equivalent runs: of a file that ran in another place too, with the same keypoints.
 
     A row stands for those of the same file and decoder whose every keypoint lies within `SAME_PX` of its own;
     this machine's goes before a device's, and the baseline is never set aside.

@@ -16,7 +16,7 @@ from edgepose.evaluation.noninferiority import (
 )
 from edgepose.results.cells import number, signed
 
-COLOURS = {NON_INFERIOR: "green", UNDECIDED: "amber", INFERIOR: "red"}
+VERDICT_COLOURS = {NON_INFERIOR: "green", UNDECIDED: "amber", INFERIOR: "red"}
 _NAMED = 6  # body points in a sentence
 
 
@@ -40,7 +40,7 @@ def verdict_on(found: NonInferiority, baseline: str) -> Verdict:
     """Put a judgement into words."""
     sentence = {NON_INFERIOR: _green, UNDECIDED: _amber, INFERIOR: _red}[found.verdict]
     text = f"{sentence(found, baseline)} {_mean(found.mean)}"
-    return Verdict(found.name, COLOURS[found.verdict], found.verdict, text)
+    return Verdict(found.name, VERDICT_COLOURS[found.verdict], found.verdict, text)
 
 
 def margin_range(allowed: Margin) -> str:

@@ -27,13 +27,13 @@ SAMPLES = 16
 def bias_corrected(
     folded: BNFoldedModel, ranges: Ranges, inputs: Sequence[np.ndarray], mixed: MixedPrecision = FULL_INTEGER
 ) -> BNFoldedModel:
-    """With biases for which every convolution of the rounded network has the float one's channel means.
+    """With biases for which every convolution of the quantized network has the float one's channel means.
 
     Both networks are computed side by side, one layer after the other, so that a layer is corrected for
     what the corrected layers before it still do to its input.
 
     Args:
-        ranges: that the network will be rounded with.
+        ranges: that the network will be quantized with.
         inputs: arrays (1, H, W, 3), normalised; the first SAMPLES are used.
         mixed: what will stay float.
     """
@@ -46,7 +46,7 @@ def bias_corrected(
         _, value = next(wanted)
         if node.kind not in CONVOLUTIONS:
             return
-        fake_quantized.compute(node, held)  # the wrapper puts the rounded kernel into its layer
+        fake_quantized.compute(node, held)  # the wrapper puts the quantized kernel into its layer
         before_rounding = fake_quantized.layers[node.name].layer.call(held[node.inputs[0]])
         excess = tf.reduce_mean(before_rounding - value, axis=(0, 1, 2))
         fake_quantized.variables[f"{node.name}/bias"].assign_sub(excess)

@@ -5,7 +5,7 @@ whole channels when it is folded, and 8-bit kernels are stored in units of their
 the shares, and nothing else, come through to the file, where a kernel holds no more levels than clusters.
 Clusters of the plain weights would be scaled apart again, channel by channel, as those of a float file are.
 The shares -1, 0 and 1 are clusters of their own, which keeps the channels' scales and the zeros of a pruned
-network exactly. Evening out channels (`quantize --equalize`) or training afterwards undoes the clusters.
+network exactly. Cross-layer equalization (`quantize --equalize`) or training afterwards undoes the clusters.
 
 Source: Han et al. 2016 (Deep Compression), with its linear start.
 """

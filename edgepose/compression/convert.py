@@ -1,4 +1,4 @@
-"""A rounded network to its .tflite: integers throughout, no bias at its limit, near the float network."""
+"""A fake-quantized network to its .tflite: all integers, no bias at its limit, near the float network."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def write_model(
     """Convert, check, and write the model with its sidecar.
 
     Args:
-        fake_quantized: of the maps alone; with marks where layers are kept.
+        fake_quantized: of the maps alone; with quantization barriers where layers stay float.
         exact: the float network that it stands for: (B, H, W, 3) -> maps.
         recipe: key in `export.recipe.SIMULATED_RECIPES`.
         how: what was done to it, as JSON, for the sidecar.

@@ -26,7 +26,7 @@ _LINEAR = (*CONVOLUTIONS, "add", "concat")
 
 
 def equalized(folded: BNFoldedModel, inputs: Sequence[np.ndarray]) -> BNFoldedModel:
-    """The same function with evened channels.
+    """The same function with equalized channels.
 
     Args:
         inputs: N arrays (1, H, W, 3), normalised, to see the channels' sizes on.

@@ -1,4 +1,4 @@
-"""The rounded network as the one training loop sees a model: called, differentiated, saved, written out."""
+"""The fake-quantized network as the training loop sees a model: called, differentiated, saved, written."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Named:
 
 @dataclass(frozen=True)
 class FakeQuantizedModel:
-    """A rounded network of the training graph.
+    """A fake-quantized network of the training graph.
 
     To the loop it is a model. To checkpoints it is an ordinary network in float: the trained weights with
     every batch normalisation idle, so that `train`, `export` and `evaluate` take them as they take any.

@@ -158,7 +158,7 @@ class SelfDistillationLoss:
     """A term of the loss: the squared error to what a float network says of the same images, as a share of
     the squared value there, summed over the outputs.
 
-    As a share, since Adam cannot tell gradients apart that are smaller than its epsilon, and a rounded
+    As a share, since Adam cannot tell gradients apart that are smaller than its epsilon, and a quantized
     network's mean squared error is some 1e-5.
 
     Attributes:

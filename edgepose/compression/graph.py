@@ -1,4 +1,4 @@
-"""A network as a list of operators, read from its tf_keras model and folded to what an int8 runtime computes.
+"""A network as a list of operators, read from a tf_keras model and folded to what an int8 runtime computes.
 
 Batch normalisation goes into the convolution before it, E-swish's factor into the kernels behind it, and
 drop-connect vanishes. What is left are convolutions with a bias, gates, sums, products and means. Both

@@ -1,7 +1,7 @@
 """Layers that stay float in an integer network: which ones, and what has to follow them.
 
-An operator computes in integers only where all its inputs are integers. So a layer that is kept takes the
-readers of its output along; these round what they give, and the island ends there, in 8 bits again.
+An operator computes in integers only where all its inputs are integers. So a layer that is kept in float takes
+the readers of its output along; these quantize their outputs, and from there on all is in 8 bits again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NEAREST = 5
 
 # Types that layers may be kept in, with what stands against it. Tried with TensorFlow 2.21 and LiteRT 2.3.0:
 # the converter drops the change from 16 to 8 bits between two convolutions (tensorflow issue 106742), and
-# where marks force it, gives the 16-bit convolution a bias of 32 bits where the kernels want 64.
+# where quantization barriers force it, gives the 16-bit convolution a bias of 32 bits; the kernels want 64.
 KEPT_AS: dict[str, str | None] = {
     "float32": None,
     "int16": "TensorFlow's converter writes graphs of int8 and int16 that the runtime refuses "
@@ -82,7 +82,7 @@ def _matching(pattern: str, names: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class FloatOperators:
-    """The float that a file of a mixed network has to hold, and nothing beyond.
+    """The float operators that a file of mixed precision has to have, and nothing beyond.
 
     Attributes:
         operators: nodes with a float operator.

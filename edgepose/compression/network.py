@@ -1,4 +1,4 @@
-"""A folded graph as a tf_keras network: in float, or with every tensor rounded as int8 kernels round it."""
+"""A BN-folded graph as a tf_keras network: in float, or fake-quantized as int8 kernels round every tensor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Ranges = dict[str, Range]  # by the node that owns the range
 
 @dataclass(frozen=True)
 class MixedPrecision:
-    """What stays float in a rounded network; see `mixed_precision.mixed_precision`.
+    """What stays float in a fake-quantized network; see `mixed_precision.mixed_precision`.
 
     Attributes:
         named: the layers that were asked for.
@@ -78,11 +78,11 @@ def effects(graph: Graph) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Network:
-    """A folded graph built in tf_keras.
+    """A BN-folded graph built in tf_keras.
 
     Attributes:
         model: images (B, H, W, 3) normalised -> the graph's outputs.
-        layers: what computes each node but the input's; in a rounded network, the input's too.
+        layers: what computes each node but the input's; in a fake-quantized one, the input's too.
         variables: kernel and bias of each convolution, by NODE/kernel and NODE/bias.
         ranges: of the nodes that own one; empty in float.
     """
@@ -126,7 +126,7 @@ class Network:
 
 
 def build_float(folded: BNFoldedModel) -> Network:
-    """The folded graph in float."""
+    """The BN-folded graph in float."""
     return _build(folded, lambda node, layer: layer, {}, None)
 
 
@@ -137,7 +137,7 @@ def build_fake_quantized(
     mixed: MixedPrecision = FULL_INTEGER,
     barriers: bool = False,
 ) -> Network:
-    """The folded graph with quantizers.
+    """The BN-folded graph with quantizers.
 
     Args:
         ranges: of every owner in `range_owners`.

@@ -1,4 +1,4 @@
-"""A trained network to full int8 without training it: ranges chosen, channels evened, biases corrected."""
+"""A trained network to full int8 without training it: ranges, cross-layer equalization, bias correction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PostTraining:
 
     Attributes:
         ranges: how the activations' ranges are set, a name in `ranges.METHODS`.
-        equalize: even out the channels of linear tensors first.
+        equalize: cross-layer equalization of linear tensors first.
         bias_correction: take the mean error of every convolution off its bias.
     """
 
@@ -166,7 +166,7 @@ def prepare(
     listener: Listener,
     mixed: MixedPrecision = FULL_INTEGER,
 ) -> tuple[BNFoldedModel, Ranges]:
-    """The network as it will be rounded, and its ranges.
+    """The network as it will be quantized, and its ranges.
 
     Args:
         inputs: arrays (1, H, W, 3), normalised.
@@ -178,7 +178,7 @@ def prepare(
     from edgepose.compression.equalization import equalized
 
     if how.equalize:
-        listener.say("evening out channels")
+        listener.say("equalizing channels")
         folded = equalized(folded, inputs)
     listener.say(f"setting ranges by {how.ranges}")
     ranges = calibrated(folded, inputs, pixels, how.ranges)

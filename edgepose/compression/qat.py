@@ -1,6 +1,6 @@
 """Quantization-aware training: the network learns to live with 8 bits, by the one training loop.
 
-It starts where post-training quantization ends (ranges by their cost, channels evened) and learns weights
+It starts where post-training quantization ends (ranges by their cost, channels equalized) and learns weights
 and ranges together, from what the float network says of augmented frames, from labels, or from both.
 
 Sources: Jacob et al. 2018; self-distillation of the quantized network, Mishra & Marr 2018.
@@ -101,7 +101,7 @@ def _calibrate(request: QatRequest) -> Calibrate:
 def _start(
     request: QatRequest, folded: BNFoldedModel, samples: Samples, pixels: Range, listener: Listener
 ) -> Network:
-    """The rounded network before its first step; a run that goes on puts its own state in its place."""
+    """The fake-quantized network before its first step; a run that goes on replaces its state."""
     if RunFolder(request.fit.out).state.exists():
         return build_fake_quantized(folded, _any_ranges(folded, pixels), learned=True)
     prepared, ranges = prepare(folded, samples.inputs, pixels, request.start, listener)

@@ -44,7 +44,7 @@ class Suggestion:
         saved: the share of the noise in the maps that goes with it, if single roundings add up.
         work: the share of the network's operations that become float with it.
         extra_bytes: that the kernels grow by.
-        snr_db: of the rounded network's maps with this layer and all before it kept: computed, not added up.
+        snr_db: of the quantized network's maps with this layer and those before it in float: computed, not summed.
     """
 
     layer: str

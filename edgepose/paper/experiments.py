@@ -21,7 +21,7 @@ class Scale:
     Attributes:
         key: its one name, as in `--scale miniature`.
         what: what it is and what to make of its numbers, for the reader of a report.
-        built_in: the made-up infants that stand in where no data is given; None asks for data.
+        built_in: the synthetic infants that take the place of data that is not given; None asks for data.
     """
 
     key: str

@@ -275,7 +275,7 @@ def _gradient(piece: Piece, rest: Skeleton, points: np.ndarray) -> tuple[np.ndar
 def _weights(
     piece: Piece, rest: Skeleton, vertices: np.ndarray, faces: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nearby bones share a vertex; sharing is then evened out over the surface."""
+    """Nearby bones share a vertex; sharing is then smoothed over the surface."""
     distances = _field(piece, rest, vertices)
     dense = np.zeros((len(vertices), len(BONES)))
     share = np.exp(-(distances - distances.min(axis=0)) / (0.5 * piece.soft))

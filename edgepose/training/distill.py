@@ -152,7 +152,7 @@ def _pairs(
 def _extras(
     request: DistillRequest, setup: TrainingSetup, teacher: Teacher, taught: TeacherTargets
 ) -> Extras:
-    """The teacher's word on every frame: asked now, or read from the cache."""
+    """The teacher's outputs on every frame: computed now, or read from the cache."""
     training_data, listener = setup.training_data, setup.listener
     workers = request.student.workers
     query = TeacherQuery(

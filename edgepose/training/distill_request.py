@@ -46,15 +46,15 @@ class DistillRequest:
             there is one for the keypoint set; else it is trained first, on the same data.
         default_start: start from the student's weights that come with the project, where there are any
             for the keypoint set and `student.init` is None.
-        unlabelled: folder of images to learn from by the teacher's word alone, or None.
+        unlabelled: folder of images to learn from by the teacher's outputs alone, or None.
         unlabelled_limit: take only the first so many of them.
         loss: a name in LOSSES.
         share: of the teacher, beside labels, where a keypoint is annotated too, between 0 and 1; the labels
             have the rest. A keypoint that only one of them knows is learned from that one alone.
         feature_weight: of the features' term at the start of the run; see `features.FeatureLoss`.
         targets: a name in TEACHER_TARGETS.
-        cache: folder of the teacher's answers, which runs may share; None for one in the run's folder.
-        cache_gib: bound of what is kept of the teacher on disk; it is asked again for further frames.
+        cache: folder of the teacher's outputs, which runs may share; None for one in the run's folder.
+        cache_gib: bound of what is kept of the teacher on disk; on further frames it runs in every pass.
         teacher_resolution, teacher_epochs: of a teacher that is trained first, which either asks for; None
             for the network's own and for as many as the student's.
     """

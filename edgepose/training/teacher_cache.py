@@ -1,4 +1,4 @@
-"""What a teacher said of each frame, asked once and kept on disk up to a bound."""
+"""A teacher's outputs by frame, computed once and kept on disk up to a bound."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _NAME = 16  # hexadecimal digits of the job's hash that name its folder
 
 @dataclass(frozen=True)
 class TeacherQuery:
-    """A teacher who is asked about frames.
+    """A teacher and the frames that it is to run on.
 
     Attributes:
         reader: draws the teacher's canvases.
         records: N frames.
-        targets: what is kept of the answer.
+        targets: what is kept of an output.
     """
 
     teacher: Teacher
@@ -63,7 +63,7 @@ class TeacherQuery:
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """The teacher's answers by frame: those of the first frames from disk, of the rest asked each time.
+    """The teacher's outputs by frame: of the first frames from disk, of the rest computed each time.
 
     Attributes:
         parts: memory-mapped arrays of PART frames each, the last of fewer.
@@ -91,12 +91,12 @@ class TeacherOutputs:
 def teacher_outputs(
     query: TeacherQuery, folder: Path, job: Mapping[str, Any], budget_bytes: float, progress: Progress
 ) -> TeacherOutputs:
-    """Ask about as many frames as may be kept, or read what an earlier run asked.
+    """Compute as many as may be kept, or read those of an earlier run.
 
     Args:
         folder: of the cache; each job has its own in it, so that runs can share one.
-        job: all that the answers depend on, as JSON.
-        budget_bytes: of this job: frames beyond it are not kept and the teacher is asked again in every pass.
+        job: all that the outputs depend on, as JSON.
+        budget_bytes: of this job: frames beyond it are not kept, and the teacher runs on them in every pass.
     """
     own = _claimed(folder, job)
     shapes = query.targets.shapes()
@@ -116,7 +116,7 @@ def _part(
     count: int,
     ask: Callable[[], Arrays],
 ) -> Arrays:
-    """A part from disk, asked and written first where it is not there, whole."""
+    """A part from disk, computed and written first where it is not there, whole."""
     paths = {name: stem.with_name(f"{stem.name}-{name}.npy") for name in shapes}
     found = {name: _mapped(paths[name], (count, *shape), kind) for name, (shape, kind) in shapes.items()}
     if any(array is None for array in found.values()):

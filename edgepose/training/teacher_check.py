@@ -1,4 +1,4 @@
-"""How well a teacher knows the labels, told before a student spends hours on its word."""
+"""How well a teacher knows the labels, told before a student spends hours on its outputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgepose.training.teacher import Teacher
 from edgepose.training.validation import validator
 
 _FRAMES = 32  # enough to tell a teacher from a lump of noise, few enough for the largest one on a CPU
-_POOR = 50.0  # PCKh@0.5 in percent: half of its word is not even near the joint
+_POOR = 50.0  # PCKh@0.5 in percent: half of its keypoints are not even near the joint
 
 
 def check_teacher(teacher: Teacher, training_data: TrainingData, workers: int) -> str | None:

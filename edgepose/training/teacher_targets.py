@@ -32,7 +32,7 @@ class TeacherContext:
         kinds: of the student's outputs, see `losses.output_kinds`.
         swaps: the student's K, see `KeypointSet.swaps`.
         pairs: (teacher's keypoint, student's keypoint).
-        share: weight of the teacher's word on a keypoint that is annotated too; 1 on any other.
+        share: weight of the teacher's target for a keypoint that is annotated too; 1 on any other.
     """
 
     targets: Targets
@@ -70,7 +70,7 @@ class TeacherTargets(Protocol):
         ...
 
     def taught(self, kind: str) -> np.ndarray:
-        """Which channels of an output of this kind the teacher has a say in."""
+        """Which channels of an output of this kind have a target from the teacher."""
         ...
 
     def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor: ...

@@ -35,7 +35,7 @@ class Run:
 
     Attributes:
         add: options behind the documented ones; of an option that is given twice the last counts.
-        swap: documented words, and what stands in for each.
+        swap: documented words, and what replaces each.
     """
 
     add: str = ""

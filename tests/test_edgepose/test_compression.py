@@ -1,4 +1,4 @@
-"""Full int8 after training: folding, ranges, evened channels, corrected biases, and what comes out."""
+"""Full int8 after training: BN folding, ranges, equalization, bias correction, and what comes out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distillation: the teacher's word on the student's grid, runs that listen to it, and what is refused."""
+"""Distillation: the teacher's targets on the student's grid, runs that listen to it, and what is refused."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_teacher(tmp_path_factory.mktemp("distill-teacher") / "teacher.safetensors")
 
 
-# --- the teacher's word on the student's grid -----------------------------------------------------
+# --- the teacher's targets on the student's grid -----------------------------------------------------
 
 
 def items(count: int, size: tuple[int, int], edge: float = 0.15) -> list[Input]:
@@ -292,7 +292,7 @@ def test_a_damaged_part_and_another_job_are_asked_again(query: TeacherQuery, tmp
     teacher_outputs(query, tmp_path, {"a": 2}, 1e9, lambda *done: None)
     assert query.reader.drawn == before + 70  # type: ignore[attr-defined]
     teacher_outputs(query, tmp_path, {"a": 1}, 1e9, lambda *done: None)
-    assert query.reader.drawn == before + 70, "the other job's answers are still there"  # type: ignore[attr-defined]
+    assert query.reader.drawn == before + 70, "the other job's outputs are still there"  # type: ignore[attr-defined]
 
 
 def test_the_cache_is_bounded_and_the_rest_is_asked_each_time(query: TeacherQuery, tmp_path: Path) -> None:
