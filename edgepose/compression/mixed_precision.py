@@ -1,6 +1,6 @@
 """Layers that stay float in an integer network: which ones, and what has to follow them.
 
-An operator computes in integers only where all its inputs are integers. So a layer that is kept in float takes
+An operator computes in integers only where all its inputs are integers. So a layer that stays in float takes
 the readers of its output along; these quantize their outputs, and from there on all is in 8 bits again.
 """
 

@@ -44,7 +44,7 @@ class Suggestion:
         saved: the share of the noise in the maps that goes with it, if single roundings add up.
         work: the share of the network's operations that become float with it.
         extra_bytes: that the kernels grow by.
-        snr_db: of the quantized network's maps with this layer and those before it in float: computed, not summed.
+        snr_db: of the quantized network's maps with this layer and those before it in float; not a sum.
     """
 
     layer: str
