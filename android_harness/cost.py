@@ -25,7 +25,7 @@ NETWORKS = ("mobilenet-v1", "mobilenet-v2", "mobilenet-v3-large", "mobilenet-v3-
 
 
 @dataclass(frozen=True)
-class Phone:
+class ReferencePhone:
     """A phone's big core.
 
     Attributes:
@@ -41,9 +41,9 @@ class Phone:
 
 
 PHONES = (
-    Phone("pixel", "Pixel", "Kryo, Snapdragon 821", 2.15, "cortex-a72"),
-    Phone("pixel-2", "Pixel 2", "Cortex-A73 (Kryo 280), Snapdragon 835", 2.35, "cortex-a73"),
-    Phone("pixel-3a", "Pixel 3a", "Cortex-A75 (Kryo 360), Snapdragon 670", 2.0, "cortex-a75"),
+    ReferencePhone("pixel", "Pixel", "Kryo, Snapdragon 821", 2.15, "cortex-a72"),
+    ReferencePhone("pixel-2", "Pixel 2", "Cortex-A73 (Kryo 280), Snapdragon 835", 2.35, "cortex-a73"),
+    ReferencePhone("pixel-3a", "Pixel 3a", "Cortex-A75 (Kryo 360), Snapdragon 670", 2.0, "cortex-a75"),
 )
 
 # Milliseconds, one thread, fp32, batch 1, 224 px, random weights: XNNPACK's README, "Mobile phones", measured
@@ -57,7 +57,7 @@ SOURCE = "XNNPACK's published single-thread fp32 latencies of MobileNet V1, V2, 
 
 
 @dataclass(frozen=True)
-class Estimate:
+class LatencyEstimate:
     """Milliseconds of one inference by one thread of one phone.
 
     Attributes:
@@ -73,7 +73,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CostCalibration:
     """What benchmarks/calibrate_cost.py counted.
 
     Attributes:
@@ -98,7 +98,9 @@ class Fit:
     error_percent: float
 
 
-def estimates(profile: str, instructions: int, model_bytes: int, integer: bool) -> tuple[Estimate, ...]:
+def estimates(
+    profile: str, instructions: int, model_bytes: int, integer: bool
+) -> tuple[LatencyEstimate, ...]:
     """Estimates for the phones of an emulated processor; none where nothing is published for it.
 
     Args:
@@ -116,11 +118,11 @@ def estimates(profile: str, instructions: int, model_bytes: int, integer: bool) 
         error = None if integer else fitted.error_percent
         if integer:
             basis += "; not judged on integer models"
-        found.append(Estimate(phone.name, f"{phone.core}, {phone.ghz:g} GHz", ms, error, basis))
+        found.append(LatencyEstimate(phone.name, f"{phone.core}, {phone.ghz:g} GHz", ms, error, basis))
     return tuple(found)
 
 
-def fit(phone: Phone, calibration: Calibration | None = None) -> Fit | None:
+def fit(phone: ReferencePhone, calibration: CostCalibration | None = None) -> Fit | None:
     """A phone's fit, or None where its networks are not counted.
 
     Args:
@@ -142,11 +144,11 @@ def fit(phone: Phone, calibration: Calibration | None = None) -> Fit | None:
 
 
 @cache
-def read_calibration() -> Calibration:
+def read_calibration() -> CostCalibration:
     """The counts that come with the package; empty before they were made."""
     if not CALIBRATION.exists():
-        return Calibration("none", {}, {})
-    return Calibration(**json.loads(CALIBRATION.read_text(encoding="utf-8")))
+        return CostCalibration("none", {}, {})
+    return CostCalibration(**json.loads(CALIBRATION.read_text(encoding="utf-8")))
 
 
 def _memory_ms(model_bytes: int) -> float:

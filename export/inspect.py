@@ -50,7 +50,7 @@ class Op:
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorInfo:
     """A tensor; `constant_bytes` is 0 for activations."""
 
     name: str
@@ -61,7 +61,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class _Graph:
-    tensors: list[Tensor]
+    tensors: list[TensorInfo]
     ops: list[Op]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -98,8 +98,8 @@ class ModelInfo:
     is_integer: bool
     float_operators: tuple[FloatOperator, ...]
     dtypes: dict[str, int]
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
 
 
 def inspect(model: str | os.PathLike[str] | bytes) -> ModelInfo:
@@ -121,7 +121,7 @@ def inspect(model: str | os.PathLike[str] | bytes) -> ModelInfo:
         raise ExportError(f"{name} is damaged (cut off, or changed)", _HINT) from None
 
 
-def tensors_with_data(data: bytes) -> Iterator[tuple[Tensor, bytes]]:
+def tensors_with_data(data: bytes) -> Iterator[tuple[TensorInfo, bytes]]:
     """The main graph's constants and their bytes; `data` must have passed `inspect`."""
     model = _schema().Model.GetRootAs(data, 0)
     graph = model.Subgraphs(0)
@@ -240,7 +240,7 @@ def _graph(graph: Any, buffers: list[int], codes: list[tuple[str, bool]], data: 
     return _Graph(tensors, ops, inputs, outputs, {t.Buffer() for t in held})
 
 
-def _tensor(tensor: Any, buffers: list[int]) -> Tensor:
+def _tensor(tensor: Any, buffers: list[int]) -> TensorInfo:
     shape = tuple(int(n) for n in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
     dtype = _names("TensorType")[tensor.Type()].lower()
     constant_bytes = buffers[tensor.Buffer()]
@@ -255,7 +255,7 @@ def _tensor(tensor: Any, buffers: list[int]) -> Tensor:
     dense = constant_bytes and dtype in _WIDTHS and tensor.Sparsity() is None
     if dense and constant_bytes != math.prod(shape) * _WIDTHS[dtype]:
         raise _Damaged("a constant does not fill its shape")
-    return Tensor((tensor.Name() or b"").decode(), shape, dtype, constant_bytes)
+    return TensorInfo((tensor.Name() or b"").decode(), shape, dtype, constant_bytes)
 
 
 def _code(code: Any) -> tuple[str, bool]:
@@ -282,7 +282,7 @@ def _indices(table: Any, field: str, tensors: int) -> tuple[int, ...]:
     return indices
 
 
-def _activations(op: Op, tensors: list[Tensor]) -> tuple[list[int], list[int]]:
+def _activations(op: Op, tensors: list[TensorInfo]) -> tuple[list[int], list[int]]:
     """Indices of the operator's inputs and outputs that are no constants."""
     return (
         [i for i in op.inputs if i >= 0 and not tensors[i].constant_bytes],

@@ -32,7 +32,7 @@ SPANS = re.compile(r"`([\w./-]+)`")
 LINKS = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 TOPS = ("android_harness", "benchmarks", "docs", "edgeio", "edgepose", "export", "reports", "tests")
 # Examples in Python, and the tables that they add a row to.
-TABLES = (VARIANTS, KEYPOINT_SETS, FORMATS, export.recipe.RECIPES, run_cards.RECIPES, PROFILES)
+TABLES = (VARIANTS, KEYPOINT_SETS, FORMATS, export.recipe.RECIPES, run_cards.TRAINING_RECIPES, PROFILES)
 BUILDS = "build_model"
 EXAMPLES = [
     pytest.param(block, id=where(block), marks=[pytest.mark.long] * (BUILDS in block.text))

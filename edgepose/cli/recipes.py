@@ -14,12 +14,12 @@ def command(
     import json
     from dataclasses import asdict
 
-    from edgepose.training.recipes import RECIPES
+    from edgepose.training.recipes import TRAINING_RECIPES
 
     if as_json:
-        typer.echo(json.dumps([asdict(recipe) for recipe in RECIPES.values()], indent=1))
+        typer.echo(json.dumps([asdict(recipe) for recipe in TRAINING_RECIPES.values()], indent=1))
         return
-    for recipe in RECIPES.values():
+    for recipe in TRAINING_RECIPES.values():
         typer.echo(recipe.key)
         for name, value in list(asdict(recipe).items())[1:]:
             typer.echo(f"  {name:9} {value}")

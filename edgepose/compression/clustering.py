@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from edgepose.compression.finetune import FineTune
-from edgepose.compression.sparsity import Part, parts
+from edgepose.compression.sparsity import ConvolutionKernel, parts
 from edgepose.deploy.export import check_free
 from edgepose.errors import UsageError
 from edgepose.models.checkpoint import load_model, read_checkpoint, save_checkpoint
@@ -149,7 +149,7 @@ def cluster_and_train(request: ClusterRequest, listener: Listener | None = None)
         return setup.train(model, goal, constraints=_constraints(request, model))
 
 
-def _clustered(model: Any) -> list[Part]:
+def _clustered(model: Any) -> list[ConvolutionKernel]:
     return [part for part in parts(model) if part.dense is None]
 
 

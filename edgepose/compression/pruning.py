@@ -20,7 +20,7 @@ import numpy as np
 
 from edgeio import write_json
 from edgepose.compression.finetune import FineTune
-from edgepose.compression.sparsity import Part, Zeros, cut, parts, rising
+from edgepose.compression.sparsity import ConvolutionKernel, Zeros, cut, parts, rising
 from edgepose.errors import UsageError
 from edgepose.models.checkpoint import read_checkpoint
 from edgepose.training.constraints import WeightConstraint, WeightConstraints, kept_zeros
@@ -103,7 +103,7 @@ def prune(request: PruneRequest, listener: Listener | None = None) -> Pruned:
     return made
 
 
-def _constraints(request: PruneRequest, found: Sequence[Part]) -> WeightConstraints:
+def _constraints(request: PruneRequest, found: Sequence[ConvolutionKernel]) -> WeightConstraints:
     kernels = [part.kernel for part in found if part.dense is None]
     last, length = _last_cut(request.fit), request.fit.steps_per_epoch
     assert length is not None
@@ -130,7 +130,7 @@ def _cut_all(kernels: Sequence[Any], sparsity: float) -> None:
         kernel.assign(cut(np.asarray(kernel), sparsity))
 
 
-def _counted(path: Path, found: Sequence[Part]) -> tuple[Zeros, ...]:
+def _counted(path: Path, found: Sequence[ConvolutionKernel]) -> tuple[Zeros, ...]:
     _, weights = read_checkpoint(path)
     kernels = {part.name: weights[f"{part.name}/kernel"] for part in found}
     return tuple(

@@ -49,7 +49,7 @@ class Quantized:
 
     Attributes:
         exported: the .tflite, its sidecar, and how near it is to the float network.
-        costs: `sensitivity.Cost` of every layer, the dearest first; empty unless asked for.
+        costs: `sensitivity.LayerCost` of every layer, the dearest first; empty unless asked for.
         suggestions: `suggest.Suggestion`, the layers to keep in float; empty unless asked for.
     """
 

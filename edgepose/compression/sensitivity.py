@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]  # done, in all
 
 
 @dataclass(frozen=True)
-class Cost:
+class LayerCost:
     """What rounding one part of a layer costs.
 
     Attributes:
@@ -63,7 +63,7 @@ def layer_costs(
     inputs: Sequence[np.ndarray],
     progress: Progress | None = None,
     mixed: MixedPrecision = FULL_INTEGER,
-) -> list[Cost]:
+) -> list[LayerCost]:
     """What every part costs, the dearest first.
 
     Args:
@@ -95,7 +95,7 @@ def layer_costs(
     total = max(sum(row[4] for row in found), 1e-30)
     power = float(np.sum(maps**2))
     costs = [
-        Cost(name, part, low, high, decibels(power, noise), noise / total, shift)
+        LayerCost(name, part, low, high, decibels(power, noise), noise / total, shift)
         for name, part, low, high, noise, shift in found
     ]
     return sorted(costs, key=lambda cost: -cost.share)

@@ -21,7 +21,7 @@ from edgepose.compression.network import (
 )
 from edgepose.compression.sensitivity import (
     SAMPLES,
-    Cost,
+    LayerCost,
     all_values,
     decibels,
     fake_quantized_kernel,
@@ -60,7 +60,7 @@ class Suggestion:
 def suggest(
     folded: BNFoldedModel,
     ranges: Ranges,
-    costs: Sequence[Cost],
+    costs: Sequence[LayerCost],
     inputs: Sequence[np.ndarray],
     mixed: MixedPrecision = FULL_INTEGER,
 ) -> list[Suggestion]:
@@ -94,7 +94,7 @@ def _best(
     graph: Graph,
     mixed: MixedPrecision,
     candidates: Sequence[str],
-    costs: Sequence[Cost],
+    costs: Sequence[LayerCost],
     work: Mapping[str, float],
 ) -> tuple[str, MixedPrecision] | None:
     """The next layer, and what is kept with it; None where none is worth it."""
@@ -116,7 +116,7 @@ def _best(
     return layer, after
 
 
-def _saved(mixed: MixedPrecision, costs: Sequence[Cost]) -> float:
+def _saved(mixed: MixedPrecision, costs: Sequence[LayerCost]) -> float:
     """The share of the noise that is not made."""
     float_parts = {"weights": mixed.computed, "output": mixed.float_outputs}
     return sum(cost.share for cost in costs if cost.layer in float_parts[cost.part])

@@ -30,15 +30,15 @@ from edgepose.deploy.manifest import (
     REPORT,
     RESULTS,
     SCHEMA,
-    Decode,
+    DecodePart,
     EvaluationPart,
     GoldenPart,
     InputPart,
     KeypointsPart,
-    Letterbox,
+    LetterboxPart,
     Manifest,
     ModelPart,
-    Normalisation,
+    NormalisationPart,
     OutputPart,
     parse_manifest,
 )
@@ -218,11 +218,11 @@ def _tensors(pose: PoseMetadata, sidecar: Sidecar, where: str) -> tuple[InputPar
         scale=image.scale,
         zero_point=image.zero_point,
         colour="RGB",
-        normalisation=Normalisation(key, used.scale, used.offset, NORMALISATION_RULE),
+        normalisation=NormalisationPart(key, used.scale, used.offset, NORMALISATION_RULE),
         quantisation=QUANTISATION_RULE,
-        letterbox=Letterbox(**LETTERBOX, back=BACK_RULE),  # type: ignore[arg-type]
+        letterbox=LetterboxPart(**LETTERBOX, back=BACK_RULE),  # type: ignore[arg-type]
     )
-    decode = Decode(pose.decode, DECODE_RULES[pose.decode], cell)
+    decode = DecodePart(pose.decode, DECODE_RULES[pose.decode], cell)
     kind: Any = pose.output
     return described, OutputPart(
         pose.output_index, kind, tuple(output.shape), output.dtype, output.scale, output.zero_point, decode

@@ -58,7 +58,7 @@ class ModelPart:
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class NormalisationPart:
     """From pixels to values."""
 
     key: str
@@ -68,7 +68,7 @@ class Normalisation:
 
 
 @dataclass(frozen=True)
-class Letterbox:
+class LetterboxPart:
     """How an image gets onto the input."""
 
     rule: str
@@ -88,13 +88,13 @@ class InputPart:
     scale: float
     zero_point: int
     colour: Literal["RGB"]
-    normalisation: Normalisation
+    normalisation: NormalisationPart
     quantisation: str
-    letterbox: Letterbox
+    letterbox: LetterboxPart
 
 
 @dataclass(frozen=True)
-class Decode:
+class DecodePart:
     """From the output to keypoints. `cell_px`: width and height of a map's cell in input pixels."""
 
     name: str
@@ -112,7 +112,7 @@ class OutputPart:
     dtype: str
     scale: float
     zero_point: int
-    decode: Decode
+    decode: DecodePart
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class EvaluationPart:
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """One file of the bundle."""
 
     sha256: str
@@ -191,7 +191,7 @@ class Manifest:
     evaluation: EvaluationPart
     card: str
     schema: str
-    parts: Mapping[str, Part]
+    parts: Mapping[str, FilePart]
 
 
 def parse_manifest(plain: Mapping[str, Any], where: str) -> Manifest:

@@ -28,8 +28,8 @@ from edgepose.evaluation.speed import measure
 from edgepose.evaluation.subject import Request, Subject, scorable, subject_of
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.device import (
-    Device,
     DeviceRunner,
+    TargetDevice,
     device_facts,
     device_job,
     open_target,
@@ -108,7 +108,7 @@ def evaluate(
         return results, folder / RESULTS_NAME
 
 
-def _device(request: Request) -> Device | None:
+def _device(request: Request) -> TargetDevice | None:
     """The device that is asked for; raises UnknownName, UsageError for a delegate that it has not."""
     lookup({name: name for name in PHONE_DELEGATES}, "delegate", request.delegate)
     device = open_target(request.target)
@@ -120,7 +120,7 @@ def _device(request: Request) -> Device | None:
 def _cost(
     runner: Runner,
     decoder: PoseDecoder,
-    device: Device | None,
+    device: TargetDevice | None,
     request: Request,
     folder: Path,
     predicted: Predicted,
@@ -137,7 +137,7 @@ def _cost(
     return None, device_facts(device, counted, predicted.differences, runner, threads)
 
 
-def _name(spec: ModelSpec, decoder: PoseDecoder, device: Device | None, delegate: str) -> str:
+def _name(spec: ModelSpec, decoder: PoseDecoder, device: TargetDevice | None, delegate: str) -> str:
     """The row's name: the file's, and what is other than usual; a device's stands behind `AT`."""
     model = "-".join([spec.path.stem, *([decoder.name] if decoder.name != spec.decode else [])])
     if device is None:
@@ -148,7 +148,7 @@ def _name(spec: ModelSpec, decoder: PoseDecoder, device: Device | None, delegate
 def _predicted(
     runner: Runner,
     decoder: PoseDecoder,
-    device: Device | None,
+    device: TargetDevice | None,
     subject: Subject,
     request: Request,
     folder: Path,
@@ -180,7 +180,7 @@ def _job(
     decoder: PoseDecoder,
     subject: Subject,
     request: Request,
-    device: Device | None = None,
+    device: TargetDevice | None = None,
 ) -> dict[str, Any]:
     """Everything that the results depend on, as JSON."""
     said = [dict(record.columns) for record in subject.records]

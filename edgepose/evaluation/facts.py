@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepose.evaluation.speed import Cost
+from edgepose.evaluation.speed import SpeedMeasurement
 from edgepose.evaluation.subject import Request, Scorable, Subject
 from edgepose.inference.spec import ModelSpec
 from edgepose.models.variants import variant
@@ -56,7 +56,7 @@ def data_facts(subject: Subject, request: Request, scored: Scorable) -> DataFact
     )
 
 
-def speed_facts(cost: Cost) -> Speed:
+def speed_facts(cost: SpeedMeasurement) -> Speed:
     return Speed(
         latency_ms=Latency(cost.latency_median, cost.latency_p90, cost.runs, cost.warm_up, cost.threads),
         letterbox_ms=cost.letterbox_median,

@@ -20,7 +20,7 @@ from edgepose.errors import UsageError
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.models.pretrained import default_weights
 from edgepose.models.variants import variant
-from edgepose.paper.experiments import Arm, Settings
+from edgepose.paper.experiments import Arm, ExperimentSettings
 from edgepose.paper.request import PaperRequest, ProgressReporter
 from edgepose.paper.sampling import sample, setup_counts
 from edgepose.training.checkpoints import row_text
@@ -107,7 +107,7 @@ def _no_pretraining(request: PaperRequest, network: str) -> UsageError:
 
 
 def fit_request(
-    settings: Settings, network: str, arm: Arm, data: DataRequest, out: Path, init: Path | None
+    settings: ExperimentSettings, network: str, arm: Arm, data: DataRequest, out: Path, init: Path | None
 ) -> FitRequest:
     """An arm as a training request."""
     sigma = None

@@ -22,7 +22,15 @@ from edgepose.keypoints import IN_MOTION_19, MINI_RGBD_25
 from edgepose.models.variants import variant
 from edgepose.paper.experiments import SCALES, Arm
 from edgepose.paper.networks import CompetingModel, check_pretraining, competing_model
-from edgepose.paper.outcome import RESULTS_NAME, SCHEMA_VERSION, Data, Outcome, Row, RunResult, Spread
+from edgepose.paper.outcome import (
+    RESULTS_NAME,
+    SCHEMA_VERSION,
+    ExperimentData,
+    ExperimentOutcome,
+    RunResult,
+    SpreadRecord,
+    TableRow,
+)
 from edgepose.paper.report import write_report
 from edgepose.paper.request import PaperRequest, ProgressReporter
 from edgepose.paper.rows import ROWS, Scored, raters_row, spread_of
@@ -68,7 +76,7 @@ class _Sets:
         return _checked(open_dataset(request.data or f"in-motion:{substitute}"), IN_MOTION_19.key)
 
 
-def run(request: PaperRequest, teller: ProgressReporter | None = None) -> tuple[Outcome, Path]:
+def run(request: PaperRequest, teller: ProgressReporter | None = None) -> tuple[ExperimentOutcome, Path]:
     """Run an experiment: train what is missing, score, and write results.json, report and figures.
 
     Cut off, it goes on where it was when it is run again.
@@ -149,7 +157,7 @@ def _score(request: PaperRequest, trained: CompetingModel, sets: _Sets, teller: 
     return Scored(trained, results, path)
 
 
-def _human(sets: _Sets, scored: Sequence[Scored]) -> dict[str, Spread]:
+def _human(sets: _Sets, scored: Sequence[Scored]) -> dict[str, SpreadRecord]:
     """The paper's spread and the raters' own, where networks are held against one."""
     if scored[0].results.metrics.human is None:
         return {}
@@ -189,10 +197,10 @@ def _notes(request: PaperRequest, scored: Sequence[Scored]) -> list[str]:
 
 
 def _outcome(
-    request: PaperRequest, sets: _Sets, scored: Sequence[Scored], rows: Sequence[Row], notes: list[str]
-) -> Outcome:
+    request: PaperRequest, sets: _Sets, scored: Sequence[Scored], rows: Sequence[TableRow], notes: list[str]
+) -> ExperimentOutcome:
     chosen, data = request.chosen, scored[0].results.data
-    return Outcome(
+    return ExperimentOutcome(
         schema_version=SCHEMA_VERSION,
         experiment=chosen.key,
         title=chosen.title,
@@ -204,7 +212,7 @@ def _outcome(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=_command(request),
         seed=request.seed,
-        data=Data(
+        data=ExperimentData(
             data.name,
             data.split,
             data.sha256,

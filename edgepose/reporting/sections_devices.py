@@ -8,7 +8,7 @@ from edgepose.comparison.compare import SAME_PX, Comparison
 from edgepose.reporting.document import Block, Paragraph, Picture, Table
 from edgepose.reporting.figures import INSTRUCTIONS, ON_DEVICES
 from edgepose.results import cells
-from edgepose.results.device_facts import DeviceFacts, Estimate, Parity
+from edgepose.results.device_facts import DeviceFacts, EstimateRecord, Parity
 from edgepose.results.results import METRICS, Results
 
 _SCORES = ("pckh@0.5", "pckh@0.2", "pckh@0.1", "me", "pckh@human")
@@ -81,7 +81,7 @@ def _costs(row: Results) -> tuple[str, ...]:
     )
 
 
-def _estimate(estimate: Estimate) -> str:
+def _estimate(estimate: EstimateRecord) -> str:
     error = estimate.error_percent
     known = "error not known" if error is None else f"± {error:.0f} %"
     return f"{cells.number(estimate.ms, 1)} ({estimate.phone}, {known})"

@@ -8,7 +8,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Instructions:
+class InstructionRecord:
     """Instructions of one inference by one thread, counted exactly.
 
     Attributes:
@@ -23,7 +23,7 @@ class Instructions:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class EstimateRecord:
     """Milliseconds of one inference by one thread of a phone, from the instructions.
 
     Attributes:
@@ -82,7 +82,7 @@ class DeviceFacts:
     threads: int
     delegate: str
     model_memory_bytes: int | None
-    instructions: Instructions | None
+    instructions: InstructionRecord | None
     not_counted: str | None
-    estimates: tuple[Estimate, ...]
+    estimates: tuple[EstimateRecord, ...]
     parity: Parity

@@ -152,7 +152,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class HumanSpread:
+class HumanSpreadRecord:
     """Inter-rater spread per keypoint, in head lengths, where it is defined."""
 
     source: str
@@ -161,7 +161,7 @@ class HumanSpread:
 
 
 @dataclass(frozen=True)
-class Curve:
+class PckhCurve:
     """PCKh over all keypoints, in percent, at thresholds t in head lengths."""
 
     t: tuple[float, ...]
@@ -185,8 +185,8 @@ class Metrics:
     overall: OverallScores
     icc: Agreement | None
     taxonomy: Mapping[str, float]
-    human: HumanSpread | None
-    curve: Curve
+    human: HumanSpreadRecord | None
+    curve: PckhCurve
     bootstrap: BootstrapFacts
 
 

@@ -36,7 +36,15 @@ from edgepose.data.records import SPLITS
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.synthetic.raters import IMAGES, RATERS, write_raters
-from edgepose.synthetic.video import FRAME_SECONDS, Draw, Frame, Video, stream, video, video_split
+from edgepose.synthetic.video import (
+    FRAME_SECONDS,
+    Draw,
+    SyntheticFrame,
+    SyntheticVideo,
+    stream,
+    video,
+    video_split,
+)
 
 GENERATOR = 2  # raise it whenever the same seed gives other bytes
 IMAGES_FOLDER = "images_1024x1024"
@@ -274,7 +282,7 @@ def _write_frame(task: _Task, index: int) -> None:
         Image.fromarray(frame.picture).save(temporary, quality=clip.quality)
 
 
-def _points(frame: Frame) -> str:
+def _points(frame: SyntheticFrame) -> str:
     height, width, _ = frame.picture.shape
     return "".join(f"{x:.10f} {y:.10f}\n" for x, y in frame.keypoints_px / (width, height))
 
@@ -288,7 +296,7 @@ def _finish(out: Path, spec: Spec) -> None:
     (out / UNFINISHED).unlink(missing_ok=True)
 
 
-def _write_videos(path: Path, clips: list[Video]) -> None:
+def _write_videos(path: Path, clips: list[SyntheticVideo]) -> None:
     rows = [clip.columns() for clip in clips]
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, rows[0], lineterminator="\n")
@@ -324,7 +332,7 @@ def _read_points(path: Path) -> np.ndarray:
         raise BadDataset(f"{path} is missing or damaged", "delete its picture, then run again") from None
 
 
-def _description(spec: Spec, clips: list[Video], rated: int) -> dict[str, Any]:
+def _description(spec: Spec, clips: list[SyntheticVideo], rated: int) -> dict[str, Any]:
     counts = Counter(clip.split for clip in clips)
     return {
         "what": "synthetic infants in the layout of In-Motion Poses (processed), annotated exactly",

@@ -41,7 +41,7 @@ class SensorEffects:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Scene:
     """All that stays the same through one video."""
 
     who: Infant
@@ -66,7 +66,7 @@ class Stage:
 
 
 def render(
-    stage: Stage, skeleton: Skeleton, camera: Camera, eyes: float, mouth: float, rng: np.random.Generator
+    stage: Scene, skeleton: Skeleton, camera: Camera, eyes: float, mouth: float, rng: np.random.Generator
 ) -> np.ndarray:
     """(H, W, 3) uint8 picture.
 
@@ -129,7 +129,7 @@ class HeightMap:
 Maps = tuple[HeightMap, ...]  # along the sky's and the key light's direction
 
 
-def _ground(stage: Stage, camera: Camera, maps: Maps) -> np.ndarray:
+def _ground(stage: Scene, camera: Camera, maps: Maps) -> np.ndarray:
     """(H, W, 3) lit colour of the mattress; shadows are soft, so a coarse grid does for them."""
     xy = camera.ground(_SHADOW_STEP)
     points = np.concatenate([xy, np.zeros((*xy.shape[:2], 1), np.float32)], axis=2).reshape(-1, 3)
@@ -161,7 +161,7 @@ def _shadows(light: Lighting, points: np.ndarray, maps: Maps, bias: float) -> tu
 
 
 def _bodies(
-    stage: Stage,
+    stage: Scene,
     t: Template,
     hits: Hits,
     vertices: np.ndarray,
@@ -190,7 +190,7 @@ def _bodies(
 
 
 def _shade(
-    stage: Stage,
+    stage: Scene,
     points: np.ndarray,
     normal: np.ndarray,
     colour: np.ndarray,

@@ -23,7 +23,7 @@ from edgepose.synthetic.body import (
     SKULL_RADII,
     THIGH,
     UPPER_ARM,
-    Pose,
+    BodyPose,
     Proportions,
     Skeleton,
     posed,
@@ -174,7 +174,7 @@ def _pieces() -> tuple[Piece, ...]:
     )
 
 
-REST_POSE = Pose(curl=8)
+REST_POSE = BodyPose(curl=8)
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from edgepose.data.records import SPLITS
 from edgepose.synthetic.body import Skeleton, keypoints_world, posed
 from edgepose.synthetic.motion import COMMON, RARE, Motion, motion
 from edgepose.synthetic.patterns import Bedding, bedding, surface
-from edgepose.synthetic.render import SensorEffects, Stage, render
+from edgepose.synthetic.render import Scene, SensorEffects, render
 from edgepose.synthetic.scene import (
     SETUP_DECK,
     SETUPS,
@@ -85,7 +85,7 @@ def _dealt(seed: int, part: Draw, deck: Sequence[T], number: int) -> T:
 
 
 @dataclass(frozen=True)
-class Frame:
+class SyntheticFrame:
     """One frame.
 
     Attributes:
@@ -98,7 +98,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Video:
+class SyntheticVideo:
     """One video, ready to be filmed.
 
     Attributes:
@@ -122,9 +122,9 @@ class Video:
     quality: int
 
     @cached_property
-    def stage(self) -> Stage:
+    def stage(self) -> Scene:
         """The scene; painted when the first frame is filmed."""
-        return Stage(
+        return Scene(
             self.who,
             surface(stream(self.seed, Draw.SURFACE, self.number), self.bedding),
             light(stream(self.seed, Draw.LIGHT, self.number), self.setup),
@@ -139,12 +139,12 @@ class Video:
         """(19, 2) the annotation alone, without a picture."""
         return self._frame_geometry(index)[2]
 
-    def frame(self, index: int) -> Frame:
+    def frame(self, index: int) -> SyntheticFrame:
         """Film one frame."""
         skeleton, view, keypoints = self._frame_geometry(index)
         pose = self.motion.at(index * FRAME_SECONDS)
         rng = stream(self.seed, Draw.FRAME, self.number, index)
-        return Frame(render(self.stage, skeleton, view, pose.eyes, pose.mouth, rng), keypoints)
+        return SyntheticFrame(render(self.stage, skeleton, view, pose.eyes, pose.mouth, rng), keypoints)
 
     def _frame_geometry(self, index: int) -> tuple[Skeleton, Camera, np.ndarray]:
         """The skeleton, the camera as it is held just then, and the keypoints in px."""
@@ -180,7 +180,7 @@ class Video:
 
 
 @lru_cache(maxsize=1)
-def video(seed: int, number: int, size: tuple[int, int] | None = None) -> Video:
+def video(seed: int, number: int, size: tuple[int, int] | None = None) -> SyntheticVideo:
     """Draw a video (its scene is painted later); the last one drawn is kept.
 
     Args:
@@ -200,7 +200,7 @@ def video(seed: int, number: int, size: tuple[int, int] | None = None) -> Video:
     reach = np.concatenate([keypoints_world(posed(course.at(s), who.proportions)) for s in _REACH_SECONDS])
     chosen = size or pick(rng(Draw.SIZE), setup.sizes)
     filming = rng(Draw.CAMERA)
-    return Video(
+    return SyntheticVideo(
         seed=seed,
         number=number,
         name=f"synth{number:05d}",

@@ -40,7 +40,7 @@ _HINT = "make it with `edgepose calibrate-confidence`"
 
 
 @dataclass(frozen=True)
-class Curve:
+class ConfidenceCurve:
     """One keypoint's.
 
     Attributes:
@@ -120,7 +120,7 @@ class Confidence:
     model_name: str
     keypoints: str
     decode: str
-    curves: dict[str, Curve]
+    curves: dict[str, ConfidenceCurve]
     reliability: Reliability | None
     data: dict[str, Any]
 
@@ -147,7 +147,7 @@ class Confidence:
 
 def fit(
     peak: np.ndarray, hit: np.ndarray, names: Sequence[str], empty: np.ndarray, method: str = "logistic"
-) -> dict[str, Curve]:
+) -> dict[str, ConfidenceCurve]:
     """Fit a curve to each keypoint.
 
     Args:
@@ -169,7 +169,9 @@ def fit(
     return curves
 
 
-def fit_curve(peak: np.ndarray, hit: np.ndarray, empty: np.ndarray, method: str = "logistic") -> Curve:
+def fit_curve(
+    peak: np.ndarray, hit: np.ndarray, empty: np.ndarray, method: str = "logistic"
+) -> ConfidenceCurve:
     """Of N peaks and whether each was a hit, and of E peaks on pictures without an infant."""
     x = np.concatenate([peak, empty])
     right = np.concatenate([hit, np.zeros(len(empty), bool)])
@@ -180,7 +182,7 @@ def fit_curve(peak: np.ndarray, hit: np.ndarray, empty: np.ndarray, method: str 
     high, low = (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2)
     slope, intercept = _logistic(x, np.where(right, high, low), weight)
     knots = _isotonic(x, right, weight, (low, high)) if method == "isotonic" else ()
-    return Curve(slope, intercept, len(hit), int(hit.sum()), False, knots)
+    return ConfidenceCurve(slope, intercept, len(hit), int(hit.sum()), False, knots)
 
 
 def _logistic(x: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
@@ -286,5 +288,5 @@ def read_confidence(path: Path) -> Confidence:
     return read
 
 
-def _curve(plain: dict[str, Any]) -> Curve:
-    return Curve(**{**plain, "knots": tuple((float(x), float(y)) for x, y in plain["knots"])})
+def _curve(plain: dict[str, Any]) -> ConfidenceCurve:
+    return ConfidenceCurve(**{**plain, "knots": tuple((float(x), float(y)) for x, y in plain["knots"])})

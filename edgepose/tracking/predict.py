@@ -31,7 +31,7 @@ _DEEPEST = 8
 
 
 @dataclass(frozen=True)
-class Settings:
+class PredictSettings:
     """How poses are made of pictures, and tracks of poses.
 
     Attributes:
@@ -74,7 +74,7 @@ class Prediction:
 def predict_source(
     estimator: Estimator,
     source: Source,
-    settings: Settings,
+    settings: PredictSettings,
     progress: Progress,
     known: Fingerprint | None = None,
 ) -> Prediction:
@@ -103,7 +103,7 @@ def predict_source(
     return work.prediction(source.name, skipped)
 
 
-def predict_array(estimator: Estimator, image: np.ndarray, settings: Settings) -> Prediction:
+def predict_array(estimator: Estimator, image: np.ndarray, settings: PredictSettings) -> Prediction:
     """Predict one picture in memory.
 
     Args:
@@ -134,7 +134,7 @@ def _images(source: Source, workers: int, skipped: list[Skipped]) -> Iterator[Fr
 class _Work:
     """The pictures of one input on their way to poses."""
 
-    def __init__(self, estimator: Estimator, settings: Settings, progress: Progress) -> None:
+    def __init__(self, estimator: Estimator, settings: PredictSettings, progress: Progress) -> None:
         self._estimator, self._crop, self._progress = estimator, settings.crop, progress
         self.clock, self.thumbnails = Clock(), Thumbnails()
         self.frame_poses: list[FramePose] = []

@@ -22,7 +22,7 @@ from edgeio.ahead import ahead
 from edgepose.errors import EdgeposeError
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.training.augmentation import Arrays
-from edgepose.training.checkpoints import Progress, Row, load_state, save_state, variables_by_name
+from edgepose.training.checkpoints import LogRow, TrainingProgress, load_state, save_state, variables_by_name
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraints
 from edgepose.training.forecast import Forecast
 from edgepose.training.pipeline import Batch, Stream
@@ -46,7 +46,7 @@ class Listener:
     """
 
     step: Callable[[int, int], None] = lambda done, total: None
-    epoch: Callable[[Row], None] = lambda row: None
+    epoch: Callable[[LogRow], None] = lambda row: None
     say: Callable[[str], None] = lambda text: None
 
 
@@ -90,7 +90,7 @@ class LoopSetup:
         return self.epochs * self.steps_per_epoch
 
 
-def run(setup: LoopSetup, listener: Listener) -> Progress:
+def run(setup: LoopSetup, listener: Listener) -> TrainingProgress:
     """Train from the folder's state, or from the start, to the end.
 
     Raises:
@@ -111,7 +111,7 @@ class _Session:
     setup: LoopSetup
     listener: Listener
     stepper: Stepper = field(init=False)
-    progress: Progress = field(init=False)
+    progress: TrainingProgress = field(init=False)
     _latest: Batch | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class _Session:
         self.stepper = make_stepper(setup.stepper_setup)
         self._variables = variables_by_name(setup.stepper_setup.model, setup.stepper_setup.optimizer)
         self._board = TensorBoard(setup.folder.tensorboard) if setup.tensorboard else None
-        self.progress, self._latest = Progress(), None
+        self.progress, self._latest = TrainingProgress(), None
         self._forecast = Forecast(self.listener.say)
         if setup.folder.state.exists():
             self.progress = load_state(setup.folder.state, self._variables)
@@ -155,7 +155,7 @@ class _Session:
             edit()
             self.stepper.push()
 
-    def _end_epoch(self, settings: Row) -> None:
+    def _end_epoch(self, settings: LogRow) -> None:
         setup, progress = self.setup, self.progress
         means = {name: total / setup.steps_per_epoch for name, total in progress.sums.items()}
         if setup.validate:
@@ -163,7 +163,7 @@ class _Session:
         started = time.monotonic()
         scores = setup.validate(self.stepper.predict) if setup.validate else {}
         seconds = progress.seconds + time.monotonic() - started
-        row: Row = {"epoch": len(progress.rows), "step": progress.step, **settings, **means, **scores}
+        row: LogRow = {"epoch": len(progress.rows), "step": progress.step, **settings, **means, **scores}
         row["seconds"] = round(seconds, 1)
         best = progress.best_epoch
         may_be_best = bool(scores) and len(progress.rows) >= setup.constraints.best_from

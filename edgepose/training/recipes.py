@@ -8,7 +8,7 @@ NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """A training with a name.
 
     Attributes:
@@ -26,8 +26,8 @@ class Recipe:
     expected: str = NOT_MEASURED
 
 
-def _paper(model: str, expected: str) -> Recipe:
-    return Recipe(
+def _paper(model: str, expected: str) -> TrainingRecipe:
+    return TrainingRecipe(
         key=f"paper-{model}",
         paper="Groos et al. 2021: Adam, 1e-3, 100 epochs, flip, scale 0.75-1.25, rotation +-45 degrees",
         command=f"edgepose train --model {model} --data in-motion:DATA --init MPII.safetensors --out RUN",
@@ -43,17 +43,17 @@ _TWO_CORES = "two cores of a shared server (AVX2), no GPU, beside other work"
 _LSPET = "LSPET, persons cropped, 285 steps at batch 16, PCKh@0.5/0.2/0.1 on 400 photographs: "
 
 
-def _distil(key: str, paper: str, teacher: str, options: str, *measured: str) -> Recipe:
+def _distil(key: str, paper: str, teacher: str, options: str, *measured: str) -> TrainingRecipe:
     words = f"edgepose distill --teacher {teacher} --student rt {options} {_SHORT} --out RUN"
-    return Recipe(key, paper, words, *measured)
+    return TrainingRecipe(key, paper, words, *measured)
 
 
-RECIPES = {
+TRAINING_RECIPES = {
     r.key: r
     for r in (
         _paper("rt", "Table 1: PCKh@0.1 58.7, PCKh@0.5 99.7, ME 0.102"),
         _paper("b4", "Table 1: PCKh@0.1 81.1, PCKh@0.5 99.95, ME 0.068"),
-        Recipe(
+        TrainingRecipe(
             "fine-tune",
             "none: ours, for some hundreds of steps on labels of another kind",
             f"edgepose train --model rt --data DATA {_SHORT} --out RUN",

@@ -7,7 +7,7 @@ import numpy as np
 from edgepose.errors import UsageError
 from edgepose.inference.keras_runner import BATCH
 from edgepose.keypoints import mapping
-from edgepose.training.checkpoints import Row
+from edgepose.training.checkpoints import LogRow
 from edgepose.training.data import TrainingData
 from edgepose.training.teacher import Teacher
 from edgepose.training.validation import validator
@@ -39,7 +39,7 @@ def check_teacher(teacher: Teacher, training_data: TrainingData, workers: int) -
     return _words(teacher, count, scores)
 
 
-def _words(teacher: Teacher, count: int, scores: Row) -> str:
+def _words(teacher: Teacher, count: int, scores: LogRow) -> str:
     coarse, fine, error = scores["pckh@0.5"], scores["pckh@0.1"], scores["me"]
     assert coarse is not None and fine is not None and error is not None
     figures = f"PCKh@0.5 {coarse:.1f}, PCKh@0.1 {fine:.1f}, ME {error:.3f}"

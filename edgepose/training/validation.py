@@ -12,7 +12,7 @@ from edgepose.data.records import Dataset, PoseRecord
 from edgepose.errors import BadDataset
 from edgepose.evaluation.metrics import mean_error, normalised_distances, pckh
 from edgepose.keypoints import Mapping
-from edgepose.training.checkpoints import Row
+from edgepose.training.checkpoints import LogRow
 from edgepose.training.frames import Frames, map_points
 
 # Fine localisation is what the paper's clinicians ask for and what coarse PCKh, long at its ceiling, no
@@ -42,7 +42,7 @@ class Validator:
     decode: Decode
     batch: int
 
-    def __call__(self, predict: Callable[[np.ndarray], np.ndarray]) -> Row:
+    def __call__(self, predict: Callable[[np.ndarray], np.ndarray]) -> LogRow:
         """`predict` takes images (B, H, W, 3) uint8 to what `decode` takes.
 
         Returns:
@@ -94,12 +94,12 @@ def validator(
     return Validator(frames, mapping, annotated, heads.px, decode, batch)
 
 
-def is_better(row: Row, best: Row) -> bool:
+def is_better(row: LogRow, best: LogRow) -> bool:
     """Whether a row's scores beat the best so far; equal ones do not."""
     return _rank(row) > _rank(best)
 
 
-def _rank(row: Row) -> tuple[float, float]:
+def _rank(row: LogRow) -> tuple[float, float]:
     share, error = row["pckh@0.1"], row["me"]
     assert share is not None and error is not None
     return share, -error

@@ -116,16 +116,16 @@ def test_manifest_obeys_the_published_schema(made: Made) -> None:
 def test_schema_and_dataclasses_name_the_same_fields() -> None:
     pairs = {
         "model": app.ModelPart,
-        "normalisation": app.Normalisation,
-        "letterbox": app.Letterbox,
+        "normalisation": app.NormalisationPart,
+        "letterbox": app.LetterboxPart,
         "input": app.InputPart,
-        "decode": app.Decode,
+        "decode": app.DecodePart,
         "output": app.OutputPart,
         "keypoints": app.KeypointsPart,
         "allowed": app.Allowed,
         "golden": app.GoldenPart,
         "evaluation": app.EvaluationPart,
-        "part": app.Part,
+        "part": app.FilePart,
     }
     assert set(pairs) == set(SCHEMA["$defs"])
     for name, record in pairs.items():

@@ -19,14 +19,16 @@ from edgepose.reporting.figures import draw_on_devices
 from edgepose.reporting.report import write_report
 from edgepose.reporting.sections import build_document
 from edgepose.reporting.sections_devices import by_device, on_devices
-from edgepose.results.device_facts import DeviceFacts, Estimate, Instructions, Parity
+from edgepose.results.device_facts import DeviceFacts, EstimateRecord, InstructionRecord, Parity
 from edgepose.results.results import Results, read_results
 from edgepose.visual.style import figure_style, marker
 
 Scored = Callable[..., Path]
 SCHEMA = json.loads(Path(comparing.__file__).with_name("compare.schema.json").read_text(encoding="utf-8"))
-PIXEL = Estimate("Pixel", "Kryo, 2.15 GHz", 43.21, 8.4, "four MobileNets")
-TAUGHT = Estimate("Pixel", "Kryo, 2.15 GHz", 20.0, None, "four MobileNets; not judged on integer models")
+PIXEL = EstimateRecord("Pixel", "Kryo, 2.15 GHz", 43.21, 8.4, "four MobileNets")
+TAUGHT = EstimateRecord(
+    "Pixel", "Kryo, 2.15 GHz", 20.0, None, "four MobileNets; not judged on integer models"
+)
 
 
 def device(cpu: str, millions: float | None, **changes: Any) -> DeviceFacts:
@@ -40,7 +42,7 @@ def device(cpu: str, millions: float | None, **changes: Any) -> DeviceFacts:
         "threads": 1,
         "delegate": "xnnpack",
         "model_memory_bytes": 2_500_000,
-        "instructions": Instructions(round(millions * 1e6), {"vector": 1}, 0.0, 3) if millions else None,
+        "instructions": InstructionRecord(round(millions * 1e6), {"vector": 1}, 0.0, 3) if millions else None,
         "not_counted": None if millions else "no C compiler",
         "estimates": (),
         "parity": Parity("ai-edge-litert 2.3.0", 8, 7, 0.5, 0.0312, 0.01, 0.0),

@@ -35,7 +35,7 @@ from edgepose.paper import run as run_module
 from edgepose.paper.experiments import EXPERIMENTS, FULL, MINIATURE, SCALES, Arm, experiment, settings_at
 from edgepose.paper.figures import FIGURES
 from edgepose.paper.networks import CompetingModel, check_pretraining, fit_request
-from edgepose.paper.outcome import SCHEMA_VERSION, Data, Outcome, Row, RunResult
+from edgepose.paper.outcome import SCHEMA_VERSION, ExperimentData, ExperimentOutcome, RunResult, TableRow
 from edgepose.paper.report import write_report
 from edgepose.paper.request import PaperRequest, ProgressReporter, init_paths, named_paths
 from edgepose.paper.rows import ROWS, Scored, raters_row, spread_of
@@ -223,7 +223,7 @@ class TestRequest:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every network is a few hundred weights, trained for three steps, and costs nothing to count."""
     tiny_runs.use(monkeypatch)
-    monkeypatch.setattr(profile, "inference_cost", lambda info: profile.Cost(7, 9))
+    monkeypatch.setattr(profile, "inference_cost", lambda info: profile.InferenceCost(7, 9))
     assert not defaults.DEFAULT_WEIGHTS
 
 
@@ -392,14 +392,16 @@ def run_result(s: Scored) -> RunResult:
     return RunResult(model.name, model.network, model.arm.key, model.how, model.training, "a" * 64, *shape)
 
 
-def outcome_of(key: str, scored: list[Scored], rows: list[Row]) -> Outcome:
+def outcome_of(key: str, scored: list[Scored], rows: list[TableRow]) -> ExperimentOutcome:
     chosen, data = EXPERIMENTS[key], scored[0].results.data
     human = scored[0].results.metrics.human
     assert human is not None
-    return Outcome(
+    return ExperimentOutcome(
         SCHEMA_VERSION, key, chosen.title, chosen.question, MINIATURE, SCALES[MINIATURE].what, "the paper",
         "0", "now", "edgepose paper", 0,
-        Data(data.name, "test", data.sha256, data.n_images, data.n_videos, data.scored_keypoints, "rule", 0),
+        ExperimentData(
+            data.name, "test", data.sha256, data.n_images, data.n_videos, data.scored_keypoints, "rule", 0
+        ),
         {"paper": spread_of(IN_MOTION_HUMAN), "ours": spread_of(IN_MOTION_HUMAN)},
         tuple(run_result(s) for s in scored),
         tuple(rows), (),

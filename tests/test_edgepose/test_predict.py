@@ -19,7 +19,7 @@ from edgeio.jobs import OtherJob
 from edgepose.errors import BadModel, UsageError
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.tracking import batch, overlay, tables
-from edgepose.tracking.batch import Outcome, PredictRequest, predict_all
+from edgepose.tracking.batch import InputOutcome, PredictRequest, predict_all
 from edgepose.tracking.sources import BadSource, find_sources
 from edgepose.tracking.video import BadVideo
 
@@ -54,7 +54,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
         monkeypatch.setattr(batch, "draw_confidence", lambda *arguments: arguments[-1].write_bytes(b"figure"))
 
 
-def run(inputs: list[Path | str], out: Path, overwrite: bool = False, **changes) -> list[Outcome]:
+def run(inputs: list[Path | str], out: Path, overwrite: bool = False, **changes) -> list[InputOutcome]:
     sources = find_sources(inputs).found
     return predict_all(MODEL, sources, PredictRequest(**changes), out, overwrite, no_bar)
 

@@ -19,7 +19,7 @@ from edgepose.errors import UsageError
 from edgepose.evaluation.raters import read_raters, spread
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.synthetic import body, dataset, implicit, motion, parse_size, raster, scene, synthesise
-from edgepose.synthetic.body import BONE_INDEX, Pose, Proportions, Side, keypoints_world, posed
+from edgepose.synthetic.body import BONE_INDEX, BodyPose, Proportions, Side, keypoints_world, posed
 from edgepose.synthetic.raters import rater_offsets
 from edgepose.synthetic.skin import skinned
 from edgepose.synthetic.template import template
@@ -30,7 +30,7 @@ K = IN_MOTION_19.index
 EVERY_POSTURE = sorted(motion.POSTURES)
 
 
-def moments(posture: str, count: int = 8) -> list[Pose]:
+def moments(posture: str, count: int = 8) -> list[BodyPose]:
     course = motion.motion(np.random.default_rng(5), posture)
     return [course.at(t) for t in np.linspace(0, 60, count)]
 
@@ -40,7 +40,7 @@ def moments(posture: str, count: int = 8) -> list[Pose]:
 
 def test_proportions_are_an_infants() -> None:
     straight = Side(hip_flex=0, knee=0, hip_abduct=0, ankle=0)
-    skeleton = posed(Pose(left=straight, right=straight, curl=0), Proportions())
+    skeleton = posed(BodyPose(left=straight, right=straight, curl=0), Proportions())
     points = keypoints_world(skeleton)
     crown = skeleton.point("head", np.array([0.0, body.SKULL_CENTRE[1] + body.SKULL_RADII[1], 0.0]))[1]
     chin = skeleton.point("head", np.array([0.0, -3.2, 4.0]))[1]
@@ -74,7 +74,7 @@ def test_bones_keep_their_length_and_stay_above_the_mattress(posture: str) -> No
 
 def test_angles_are_what_was_asked_where_the_mattress_is_not_in_the_way() -> None:
     arm = Side(arm_raise=60, elbow=80, hip_flex=80, knee=50)
-    points = keypoints_world(posed(Pose(left=arm, right=arm), Proportions()))
+    points = keypoints_world(posed(BodyPose(left=arm, right=arm), Proportions()))
     for upper, middle, lower, angle in (
         ("left_shoulder", "left_elbow", "left_wrist", 80),
         ("right_shoulder", "right_elbow", "right_wrist", 80),
@@ -85,20 +85,20 @@ def test_angles_are_what_was_asked_where_the_mattress_is_not_in_the_way() -> Non
 
 def test_a_mirrored_pose_gives_mirrored_keypoints() -> None:
     one, other = Side(arm_abduct=100, elbow=30, hip_twist=40), Side(arm_raise=50, knee=20, hip_flex=90)
-    points = keypoints_world(posed(Pose(left=one, right=other, head_turn=30, roll=10), Proportions()))
-    mirrored = keypoints_world(posed(Pose(left=other, right=one, head_turn=-30, roll=-10), Proportions()))
+    points = keypoints_world(posed(BodyPose(left=one, right=other, head_turn=30, roll=10), Proportions()))
+    mirrored = keypoints_world(posed(BodyPose(left=other, right=one, head_turn=-30, roll=-10), Proportions()))
     assert np.allclose(mirrored[list(IN_MOTION_19.swaps)], points * (-1, 1, 1), atol=1e-9)
 
 
 def test_midpoints_are_midway() -> None:
-    points = keypoints_world(posed(Pose(bend=15, roll=20), Proportions()))
+    points = keypoints_world(posed(BodyPose(bend=15, roll=20), Proportions()))
     for middle, part in (("upper_chest", "shoulder"), ("mid_pelvis", "pelvis")):
         assert np.allclose(points[K(middle)], (points[K(f"left_{part}")] + points[K(f"right_{part}")]) / 2)
 
 
 def test_surface_landmarks_lie_on_or_just_under_the_skin() -> None:
     t = template()
-    skeleton = posed(Pose(head_turn=40), Proportions(head=1.05))
+    skeleton = posed(BodyPose(head_turn=40), Proportions(head=1.05))
     skin, normals = skinned(t, skeleton, t.vertices)
     points = keypoints_world(skeleton)
     for name, depth in (("nose", 0.4), ("head_top", 0.7), ("left_ear", 0.8), ("right_pelvis", 0.7)):

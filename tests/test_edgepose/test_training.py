@@ -44,7 +44,7 @@ from edgepose.training.distill_request import LOSSES
 from edgepose.training.fit import fit
 from edgepose.training.loop import Diverged, Listener
 from edgepose.training.losses import Term
-from edgepose.training.recipes import RECIPES
+from edgepose.training.recipes import TRAINING_RECIPES
 from edgepose.training.request import FitRequest
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES
 from edgepose.training.setup import open_setup
@@ -664,7 +664,7 @@ def test_the_command_prints_what_it_kept_and_ctrl_c_exits_130(
 
 def test_run_cards_can_be_typed_as_they_stand() -> None:
     group = typer.main.get_group(cli.app)
-    for recipe in RECIPES.values():
+    for recipe in TRAINING_RECIPES.values():
         words = shlex.split(recipe.command)
         assert words[0] == "edgepose", recipe.key
         name, command, rest = group.resolve_command(group.make_context("edgepose", words[1:]), words[1:])
@@ -679,6 +679,6 @@ def test_run_cards_can_be_typed_as_they_stand() -> None:
 
 def test_run_cards_are_listed() -> None:
     done = CliRunner().invoke(cli.app, ["recipes", "--json"])
-    assert [card["key"] for card in json.loads(done.stdout)] == list(RECIPES)
+    assert [card["key"] for card in json.loads(done.stdout)] == list(TRAINING_RECIPES)
     plain = CliRunner().invoke(cli.app, ["recipes"]).stdout
-    assert all(recipe.command in plain for recipe in RECIPES.values())
+    assert all(recipe.command in plain for recipe in TRAINING_RECIPES.values())
