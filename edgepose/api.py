@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeio import Progress
 from edgepose.data.framing import DEFAULT_MARGIN
 from edgepose.errors import UsageError
 from edgepose.evaluation.evaluate import evaluate as score
 from edgepose.evaluation.subject import Request
-from edgepose.inference.predictor import Progress
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec
 from edgepose.models.pretrained import model_path

@@ -24,6 +24,7 @@ from edgepose.compression.finetune import FineTune
 from edgepose.compression.sparsity import ConvolutionKernel, parts
 from edgepose.deploy.export import check_free
 from edgepose.errors import UsageError
+from edgepose.frameworks import Tensor
 from edgepose.models.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgepose.training.constraints import WeightConstraint, WeightConstraints
 from edgepose.training.loop import Listener
@@ -32,8 +33,6 @@ from edgepose.training.setup import open_setup
 FEWEST, MOST = 4, 128  # clusters of a kernel; 8 bits have 255 levels
 _ROUNDS = 50
 _PINNED = (-1.0, 0.0, 1.0)
-
-Tensor = Any
 
 
 @dataclass(frozen=True)

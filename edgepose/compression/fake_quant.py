@@ -12,10 +12,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from edgepose.compression.ranges import STEPS, Range
-from edgepose.frameworks import tensorflow, tfmot
+from edgepose.frameworks import Tensor, tensorflow, tfmot
 from export.rewrite import barrier
-
-Tensor = Any
 
 # No channel's scale is smaller than this share of the layer's largest. A dead channel (all weights tiny)
 # would else get a step so fine that its bias, counted in such steps, overflows 32 bits.

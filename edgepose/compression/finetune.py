@@ -12,6 +12,7 @@ from typing import Any
 from edgeio import lookup, sha256_file
 from edgepose.compression.fake_quantized import label_weight
 from edgepose.errors import UsageError
+from edgepose.frameworks import Tensor
 from edgepose.models.checkpoint import load_model, read_checkpoint
 from edgepose.models.variants import variant
 from edgepose.training.augmentation import Arrays
@@ -22,8 +23,6 @@ from edgepose.training.schedules import SIGMA_SCHEDULES
 from edgepose.training.setup import TrainingSetup
 
 STEPS_PER_VALIDATION = 50
-
-Tensor = Any
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ what keeping that part in float would save.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from edgeio import Progress
 from edgepose.compression.fake_quant import quantized_kernel
 from edgepose.compression.graph import CONVOLUTIONS, BNFoldedModel
 from edgepose.compression.network import (
@@ -28,8 +29,6 @@ from edgepose.frameworks import tensorflow
 
 SAMPLES = 8
 PARTS = ("output", "weights")
-
-Progress = Callable[[int, int], None]  # done, in all
 
 
 @dataclass(frozen=True)

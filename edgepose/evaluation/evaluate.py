@@ -18,7 +18,7 @@ import edgepose
 from android_harness.counting import measure as measure_on_device
 from android_harness.phone import PHONE_DELEGATES, Phone
 from android_harness.phone_cost import measure_phone
-from edgeio import jobs, lookup
+from edgeio import Progress, jobs, lookup
 from edgepose.data.framing import Framing
 from edgepose.data.human_spread import HumanSpread
 from edgepose.errors import UsageError
@@ -36,7 +36,7 @@ from edgepose.inference.device import (
     phone_facts,
     phone_speed,
 )
-from edgepose.inference.predictor import Predicted, Progress, discard_parts, predict, predict_in_parts
+from edgepose.inference.predictor import Predicted, discard_parts, predict, predict_in_parts
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec, Runner
 from edgepose.results.device_facts import DeviceFacts

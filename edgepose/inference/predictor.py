@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import UserError, read_json, replacing, write_json
+from edgeio import Progress, UserError, read_json, replacing, write_json
 from edgepose.data.framing import Framing, Input, prepare
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadImage
@@ -21,7 +21,6 @@ from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.spec import Runner, run_each
 
 PART = 64  # images a part: what a kill can cost
-Progress = Callable[[int, int], None]  # images done, images in all
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import re
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ import scipy
 from PIL import Image
 
 import edgepose
-from edgeio import UserError, read_json, replacing, write_json
+from edgeio import Progress, UserError, read_json, replacing, write_json
 from edgepose.data.records import SPLITS
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoints import IN_MOTION_19
@@ -51,8 +51,6 @@ IMAGES_FOLDER = "images_1024x1024"
 FINISHED, UNFINISHED = "dataset.json", "unfinished.json"
 _SIDES = (64, 4096)
 _CHUNK = 25  # frames that one worker makes in a row
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

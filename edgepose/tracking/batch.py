@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeio import UserError, jobs, read_json, sha256_file, write_json
+from edgeio import Progress, UserError, jobs, read_json, sha256_file, write_json
 from edgepose.errors import UsageError
 from edgepose.inference.estimator import Estimator
-from edgepose.inference.predictor import Progress
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import Runner
 from edgepose.tracking.confidence import read_confidence

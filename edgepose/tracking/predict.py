@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edgeio import Progress
 from edgeio.ahead import ahead
 from edgepose.data.images import decode_parallel
 from edgepose.errors import BadImage, UsageError
 from edgepose.inference.estimator import Clock, Estimator, Placed
-from edgepose.inference.predictor import Progress
 from edgepose.tracking.confidence import Confidence
 from edgepose.tracking.pictures import Thumbnail, Thumbnails
 from edgepose.tracking.quality import QualityWarning, quality_warnings

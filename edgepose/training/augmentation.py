@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from edgepose.frameworks import Tensor
 from edgepose.geometry import Affine, Size
 from edgepose.models.variants import Normalisation
 
-Tensor = Any
 Arrays = dict[str, Any]  # by name; NumPy on the host, the backend's tensors in the graph
 
 DRAWS = 7  # uniform numbers a frame: flip, scale, rotation, three channels' gains, saturation

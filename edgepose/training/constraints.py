@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Tensor = Any
+from edgepose.frameworks import Tensor
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgeio import Progress
 from edgepose.codec import Codec
 from edgepose.data.fingerprint import data_sha256
 from edgepose.data.framing import Framing
@@ -13,7 +14,7 @@ from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.geometry import Size
 from edgepose.keypoints import KeypointSet, Mapping, keypoint_set, mapping
-from edgepose.training.frames import Frames, Progress, Reader, is_labelled
+from edgepose.training.frames import Frames, Reader, is_labelled
 from edgepose.training.validation import Validator, validator
 
 NO_VALIDATION = "none"

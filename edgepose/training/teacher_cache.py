@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import replacing, write_json
+from edgeio import Progress, replacing, write_json
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadModel
 from edgepose.inference.keras_runner import BATCH
 from edgepose.training.augmentation import Arrays
-from edgepose.training.frames import Progress, Reader
+from edgepose.training.frames import Reader
 from edgepose.training.teacher import Teacher
 from edgepose.training.teacher_targets import TeacherTargets
 

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from edgepose.data.framing import Input
+from edgepose.frameworks import Tensor
 from edgepose.geometry import Affine, Letterbox, Size, letterbox
 from edgepose.training.augmentation import Arrays, move_points, resample, swap
 from edgepose.training.losses import Targets, masked_mse
 from edgepose.training.teacher import Teacher
-
-Tensor = Any
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from edgepose.data.head_length import head_lengths
 from edgepose.data.records import Dataset, PoseRecord
 from edgepose.errors import BadDataset
 from edgepose.evaluation.metrics import mean_error, normalised_distances, pckh
+from edgepose.inference.decode import Decode
 from edgepose.keypoints import Mapping
 from edgepose.training.checkpoints import LogRow
 from edgepose.training.frames import Frames, map_points
@@ -18,8 +19,6 @@ from edgepose.training.frames import Frames, map_points
 # Fine localisation is what the paper's clinicians ask for and what coarse PCKh, long at its ceiling, no
 # longer tells; the mean error decides between equals, early in a run.
 SELECT_BY = "PCKh@0.1, then ME"
-
-Decode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
