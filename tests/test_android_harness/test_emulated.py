@@ -16,7 +16,7 @@ from android_harness.protocol import Job
 from android_harness.qemu import guest_command, guest_environment, run_guest
 from android_harness.session import DeviceSession
 from edgeio import sha256_file
-from export.runtime import DeviceSession as Interpreter
+from export.runtime import Session as Interpreter
 
 pytestmark = pytest.mark.long
 

@@ -19,7 +19,7 @@ from android_harness.protocol import Job
 from android_harness.qemu import crash
 from android_harness.session import CRASH_FILE, DeviceSession
 from edgeio import sha256_file
-from export.runtime import DeviceSession as Interpreter
+from export.runtime import Session as Interpreter
 
 SIZE = 16
 
