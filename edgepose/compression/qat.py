@@ -95,7 +95,9 @@ def train(request: QatRequest, listener: Listener | None = None) -> Exported:
 
 def _calibrate(request: QatRequest) -> Calibrate:
     data = request.fit.data
-    return Calibrate(data.data, data.split, request.count, request.fit.seed, data.crop, data.margin)
+    return Calibrate(
+        data.data, data.split, request.count, request.fit.seed, data.crop, data.margin, data.more
+    )
 
 
 def _start(

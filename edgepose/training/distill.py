@@ -163,7 +163,7 @@ def _extras(
         "data_sha256": read_json(setup.folder.description, "choose another --out")["data_sha256"],
         "targets": request.targets,
         "pairs": [list(pair) for pair in taught.context.pairs],
-        "framing": vars(training_data.framing),
+        "framing": training_data.framing.plain(),
         "input_size": list(setup.input_size),
         "map_size": list(setup.map_size),
         "backend": keras().backend.backend(),

@@ -144,7 +144,8 @@ class TrainingSetup:
         frames = self.training_data.open_frames(
             self.input_size, request.workers, self._budget, self.listener.step
         )
-        return Stream(frames, AUGMENTATIONS[request.augmentation], request.batch, request.seed, extras)
+        augmentation, groups = AUGMENTATIONS[request.augmentation], self.training_data.groups
+        return Stream(frames, augmentation, request.batch, request.seed, extras, groups)
 
     def _stepper_setup(
         self, model: Any, goal: Objective, maps: int, constraints: tuple[WeightConstraint, ...]
@@ -158,6 +159,7 @@ class TrainingSetup:
                 swaps=self.training_data.keypoints.swaps,
                 normalisation=normalisation,
                 has_colour=AUGMENTATIONS[self.request.augmentation].colour > 0,
+                erase=AUGMENTATIONS[self.request.augmentation].erase,
             ),
             compute=goal,
             normalise=partial(normalised, normalisation=normalisation),
@@ -187,6 +189,10 @@ def open_setup(
     training_data = training_data or open_training_data(request.data)
     if training_data.unlabelled:
         listener.say(f"{training_data.unlabelled} frames without a keypoint of the network are left out")
+    if training_data.shared:
+        listener.say(
+            f"{len(training_data.shared)} pictures that another split has too are left out, listed in run.json"
+        )
     info = _info(request, training_data)
     precision = resolve_precision(request.precision)
     check_shares(request.batch, request.accumulate)
@@ -244,6 +250,7 @@ def _facts(request: FitRequest, training_data: TrainingData) -> dict[str, Any]:
         "frames": len(training_data.records),
         "validation_frames": len(training_data.validation),
         "unlabelled_frames": training_data.unlabelled,
+        "shared_pictures": list(training_data.shared),
         "missing_keypoints": list(training_data.mapping.absent),
         "near_keypoints": list(training_data.mapping.near),
         "init": str(request.init) if request.init else None,
