@@ -32,6 +32,14 @@ def command(
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
+    turn: options.Turn = "none",
+    ruler: options.Ruler = None,
+    score: Annotated[
+        str,
+        typer.Option(
+            help="Which keypoints are scored: all, or limbs (shoulders, elbows, wrists, knees, ankles)."
+        ),
+    ] = "all",
     decode: Annotated[
         str | None,
         typer.Option(
@@ -95,6 +103,9 @@ def command(
         split=split,
         crop=crop,
         margin=margin,
+        turn=turn,
+        ruler=ruler,
+        score=score,
         decode=decode,
         near=near,
         fallback=fallback,
@@ -130,13 +141,19 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
     from rich.console import Console
     from rich.table import Table
 
+    from edgepose.data.rulers import RULERS
+
     first = scored[0][0]
-    title = f"{first.data.name}, split {first.data.split}, crop {first.data.crop}"
+    data, ruler = first.data, RULERS[first.data.ruler]
+    title = f"{data.name}, split {data.split}, crop {data.crop}"
+    title += f" plus {data.crop_margin:g}" if data.crop_margin is not None else ""
+    title += f", turn {data.turn}" if data.turn != "none" else ""
+    title += f", {len(data.scored_keypoints)} keypoints, ruler {ruler.key}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("model", overflow="fold")
     emulated = any(results.device and results.device.kind == "emulated" for results, _ in scored)
     cost = "M instr." if emulated else "ms"
-    for column in ("images", "PCKh@0.5", "@0.2", "@0.1", "ME", "@Human", "KB", cost):
+    for column in ("images", f"{ruler.metric}@0.5", "@0.2", "@0.1", "ME", "@Human", "KB", cost):
         table.add_column(column, justify="right", no_wrap=True)
     for results, _ in scored:
         scores = results.metrics.overall.scores

@@ -23,6 +23,13 @@ Checkpoint = Annotated[
     str, typer.Argument(help="A .safetensors checkpoint, a run's folder, or default:MODEL.")
 ]
 Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
+Mixture = Annotated[
+    list[str],
+    typer.Option(
+        help="A data set: FORMAT:PATH, or a path whose layout is known. Give it several times to mix sets; "
+        "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME may follow the path.",
+    ),
+]
 Out = Annotated[Path, typer.Option(help="The run's folder; the same command again goes on there.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Begin anew, and replace what an earlier command left in --out.")
@@ -33,6 +40,19 @@ Crop = Annotated[
 Margin = Annotated[
     float,
     typer.Option(min=0.0, max=2.0, help="With --crop person: share of the box that is added on each side."),
+]
+Turn = Annotated[
+    str,
+    typer.Option(
+        help="none: as photographed; upright: the quarter turn that brings the labelled trunk head-up."
+    ),
+]
+Ruler = Annotated[
+    str | None,
+    typer.Option(
+        help="What distances are divided by: head, stand-in (for the head's length, by ears, nose, shoulders "
+        "and hips), torso or box; default: head, or the stand-in where the set has no head segment."
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The seed of every random number.")]
 Workers = Annotated[int, typer.Option(min=1, help="How many threads decode images.")]
@@ -71,10 +91,28 @@ class Frames:
         int | None, typer.Option(min=1, help="Train on the first LIMIT frames only.", rich_help_panel=_FRAMES)
     ] = None
 
-    def request(self, data: str, **more: Any) -> DataRequest:
+    select_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of several data sets chooses the best checkpoint, as FORMAT:FOLDER; default: the first.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None
+
+    drop_shared: Annotated[
+        bool,
+        typer.Option(
+            "--drop-shared",
+            help="Leave pictures out of a mixture's training that are in another split too, instead of refusing.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = False
+
+    def request(self, data: str | list[str], **more: Any) -> DataRequest:
         from edgepose.training.data import DataRequest
 
-        return DataRequest(data, **vars(self), **more)
+        first, *others = [data] if isinstance(data, str) else data
+        return DataRequest(first, more=tuple(others), **vars(self), **more)
 
 
 @dataclass(frozen=True)
@@ -121,7 +159,8 @@ class Training:
     augmentation: Annotated[
         str,
         typer.Option(
-            help="How frames are varied: paper, paper-colour (colours too) or none.",
+            help="How frames are varied: paper, paper-colour (colours too), home (shift and erased boxes too), "
+            "home-any-turn (any angle) or none.",
             rich_help_panel=_TRAINING,
         ),
     ] = "paper"

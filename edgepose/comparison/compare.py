@@ -41,6 +41,8 @@ _SAME: Mapping[str, Callable[[Results], Any]] = {
     "data.split": lambda r: r.data.split,
     "data.crop": lambda r: r.data.crop,
     "data.crop_margin": lambda r: r.data.crop_margin,
+    "data.turn": lambda r: r.data.turn,
+    "data.ruler": lambda r: r.data.ruler,
     "data.keypoints": lambda r: r.data.keypoints,
     "data.scored_keypoints": lambda r: r.data.scored_keypoints,
     "data.near_matched": lambda r: r.data.near_matched,

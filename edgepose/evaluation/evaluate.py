@@ -156,7 +156,8 @@ def _predicted(
     progress: Progress | None,
 ) -> tuple[Predicted, ModelSpec]:
     """Predictions, resumed from an interrupted run's, and the model as it ran."""
-    framing, parts = Framing(request.crop, request.margin), folder / ".parts"
+    framing = Framing(request.crop, request.margin, request.turn, subject.dataset.keypoints)
+    parts = folder / ".parts"
     with ExitStack() as stack:
         running, reference = runner, None
         if device is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgepose.data.rulers import RULERS
 from edgepose.evaluation.speed import Cost
 from edgepose.evaluation.subject import Request, Scorable, Subject
 from edgepose.inference.spec import ModelSpec
@@ -34,10 +35,11 @@ def model_facts(spec: ModelSpec) -> ModelFacts:
 def data_facts(subject: Subject, request: Request, scored: Scorable) -> DataFacts:
     dataset, points = subject.dataset, subject.dataset.keypoints
     predictions, heads = scored.predictions, scored.heads
-    segment = " to ".join(points.head_segment) if points.head_segment else "none"
-    rule = f"{points.head_scale:g} x |{segment}|"
-    if any(record.head_length_px is not None for record in subject.records):
-        rule = "the data set's own"
+    rule = RULERS[heads.ruler].rule
+    if heads.ruler == "head":
+        rule = f"{points.head_scale:g} x |{' to '.join(points.head_segment or ('none',))}|"
+        if any(record.head_length_px is not None for record in subject.records):
+            rule = "the data set's own"
     return DataFacts(
         name=dataset.label,
         format=dataset.format,
@@ -52,6 +54,8 @@ def data_facts(subject: Subject, request: Request, scored: Scorable) -> DataFact
         n_keypoints=int(np.isfinite(predictions.annotated_px).all(-1).sum()),
         n_videos=len(np.unique(predictions.videos)),
         excluded=scored.excluded,
+        turn="upright" if request.turn == "upright" else "none",
+        ruler=heads.ruler,
         head_length=f"{rule}; images without one: {heads.fallback} ({heads.missing} of {len(heads.px)})",
     )
 

@@ -118,6 +118,8 @@ class DataFacts:
     n_videos: int
     excluded: tuple[Excluded, ...]
     head_length: str
+    turn: Literal["none", "upright"] = "none"
+    ruler: str = "head"
 
 
 @dataclass(frozen=True)

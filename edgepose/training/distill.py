@@ -159,7 +159,7 @@ def _extras(
         "data_sha256": read_json(assembly.folder.description, "choose another --out")["data_sha256"],
         "targets": request.targets,
         "pairs": [list(pair) for pair in taught.lesson.pairs],
-        "framing": vars(material.framing),
+        "framing": material.framing.plain(),
         "input_size": list(assembly.input_size),
         "map_size": list(assembly.map_size),
         "backend": keras().backend.backend(),

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgepose.data.framing import Framing, Input, prepare
+from edgepose.data.framing import Input, Placing, prepare
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadImage
 from edgepose.geometry import Affine, Size
@@ -65,7 +65,7 @@ class Reader:
     """
 
     size: Size
-    framing: Framing
+    framing: Placing
     mapping: Mapping
     keypoints: int
     workers: int = 2

@@ -28,7 +28,7 @@ from edgepose.training.forecast import Forecast
 from edgepose.training.pipeline import Batch, Stream
 from edgepose.training.runs import RunFolder, TensorBoard, write_log
 from edgepose.training.steppers import Stepper, StepperSetup, make_stepper
-from edgepose.training.validation import Validator, is_better
+from edgepose.training.validation import Validate, is_better
 
 
 class Diverged(EdgeposeError):
@@ -80,7 +80,7 @@ class LoopSetup:
     steps_per_epoch: int
     accumulate: int
     checkpoint_every: int
-    validate: Validator | None
+    validate: Validate | None
     folder: RunFolder
     tensorboard: bool = False
     shaping: WeightConstraints = NO_SHAPING

@@ -142,7 +142,8 @@ class TrainingSetup:
     def _stream(self, extras: Extras | None) -> Stream:
         request = self.request
         frames = self.material.open_frames(self.input_size, request.workers, self._budget, self.listener.step)
-        return Stream(frames, AUGMENTATIONS[request.augmentation], request.batch, request.seed, extras)
+        augmentation, groups = AUGMENTATIONS[request.augmentation], self.material.groups
+        return Stream(frames, augmentation, request.batch, request.seed, extras, groups)
 
     def _trainee(
         self, model: Any, goal: Objective, maps: int, holds: tuple[WeightConstraint, ...]
@@ -156,6 +157,7 @@ class TrainingSetup:
                 swaps=self.material.keypoints.swaps,
                 normalisation=normalisation,
                 has_colour=AUGMENTATIONS[self.request.augmentation].colour > 0,
+                erase=AUGMENTATIONS[self.request.augmentation].erase,
             ),
             compute=goal,
             normalise=partial(normalised, normalisation=normalisation),
@@ -185,6 +187,10 @@ def assembled(
     material = material or open_material(request.data)
     if material.unlabelled:
         listener.say(f"{material.unlabelled} frames without a keypoint of the network are left out")
+    if material.shared:
+        listener.say(
+            f"{len(material.shared)} pictures that another split has too are left out, listed in run.json"
+        )
     info = _info(request, material)
     precision = resolve_precision(request.precision)
     check_shares(request.batch, request.accumulate)
@@ -242,6 +248,7 @@ def _facts(request: FitRequest, material: TrainingData) -> dict[str, Any]:
         "frames": len(material.records),
         "validation_frames": len(material.validation),
         "unlabelled_frames": material.unlabelled,
+        "shared_pictures": list(material.shared),
         "missing_keypoints": list(material.mapping.absent),
         "near_keypoints": list(material.mapping.near),
         "init": str(request.init) if request.init else None,
