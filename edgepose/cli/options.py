@@ -23,12 +23,17 @@ Checkpoint = Annotated[
     str, typer.Argument(help="A .safetensors checkpoint, a run's folder, or default:MODEL.")
 ]
 Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
+_MIX = (
+    "Give it several times to mix sets; =WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,"
+    "ruler=NAME may follow the path."
+)
 Mixture = Annotated[
     list[str],
-    typer.Option(
-        help="A data set: FORMAT:PATH, or a path whose layout is known. Give it several times to mix sets; "
-        "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME may follow the path.",
-    ),
+    typer.Option(help=f"A data set: FORMAT:PATH, or a path whose layout is known. {_MIX}"),
+]
+MixtureOrNone = Annotated[
+    list[str] | None,
+    typer.Option(help=f"A data set: FORMAT:PATH, or a path; default: the built-in infants. {_MIX}"),
 ]
 Out = Annotated[Path, typer.Option(help="The run's folder; the same command again goes on there.")]
 Overwrite = Annotated[
@@ -94,7 +99,7 @@ class Frames:
     select_by: Annotated[
         str | None,
         typer.Option(
-            help="Which of several data sets chooses the best checkpoint, as FORMAT:FOLDER; default: the first.",
+            help="Which of several data sets chooses the best checkpoint, FORMAT:FOLDER; default: the first.",
             rich_help_panel=_FRAMES,
         ),
     ] = None
@@ -103,7 +108,7 @@ class Frames:
         bool,
         typer.Option(
             "--drop-shared",
-            help="Leave pictures out of a mixture's training that are in another split too, instead of refusing.",
+            help="Leave pictures out of a mixture's training that another split has too.",
             rich_help_panel=_FRAMES,
         ),
     ] = False
@@ -159,7 +164,7 @@ class Training:
     augmentation: Annotated[
         str,
         typer.Option(
-            help="How frames are varied: paper, paper-colour (colours too), home (shift and erased boxes too), "
+            help="How frames are varied: paper, paper-colour (colours too), home (shift, erased boxes too), "
             "home-any-turn (any angle) or none.",
             rich_help_panel=_TRAINING,
         ),

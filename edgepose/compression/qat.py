@@ -94,8 +94,11 @@ def train(request: QatRequest, listener: Listener | None = None) -> Exported:
 
 
 def _calibrate(request: QatRequest) -> Calibrate:
+    """On the first data set, in its own framing."""
     data = request.fit.data
-    return Calibrate(data.data, data.split, request.count, request.fit.seed, data.crop, data.margin)
+    first = data.sources[0]
+    margin = sum(first.margin) / 2
+    return Calibrate(first.data, data.split, request.count, request.fit.seed, first.crop, margin, first.turn)
 
 
 def _start(

@@ -68,7 +68,7 @@ def upright_turns(keypoints_px: np.ndarray, keypoints: KeypointSet) -> int:
     x, y = high - low
     if not np.isfinite([x, y]).all() or (x == 0 and y == 0):
         return 0
-    # Clockwise on screen, a trunk that points left comes up after one turn, one that points right after three.
+    # Clockwise on screen: a trunk that points left comes up after one turn, one to the right after three.
     return int(np.argmax([-y, -x, y, x]))
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -199,57 +199,113 @@ def open_mixture(
         BadDataset: the same picture in training and in another split.
         UsageError: a source without any keypoint of the network.
     """
-    opened = [(source, open_dataset(source.data)) for source in sources]
-    wanted = keypoints or opened[0][1].keypoints
-    labels = _labels([dataset for _, dataset in opened])
-    shared = _shared([dataset for _, dataset in opened], split)
+    datasets = [open_dataset(source.data) for source in sources]
+    wanted = keypoints or datasets[0].keypoints
+    shared = _shared(datasets, split)
     if shared and not drop_shared:
         mine, theirs = next(iter(shared.items()))
         raise BadDataset(
             f"{len(shared)} pictures to train on are also in another split: {mine} is {theirs}",
-            "add --drop-shared to leave them out of training: scores on pictures that were trained on are wrong",
+            "add --drop-shared to leave them out: scores on pictures that were trained on are wrong",
         )
-    by_id: dict[str, tuple[Framing, np.ndarray]] = {}
-    groups: list[Group] = []
-    records: list[PoseRecord] = []
-    validation: dict[str, tuple[PoseRecord, ...]] = {}
-    found: list[KeypointMapping] = []
-    unlabelled = 0
-    for label, (source, dataset) in zip(labels, opened, strict=True):
-        to_network = mapping(dataset.keypoints, wanted, near)
-        found.append(to_network)
-        view = _View(label, source, dataset, to_network, len(wanted), by_id)
-        chosen = dataset.split(split)
-        usable = [r for r in chosen if view.is_labelled(r)]
-        unlabelled += len(chosen) - len(usable)
-        mine = [r for r in usable if r.image not in shared][:limit]
-        if not mine:
-            raise BadDataset(
-                f"{dataset.name} has no frame in split '{split}' with a keypoint of {wanted.key}",
-                "leave it out, or name another --split",
-            )
-        copies = [view.record(r, c) for c in range(source.crops) for r in mine]
-        records += copies
-        groups.append(Group(label, len(copies), source.weight))
-        checked = view.validation([r for r in dataset.split(validation_split) if view.is_labelled(r)])
-        if checked:
-            validation[label] = checked
-    absent = tuple(name for name in wanted.names if all(name in m.absent for m in found))
-    nearly = tuple(name for name in wanted.names if any(name in m.near for m in found))
+    views = [
+        _View(label, source, dataset, mapping(dataset.keypoints, wanted, near), len(wanted))
+        for label, source, dataset in zip(_labels(datasets), sources, datasets, strict=True)
+    ]
+    parts = [view.part(split, validation_split, limit, shared) for view in views]
+    by_id = {key: framed for part in parts for key, framed in part.by_id.items()}
+    records = tuple(record for part in parts for record in part.records)
+    validation = {p.label: p.validation for p in parts if p.validation}
     whole = (*records, *(r for rows in validation.values() for r in rows))
-    name = " + ".join(dataset.name for _, dataset in opened)
-    merged = Dataset(name, " + ".join(d.format for _, d in opened), opened[0][1].root, wanted, whole)
+    name, formats = (" + ".join(words) for words in zip(*((d.name, d.format) for d in datasets), strict=True))
     return Mixture(
-        merged,
+        Dataset(name, formats, datasets[0].root, wanted, whole),
         MixedFraming(by_id),
-        tuple(groups),
-        tuple(records),
+        tuple(
+            Group(view.label, len(p.records), view.source.weight)
+            for view, p in zip(views, parts, strict=True)
+        ),
+        records,
         validation,
-        nearly,
-        absent,
-        unlabelled,
+        tuple(n for n in wanted.names if any(n in view.mapping.near for view in views)),
+        tuple(n for n in wanted.names if all(n in view.mapping.absent for view in views)),
+        sum(part.unlabelled for part in parts),
         tuple(sorted(map(str, shared))),
     )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One source's share of a mixture; the fields are those of `Mixture`."""
+
+    label: str
+    records: tuple[PoseRecord, ...]
+    validation: tuple[PoseRecord, ...]
+    unlabelled: int
+    by_id: dict[str, tuple[Framing, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class _View:
+    """A source's records as the network's K keypoints."""
+
+    label: str
+    source: Source
+    dataset: Dataset
+    mapping: KeypointMapping
+    count: int
+
+    def part(
+        self, split: str, validation_split: str, limit: int | None, shared: Mapping[Path, Path]
+    ) -> _Part:
+        """Frames to train and to validate on; raises BadDataset where there is none to train on."""
+        chosen = self.dataset.split(split)
+        usable = [record for record in chosen if self._is_labelled(record)]
+        mine = [record for record in usable if record.image not in shared][:limit]
+        if not mine:
+            raise BadDataset(
+                f"{self.dataset.name} has no frame in split '{split}' with a keypoint of the network",
+                "leave it out, or name another --split",
+            )
+        low, high = self.source.margin
+        margins = low + (high - low) * (np.arange(self.source.crops) + 0.5) / self.source.crops
+        by_id: dict[str, tuple[Framing, np.ndarray]] = {}
+        records = [self._as(r, m, f"#crop{c}", by_id) for c, m in enumerate(margins.tolist()) for r in mine]
+        checked = [r for r in self.dataset.split(validation_split) if self._is_labelled(r)]
+        return _Part(
+            self.label, tuple(records), self._validation(checked, by_id), len(chosen) - len(usable), by_id
+        )
+
+    def _validation(
+        self, records: Sequence[PoseRecord], by_id: dict[str, tuple[Framing, np.ndarray]]
+    ) -> tuple[PoseRecord, ...]:
+        """With each frame's ruler as its own head length; frames without one are left out."""
+        if not records:
+            return ()
+        lengths = ruler_lengths(records, self.dataset.keypoints, self.source.ruler).px
+        middle = sum(self.source.margin) / 2
+        return tuple(
+            replace(self._as(record, middle, "#validation", by_id), head_length_px=float(px))
+            for record, px in zip(records, lengths, strict=True)
+            if np.isfinite(px)
+        )
+
+    def _is_labelled(self, record: PoseRecord) -> bool:
+        sources = [source for source, _ in self.mapping.pairs]
+        return bool(np.isfinite(record.keypoints_px[sources]).all(-1).any())
+
+    def _as(
+        self, record: PoseRecord, margin: float, suffix: str, by_id: dict[str, tuple[Framing, np.ndarray]]
+    ) -> PoseRecord:
+        """The record in the network's keypoints; its framing is noted in `by_id`."""
+        points = np.full((self.count, 2), np.nan)
+        for source, target in self.mapping.pairs:
+            points[target] = record.keypoints_px[source]
+        key = f"{self.label}/{record.id}{suffix}"
+        framing = Framing(self.source.crop, margin, self.source.turn, self.dataset.keypoints)
+        by_id[key] = framing, record.keypoints_px
+        video = f"{self.label}/{record.video}"
+        return replace(record, id=key, keypoints_px=points, video=video, head_length_px=None)
 
 
 def _labels(datasets: Sequence[Dataset]) -> list[str]:
@@ -257,48 +313,6 @@ def _labels(datasets: Sequence[Dataset]) -> list[str]:
     names = [dataset.label for dataset in datasets]
     times = [names[: i + 1].count(name) for i, name in enumerate(names)]
     return [name if n == 1 else f"{name}#{n}" for name, n in zip(names, times, strict=True)]
-
-
-@dataclass(frozen=True)
-class _View:
-    """A source's records as the network's; notes each one's framing in `by_id`."""
-
-    label: str
-    source: Source
-    dataset: Dataset
-    mapping: KeypointMapping
-    count: int
-    by_id: dict[str, tuple[Framing, np.ndarray]]
-
-    def is_labelled(self, record: PoseRecord) -> bool:
-        sources = [source for source, _ in self.mapping.pairs]
-        return bool(np.isfinite(record.keypoints_px[sources]).all(-1).any())
-
-    def record(self, record: PoseRecord, crop: int) -> PoseRecord:
-        low, high = self.source.margin
-        return self._as(record, low + (high - low) * (crop + 0.5) / self.source.crops, f"#crop{crop}")
-
-    def validation(self, records: Sequence[PoseRecord]) -> tuple[PoseRecord, ...]:
-        """With each frame's ruler as its own head length; frames without one are left out."""
-        if not records:
-            return ()
-        lengths = ruler_lengths(records, self.dataset.keypoints, self.source.ruler).px
-        middle = sum(self.source.margin) / 2
-        return tuple(
-            replace(self._as(record, middle, "#validation"), head_length_px=float(px))
-            for record, px in zip(records, lengths, strict=True)
-            if np.isfinite(px)
-        )
-
-    def _as(self, record: PoseRecord, margin: float, suffix: str) -> PoseRecord:
-        points = np.full((self.count, 2), np.nan)
-        for source, target in self.mapping.pairs:
-            points[target] = record.keypoints_px[source]
-        key = f"{self.label}/{record.id}{suffix}"
-        framing = Framing(self.source.crop, margin, self.source.turn, self.dataset.keypoints)
-        self.by_id[key] = framing, record.keypoints_px
-        video = f"{self.dataset.label}/{record.video}"
-        return replace(record, id=key, keypoints_px=points, video=video, head_length_px=None)
 
 
 def _shared(datasets: Sequence[Dataset], split: str) -> dict[Path, Path]:

@@ -92,8 +92,8 @@ RULERS = {
             "stand-in",
             "PCKh*",
             "stand-in head lengths",
-            "a stand-in for the head length: median of 1.18 x |ear to ear|, 1.51 x |nose to mid shoulder| and "
-            "0.91 x |mid shoulder to mid hip|",
+            "a stand-in for the head length: median of 1.18 x |ear to ear|, 1.51 x |nose to mid shoulder| "
+            "and 0.91 x |mid shoulder to mid hip|",
             _stand_in,
         ),
         Ruler("torso", "PCK-torso", "torso lengths", "the torso, |mid shoulder to mid hip|", _torso),

@@ -32,7 +32,7 @@ class Calibrate:
         data: `FORMAT:PATH` or a path; only the images matter.
         split: whose images; all of them where the data set has none in it.
         count: how many, chosen by `seed`.
-        crop, margin: see `Framing`; should be as the app will frame its images.
+        crop, margin, turn: see `Framing`; should be as the app will frame its images.
     """
 
     data: str
@@ -41,6 +41,7 @@ class Calibrate:
     seed: int = 0
     crop: str = "none"
     margin: float = DEFAULT_MARGIN
+    turn: str = "none"
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,8 @@ def sample_inputs(
     dataset = open_dataset(calibrate.data)
     records = dataset.split(calibrate.split) or dataset.records
     chosen: list[Input] = []
-    for item in prepare(
-        sample(records, len(records), calibrate.seed), size, Framing(calibrate.crop, calibrate.margin)
-    ):
+    framing = Framing(calibrate.crop, calibrate.margin, calibrate.turn, dataset.keypoints)
+    for item in prepare(sample(records, len(records), calibrate.seed), size, framing):
         if isinstance(item, Input):
             chosen.append(item)
         if len(chosen) == calibrate.count:

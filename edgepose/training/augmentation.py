@@ -17,7 +17,7 @@ from edgepose.models.variants import Normalisation
 Tensor = Any
 Arrays = dict[str, Any]  # by name; NumPy on the host, the backend's tensors in the graph
 
-# Uniform numbers a frame: flip, scale, rotation, three channels' gains, saturation; then shift to the right and
+# Uniform numbers a frame: flip, scale, rotation, three gains, saturation; then shift to the right and
 # down, and for each of the erased boxes its centre, width, height and brightness.
 BASE_DRAWS = 7
 ERASED = 3

@@ -84,7 +84,7 @@ class TrainingData:
         validation: labelled frames to validate on, or empty.
         unlabelled: how many frames of the training split were left out for want of a keypoint.
         groups: of `records`, where several data sets are mixed by weight.
-        validation_groups: how many of `validation` each data set has, by label; the first one's scores choose.
+        validation_groups: how many of `validation` each data set has, by label; the first one chooses.
         shared: pictures left out of training since another split has them too.
     """
 
