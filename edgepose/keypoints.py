@@ -356,7 +356,7 @@ class KeypointGroup:
         """
         if not self.parts:
             return found
-        names = {f"{side}_{part}" for side in ("left", "right") for part in self.parts}
+        names = {f"{side}{part}" for side in ("", "left_", "right_") for part in self.parts}
         pairs = tuple((s, t) for s, t in found.pairs if target.names[t] in names)
         near = tuple(name for name in found.near if name in names)
         absent = tuple(name for name in found.absent if name in names)
@@ -368,12 +368,15 @@ class KeypointGroup:
         return Mapping(found.source, found.target, pairs, near, absent)
 
 
-# Limbs: what peers of other keypoint sets mark at the same places; ears, hips and eyes are not among them.
+_LIMBS = ("shoulder", "elbow", "wrist", "knee", "ankle")
+
+# Common: what In-Motion's set, COCO's and those of other phones' networks mark at the same places.
 KEYPOINT_GROUPS = {
     g.key: g
     for g in (
         KeypointGroup("all"),
-        KeypointGroup("limbs", ("shoulder", "elbow", "wrist", "knee", "ankle")),
+        KeypointGroup("limbs", _LIMBS),
+        KeypointGroup("common", ("nose", "ear", *_LIMBS)),
     )
 }
 

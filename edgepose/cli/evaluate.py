@@ -37,7 +37,8 @@ def command(
     score: Annotated[
         str,
         typer.Option(
-            help="Which keypoints are scored: all, or limbs (shoulders, elbows, wrists, knees, ankles)."
+            help="Which keypoints are scored: all; limbs (shoulders, elbows, wrists, knees, ankles); or "
+            "common (limbs, nose and ears, which other networks mark too)."
         ),
     ] = "all",
     decode: Annotated[
@@ -153,7 +154,18 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
     table.add_column("model", overflow="fold")
     emulated = any(results.device and results.device.kind == "emulated" for results, _ in scored)
     cost = "M instr." if emulated else "ms"
-    for column in ("images", f"{ruler.metric}@0.5", "@0.2", "@0.1", "ME", "@Human", "KB", cost):
+    precision = first.metrics.oks is not None
+    for column in (
+        "images",
+        f"{ruler.metric}@0.5",
+        "@0.2",
+        "@0.1",
+        "ME",
+        "@Human",
+        *(["OKS AP"] if precision else []),
+        "KB",
+        cost,
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     for results, _ in scored:
         scores = results.metrics.overall.scores
@@ -171,6 +183,7 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
             results.name,
             str(results.data.n_images),
             *cells,
+            *([_cell(results.metrics.oks.ap if results.metrics.oks else None, 1)] if precision else []),
             f"{results.model.size_bytes / 1000:.0f}",
             _cell(_cost(results), 1),
         )

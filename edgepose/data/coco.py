@@ -39,6 +39,7 @@ def read(root: Path) -> Dataset:
     Files named train..., val... and test... are the splits. Where there is none named test..., those named
     val... are the test split, and 10 % of the training images, by hash, validate. An image's `source`, which
     SyRIP has, is its video. Columns: `bbox` is the person's box as x,y,width,height in the file's pixels,
+    `area` its area,
     `persons` the number of annotated persons in the image, `posture` what SyRIP says of it.
 
     Raises:
@@ -124,6 +125,8 @@ def _record(
     source = image.get("source")
     video = f"{name}/{path.stem}" if source is None else f"source {source}"
     columns = {"persons": str(persons)}
+    if isinstance(area := annotation.get("area"), int | float) and area > 0:
+        columns["area"] = str(area)
     if isinstance(posture := image.get("posture"), str):
         columns["posture"] = posture
     if isinstance(box := annotation.get("bbox"), list):

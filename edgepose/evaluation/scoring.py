@@ -10,6 +10,7 @@ from edgepose.data.human_spread import HumanSpread
 from edgepose.evaluation.agreement import Icc, model_agreement
 from edgepose.evaluation.bootstrap import Estimates, bootstrap_scores
 from edgepose.evaluation.metrics import CURVE, Figure, Scores, normalised_distances, pckh_curve, score
+from edgepose.evaluation.oks import oks_scores
 from edgepose.evaluation.taxonomy import CLASSES, taxonomy
 from edgepose.keypoints import KeypointSet
 from edgepose.results import results
@@ -48,6 +49,7 @@ def score_predictions(
         human=_human(names, human),
         curve=results.Curve(CURVE, tuple(float(100 * value) for value in curve)),
         bootstrap=results.BootstrapFacts(estimates.replicates, estimates.seed, "video"),
+        oks=oks_scores(predictions, keypoints.key),
     )
 
 

@@ -180,6 +180,26 @@ class BootstrapFacts:
 
 
 @dataclass(frozen=True)
+class Oks:
+    """COCO's average precision and recall by object keypoint similarity, in percent.
+
+    Attributes:
+        ap, ar: means over OKS 0.50 to 0.95; ap50, ap75: at one threshold.
+        n: persons.
+        keypoints: how many of COCO's 17 were scored.
+        source: what computed it.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ar: float
+    n: int
+    keypoints: int
+    source: str
+
+
+@dataclass(frozen=True)
 class Metrics:
     """All that says how well the model places keypoints."""
 
@@ -190,6 +210,7 @@ class Metrics:
     human: HumanSpread | None
     curve: Curve
     bootstrap: BootstrapFacts
+    oks: Oks | None = None
 
 
 @dataclass(frozen=True)
