@@ -30,9 +30,21 @@ def command(
         "runs/evaluate"
     ),
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
-    crop: options.Crop = "none",
+    crop: Annotated[
+        str,
+        typer.Option(
+            help="none: the whole image; person: the labelled keypoints plus --margin; found: where the "
+            "network itself finds the infant."
+        ),
+    ] = "none",
     margin: options.Margin = 0.2,
-    turn: options.Turn = "none",
+    turn: Annotated[
+        str,
+        typer.Option(
+            help="none: as photographed; upright: the quarter turn that brings the labelled trunk head-up; "
+            "found: the one that the network itself is surest of."
+        ),
+    ] = "none",
     ruler: options.Ruler = None,
     score: Annotated[
         str,

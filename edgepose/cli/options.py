@@ -46,12 +46,6 @@ Margin = Annotated[
     float,
     typer.Option(min=0.0, max=2.0, help="With --crop person: share of the box that is added on each side."),
 ]
-Turn = Annotated[
-    str,
-    typer.Option(
-        help="none: as photographed; upright: the quarter turn that brings the labelled trunk head-up."
-    ),
-]
 Ruler = Annotated[
     str | None,
     typer.Option(

@@ -17,6 +17,7 @@ from edgepose.keypoints import KeypointSet
 
 CROPS = ("none", "person")
 TURNS = ("none", "upright")
+FOUND = "found"  # crop or turn by the network itself, without the labels (`inference.finding`)
 DEFAULT_MARGIN = 0.2
 MIN_SIDE_PX = 1.0
 

@@ -160,7 +160,7 @@ class EvaluationPart:
     report: str
     data: str
     split: str
-    crop: Literal["none", "person"]
+    crop: Literal["none", "person", "found"]
     crop_margin: float | None
     images: int
     videos: int

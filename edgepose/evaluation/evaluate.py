@@ -19,7 +19,7 @@ from android_harness.counting import measure as measure_on_device
 from android_harness.phone import PHONE_DELEGATES, Phone
 from android_harness.phone_cost import measure_phone
 from edgeio import jobs, lookup
-from edgepose.data.framing import Framing
+from edgepose.data.framing import FOUND, Framing
 from edgepose.data.human_spread import HumanSpread
 from edgepose.errors import UsageError
 from edgepose.evaluation.facts import data_facts, model_facts, speed_facts
@@ -36,6 +36,8 @@ from edgepose.inference.device import (
     phone_facts,
     phone_speed,
 )
+from edgepose.inference.estimator import Estimator
+from edgepose.inference.finding import predict_found
 from edgepose.inference.predictor import Predicted, Progress, discard_parts, predict, predict_in_parts
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec, Runner
@@ -83,6 +85,8 @@ def evaluate(
     decoder = PoseDecoder(runner.spec, request.decode)
     subject = subject_of(runner.spec, request)
     device = _device(request)
+    if device is not None and request.finds:
+        raise UsageError("--crop found and --turn found run on this machine only", "leave --target out")
     if retime and device is not None:
         raise UsageError("--retime is of runs on this machine", "leave it out: instructions stay the same")
     name = _name(runner.spec, decoder, device, request.delegate)
@@ -156,8 +160,21 @@ def _predicted(
     progress: Progress | None,
 ) -> tuple[Predicted, ModelSpec]:
     """Predictions, resumed from an interrupted run's, and the model as it ran."""
-    framing = Framing(request.crop, request.margin, request.turn, subject.dataset.keypoints)
     parts = folder / ".parts"
+    if request.finds:
+        estimator = Estimator(runner, decoder.name)
+        crop, turn = request.crop == FOUND, request.turn == FOUND
+        found = predict_in_parts(
+            lambda part, done: predict_found(
+                estimator, part, crop, turn, request.workers, request.strict, done
+            ),
+            subject.records,
+            parts,
+            job,
+            progress or (lambda done, total: None),
+        )
+        return found, runner.spec
+    framing = Framing(request.crop, request.margin, request.turn, subject.dataset.keypoints)
     with ExitStack() as stack:
         running, reference = runner, None
         if device is not None:

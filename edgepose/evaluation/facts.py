@@ -45,7 +45,7 @@ def data_facts(subject: Subject, request: Request, scored: Scorable) -> DataFact
         format=dataset.format,
         sha256=subject.sha256,
         split=request.split if request.limit is None else f"{request.split}, first {request.limit}",
-        crop="person" if request.crop == "person" else "none",
+        crop=request.crop,  # type: ignore[arg-type]
         crop_margin=request.margin if request.crop == "person" else None,
         keypoints=points.key,
         scored_keypoints=subject.names,
@@ -54,7 +54,7 @@ def data_facts(subject: Subject, request: Request, scored: Scorable) -> DataFact
         n_keypoints=int(np.isfinite(predictions.annotated_px).all(-1).sum()),
         n_videos=len(np.unique(predictions.videos)),
         excluded=scored.excluded,
-        turn="upright" if request.turn == "upright" else "none",
+        turn=request.turn,  # type: ignore[arg-type]
         ruler=heads.ruler,
         head_length=f"{rule}; images without one: {heads.fallback} ({heads.missing} of {len(heads.px)})",
     )

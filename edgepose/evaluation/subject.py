@@ -10,7 +10,7 @@ import numpy as np
 from edgeio import lookup
 from edgepose.data.collect import reason_kind
 from edgepose.data.fingerprint import data_sha256
-from edgepose.data.framing import DEFAULT_MARGIN
+from edgepose.data.framing import DEFAULT_MARGIN, FOUND
 from edgepose.data.head_length import HeadLengths
 from edgepose.data.human_spread import HumanSpread
 from edgepose.data.records import SPLITS, Dataset, PoseRecord
@@ -33,7 +33,7 @@ class Request:
     Attributes:
         data: `FORMAT:PATH` or a path.
         split: "train", "val", "test" or "all".
-        crop, margin, turn: see `Framing`.
+        crop, margin, turn: see `Framing`; crop and turn may be `FOUND` too.
         ruler: what distances are divided by, a key of `RULERS`; None for the data set's own.
         score: which keypoints are scored, a key of `KEYPOINT_GROUPS`.
         decode: a decoder's name, or None for the one the model is meant for.
@@ -66,6 +66,22 @@ class Request:
     seed: int = 0
     target: str = DESKTOP
     delegate: str = "xnnpack"
+
+    @property
+    def finds(self) -> bool:
+        """Whether the network finds the infant, or its turn, itself.
+
+        Raises:
+            UsageError: one of them is to be found and the other taken from the labels.
+        """
+        by_labels = self.crop == "person" or self.turn == "upright"
+        found = FOUND in (self.crop, self.turn)
+        if found and by_labels:
+            raise UsageError(
+                f"--crop {self.crop} with --turn {self.turn}: one is found, the other taken from the labels",
+                "take both from the labels, or neither",
+            )
+        return found
 
 
 @dataclass(frozen=True)

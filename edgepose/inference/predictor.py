@@ -93,7 +93,7 @@ def predict(
             elif strict:
                 raise item[1]
             else:
-                reasons[i] = _without_path(item[1], item[0])
+                reasons[i] = reason_of(item[1], item[0])
 
     for output in run_each(runner, inputs()):
         i, item, normalised = under_way.popleft()
@@ -197,6 +197,6 @@ def _load_part(path: Path) -> Predicted | None:
         return None
 
 
-def _without_path(error: BadImage, record: PoseRecord) -> str:
+def reason_of(error: BadImage, record: PoseRecord) -> str:
     """The reason without the machine's path: results travel."""
     return error.what.replace(str(record.image), record.image.name)

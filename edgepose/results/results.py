@@ -108,7 +108,7 @@ class DataFacts:
     format: str
     sha256: str
     split: str
-    crop: Literal["none", "person"]
+    crop: Literal["none", "person", "found"]
     crop_margin: float | None
     keypoints: str
     scored_keypoints: tuple[str, ...]
@@ -118,7 +118,7 @@ class DataFacts:
     n_videos: int
     excluded: tuple[Excluded, ...]
     head_length: str
-    turn: Literal["none", "upright"] = "none"
+    turn: Literal["none", "upright", "found"] = "none"
     ruler: str = "head"
 
 
