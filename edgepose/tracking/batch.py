@@ -26,7 +26,7 @@ from edgepose.tracking.smoothing import parse_smoothing
 from edgepose.tracking.sources import Source
 from edgepose.tracking.summary import speed, summarise
 from edgepose.tracking.tables import Format, check_format, write_table
-from edgepose.tracking.tracking import parse_crop
+from edgepose.tracking.tracking import parse_crop, parse_turn
 from edgepose.tracking.video import Fingerprint, fingerprint
 
 # A bar for one step of one input: (title, unit) -> update(done, total).
@@ -41,6 +41,7 @@ class PredictRequest:
     Attributes:
         smooth: see `parse_smoothing`.
         crop: see `parse_crop`.
+        turn: see `parse_turn`.
         format: key of a table format.
         confidence: a file of `calibrate-confidence`, or None.
         abstain_below: None is 0.5 with a confidence file and 0, never, without.
@@ -49,6 +50,7 @@ class PredictRequest:
 
     smooth: str = "median:5"
     crop: str = "none"
+    turn: str = "0"
     format: str = "csv"
     overlay: bool = False
     confidence: Path | None = None
@@ -117,7 +119,12 @@ def settings_of(request: PredictRequest) -> Settings:
     if not 0 <= below <= 1:
         raise UsageError(f"--abstain-below {below:g} is no share", "give a number from 0 to 1")
     return Settings(
-        parse_crop(request.crop), parse_smoothing(request.smooth), confidence, below, request.workers
+        parse_crop(request.crop),
+        parse_turn(request.turn),
+        parse_smoothing(request.smooth),
+        confidence,
+        below,
+        request.workers,
     )
 
 
@@ -173,6 +180,7 @@ def _job(run: _Run, source: Source) -> dict[str, Any]:
         "files": len(source.paths),
         "smooth": str(run.settings.smoothing),
         "crop": request.crop,
+        "turn": request.turn,
         "abstain_below": run.settings.abstain_below,
         "confidence": None if request.confidence is None else sha256_file(request.confidence),
         "format": run.form.key,

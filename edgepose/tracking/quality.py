@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from edgepose.inference.finding import Turn
 from edgepose.tracking.smoothing import uneven
 from edgepose.tracking.track import Track
 
@@ -79,6 +80,16 @@ def warn(track: Track) -> list[QualityWarning]:
     """Everything that applies, the gravest first."""
     rules = (_nobody, _second, _torn, _small, _beyond, _uncertain, _steps)
     return [found for rule in rules if (found := rule(track)) is not None]
+
+
+def warn_of_turns(turns: Sequence[Turn]) -> list[QualityWarning]:
+    """Where a turn was looked for and no way up was surer than the others."""
+    share = float(np.mean([not turn.decided for turn in turns])) if turns else 0.0
+    text = (
+        f"no way up was surer than the others in {share:.0%} of what was looked at, which was taken as it"
+        " is: give --turn 0, 90, 180 or 270"
+    )
+    return [QualityWarning("turn-undecided", share, text)] if share > 0 else []
 
 
 Rule = Callable[[Track], QualityWarning | None]

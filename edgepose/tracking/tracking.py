@@ -59,6 +59,14 @@ def parse_crop(text: str) -> Crop:
     return Crop("box", (x, y, x + w, y + h))
 
 
+def parse_turn(text: str) -> int | None:
+    """Right angles, clockwise, of `auto` (None), `0`, `90`, `180` or `270`; raises UsageError."""
+    turns = {AUTO: None, **{str(90 * quarters): quarters for quarters in range(4)}}
+    if text not in turns:
+        raise UsageError(f"--turn {text} is no quarter turn", f"write one of {', '.join(turns)}")
+    return turns[text]
+
+
 def box_inside(box: Box, size: Size) -> None:
     """Refuse a box that reaches outside pictures of `size`; raises UsageError."""
     if box[2] > size[1] or box[3] > size[0]:
