@@ -160,7 +160,13 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "raters": (
         Example("The made-up raters of made-up infants:", "edgepose raters infants/raters.csv --out raters"),
     ),
-    "recipes": (Example("All of them:", "edgepose recipes"),),
+    "recipes list": (Example("All of them:", "edgepose recipes list"),),
+    "recipes run": (
+        Example(
+            "Fine-tune RT on data of your own:",
+            "edgepose recipes run fine-tune DATA=infants MPII.safetensors=models/rt.safetensors RUN=fine",
+        ),
+    ),
     "train": (
         Example(
             "From weights that exist already:",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from edgepose.errors import UsageError
+
+_WORD = re.compile(r"\b[A-Z][A-Z-]*[A-Z](?:\.[a-z]+)?\b")  # what is the reader's to fill in
 
 NOT_MEASURED = "not measured"
 
@@ -24,6 +31,26 @@ class Recipe:
     hardware: str = NOT_MEASURED
     hours: str = NOT_MEASURED
     expected: str = NOT_MEASURED
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words in capitals, each once, in their order."""
+        return tuple(dict.fromkeys(_WORD.findall(self.command)))
+
+    def filled(self, values: Sequence[str]) -> list[str]:
+        """The command's words with every `WORD=VALUE` put in.
+
+        Raises:
+            UsageError: a value for no word of the command, or a word without a value.
+        """
+        given = dict(value.partition("=")[::2] for value in values)
+        wanted = " ".join(f"{word}=..." for word in self.words)
+        for word in given:
+            if word not in self.words:
+                raise UsageError(f"{self.key} has no word '{word}'", f"give {wanted}")
+        if missing := [word for word in self.words if not given.get(word)]:
+            raise UsageError(f"{self.key} needs a value for {', '.join(missing)}", f"give {wanted}")
+        return [_WORD.sub(lambda found: given[found[0]], part) for part in shlex.split(self.command)]
 
 
 def _paper(model: str, expected: str) -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -29,7 +30,7 @@ from tiny_runs import (
 )
 from typer.testing import CliRunner
 
-from edgeio import UnknownName, jobs
+from edgeio import UnknownName, UserError, jobs
 from edgeio.jobs import OtherJob
 from edgepose import cli, frameworks
 from edgepose.cli import train
@@ -678,7 +679,29 @@ def test_run_cards_can_be_typed_as_they_stand() -> None:
 
 
 def test_run_cards_are_listed() -> None:
-    done = CliRunner().invoke(cli.app, ["recipes", "--json"])
+    done = CliRunner().invoke(cli.app, ["recipes", "list", "--json"])
     assert [card["key"] for card in json.loads(done.stdout)] == list(RECIPES)
-    plain = CliRunner().invoke(cli.app, ["recipes"]).stdout
+    plain = CliRunner().invoke(cli.app, ["recipes", "list"]).stdout
     assert all(recipe.command in plain for recipe in RECIPES.values())
+
+
+def test_a_run_card_is_run_with_the_words_that_are_given() -> None:
+    values = ["DATA=infants", "MPII.safetensors=rt.safetensors", "RUN=runs/a b"]
+    words = RECIPES["fine-tune"].filled(values)
+    assert words[:6] == ["edgepose", "train", "--model", "rt", "--data", "infants"]
+    assert words[-2:] == ["--out", "runs/a b"] and "rt.safetensors" in words
+    done = CliRunner().invoke(cli.app, ["recipes", "run", "fine-tune", *values, "--print"])
+    assert done.exit_code == 0 and done.stdout.startswith("edgepose train --model rt --data infants")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([], "needs a value for DATA, MPII.safetensors, RUN"),
+        (["DATA=a", "RUN=b", "MPII.safetensors="], "needs a value for MPII.safetensors"),
+        (["DATA=a", "RUN=b", "MPII.safetensors=c", "SEED=1"], "no word 'SEED'"),
+    ],
+)
+def test_a_run_card_with_words_missing_is_refused(values: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        RECIPES["fine-tune"].filled(values)
