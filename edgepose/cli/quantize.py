@@ -17,7 +17,7 @@ _SHOWN = 20
 @options.spread()
 def command(
     checkpoint: options.Checkpoint,
-    data: options.Data,
+    data: options.Mixture,
     out: Annotated[Path, typer.Option(help="The folder for the .tflite file and its sidecar.")],
     ranges: options.Ranges = "mse",
     equalize: options.Equalize = True,
@@ -67,7 +67,7 @@ def command(
         given.refuse("keep_as", when="without --keep", hint="name the layers with --keep")
     check_type(keep_as)
     start = trained_path(checkpoint)
-    calibrate = Calibrate(data, split, count, seed, crop, margin)
+    calibrate = Calibrate(data[0], split, count, seed, crop, margin, tuple(data[1:]))
     how = ptq.PostTraining(ranges, equalize, bias_correction)
     with bar(f"quantizing {start.stem}", "parts") as progress:
         listener = Listener(progress, say=options.say)

@@ -94,11 +94,10 @@ def train(request: QatRequest, listener: Listener | None = None) -> Exported:
 
 
 def _calibrate(request: QatRequest) -> Calibrate:
-    """On the first data set, in its own framing."""
     data = request.fit.data
-    first = data.sources[0]
-    margin = sum(first.margin) / 2
-    return Calibrate(first.data, data.split, request.count, request.fit.seed, first.crop, margin, first.turn)
+    return Calibrate(
+        data.data, data.split, request.count, request.fit.seed, data.crop, data.margin, data.more
+    )
 
 
 def _start(
