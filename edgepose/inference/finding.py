@@ -1,8 +1,9 @@
 """Where the infant is in a picture, and which way up: found by the network itself.
 
-The whole picture is looked at in four quarter turns, and the one that the network is surest of is taken; a
-square is laid around the confident keypoints, in which the infant takes as much room as in training, and
-looked at again.
+The whole picture is looked at, a square is laid around the confident keypoints, in which the infant takes as
+much room as in training, and looked at again: in each of four quarter turns, of which the one is taken that
+the network is surest of in its square. On SyRIP's 71 validation pictures the squares tell the turn better
+than the whole pictures do.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ from edgepose.inference.predictor import Predicted, reason_of
 
 CONFIDENT = 0.2  # a map's peak; training's targets peak at 1
 FOUND = 0.5  # share of keypoints that must be confident
-# The infant's longer side in the square's. The project's networks saw whole pictures of recordings,
-# where it is 0.3 to 0.6; a tighter square costs accuracy, as a distance never seen.
-SHARE = 0.45
-# How much surer than of the second best turn the network must be of the best. On upright pictures the other
-# three are far below; where two are near each other it sees no infant in either.
-_SURER = 1.1
+# The infant's longer side in the square's: a margin of 0.35 on either side, the middle of what the project's
+# networks were trained on.
+SHARE = 0.59
+_ENOUGH = 0.25  # share of keypoints to lay a square around in a turn that may be the wrong one
+_SURER = 1.05  # times as sure as of the second best turn must the network be of the best
 
 
 def confident(pose: Pose) -> np.ndarray:
@@ -70,21 +70,38 @@ class Turn:
     sureness: tuple[float, ...]
 
 
+def _candidates(estimator: Estimator, image: np.ndarray, clock: Clock) -> list[Pose]:
+    """The pose in each of the four turns, in its square where one can be laid."""
+    poses = []
+    for quarters in range(4):
+        pose = estimator.pose(estimator.place(image, None, clock, quarters), True, clock)
+        if confident(pose).mean() >= _ENOUGH:
+            box = square(pose, (image.shape[0], image.shape[1]))
+            pose = estimator.pose(estimator.place(image, box, clock, quarters), False, clock)
+        poses.append(pose)
+    return poses
+
+
+def _decide(sureness: np.ndarray) -> Turn:
+    best, second = np.sort(sureness)[::-1][:2]
+    decided = bool(best > 0 and best >= _SURER * second)
+    return Turn(int(sureness.argmax()) if decided else 0, decided, tuple(sureness.tolist()))
+
+
 def find_turn(estimator: Estimator, images: Sequence[np.ndarray], clock: Clock) -> Turn:
     """The turn of the infant in pictures (H, W, 3) of one camera that did not move."""
-    sure = np.zeros(4)
-    for image in images:
-        for quarters in range(4):
-            pose = estimator.pose(estimator.place(image, None, clock, quarters), True, clock)
-            sure[quarters] += pose.peaks.mean() / len(images)
-    best, second = np.sort(sure)[::-1][:2]
-    decided = bool(best >= _SURER * second and best > 0)
-    return Turn(int(sure.argmax()) if decided else 0, decided, tuple(sure.tolist()))
+    peaks = [[p.peaks.mean() for p in _candidates(estimator, image, clock)] for image in images]
+    return _decide(np.mean(peaks, axis=0))
 
 
 def find(estimator: Estimator, image: np.ndarray, crop: bool, turn: bool, clock: Clock) -> Pose:
     """The pose in one picture (H, W, 3) that nothing is known of."""
-    quarters = find_turn(estimator, [image], clock).quarters if turn else 0
+    quarters = 0
+    if turn:
+        poses = _candidates(estimator, image, clock)
+        quarters = _decide(np.array([pose.peaks.mean() for pose in poses])).quarters
+        if crop and is_found(poses[quarters]):
+            return poses[quarters]
     wide = estimator.pose(estimator.place(image, None, clock, quarters), True, clock)
     if not (crop and is_found(wide)):
         return wide

@@ -30,7 +30,7 @@ def follow(
 
 
 def test_it_follows_and_is_finer_than_the_whole_picture() -> None:
-    discs = path(20)
+    discs = path(60)
     poses, tracker, runner = follow(discs)
     errors = [
         np.linalg.norm(p.points_px - truth(*d), axis=1).mean() for p, d in zip(poses, discs, strict=True)
@@ -73,7 +73,7 @@ def test_the_square_lies_inside_and_keeps_the_infant() -> None:
 def test_a_near_infant_gets_the_whole_picture() -> None:
     poses, _, _ = follow([(240.0, 120.0, 110.0)])
     x0, y0, x1, y1 = square(poses[0], SIZE)
-    assert (y0, y1) == (0, 240) and x1 - x0 > 380
+    assert (y0, y1) == (0, 240) and x1 - x0 > 300
     tall = disc((300, 300), [(150, 150, 140)])
     estimator, clock = Estimator(BlobFinder()), Clock()
     assert square(estimator.pose(estimator.place(tall, None, clock), True, clock), (300, 300)) == (
