@@ -9,7 +9,7 @@ READY   = $(VENV)/.ready
 JOBS   ?= 2
 SPREAD  = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 CHECKED = -m 'not long' tests/test_edgepose/test_boundaries.py tests/test_declared.py tests/test_docs.py \
-	  tests/test_schemas.py tests/test_edgepose/test_results.py
+	  tests/test_schemas.py tests/test_edgepose/test_results.py tests/test_words.py
 
 .PHONY: setup test test-all check lint types demo docs schemas docs-pictures android-runner lock clean
 

@@ -28,7 +28,7 @@ NETWORKS = ("mobilenet-v1", "mobilenet-v2", "mobilenet-v3-large", "mobilenet-v3-
 
 
 @dataclass(frozen=True)
-class Phone:
+class ReferencePhone:
     """A phone's big core.
 
     Attributes:
@@ -44,9 +44,9 @@ class Phone:
 
 
 PHONES = (
-    Phone("pixel", "Pixel", "Kryo, Snapdragon 821", 2.15, "cortex-a72"),
-    Phone("pixel-2", "Pixel 2", "Cortex-A73 (Kryo 280), Snapdragon 835", 2.35, "cortex-a73"),
-    Phone("pixel-3a", "Pixel 3a", "Cortex-A75 (Kryo 360), Snapdragon 670", 2.0, "cortex-a75"),
+    ReferencePhone("pixel", "Pixel", "Kryo, Snapdragon 821", 2.15, "cortex-a72"),
+    ReferencePhone("pixel-2", "Pixel 2", "Cortex-A73 (Kryo 280), Snapdragon 835", 2.35, "cortex-a73"),
+    ReferencePhone("pixel-3a", "Pixel 3a", "Cortex-A75 (Kryo 360), Snapdragon 670", 2.0, "cortex-a75"),
 )
 
 # Milliseconds, one thread, fp32, batch 1, 224 px, random weights: XNNPACK's README, "Mobile phones", measured
@@ -75,7 +75,7 @@ class Instructions:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class LatencyEstimate:
     """Milliseconds of one inference by one thread of a phone, from the instructions."""
 
     phone: str
@@ -92,7 +92,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CostCalibration:
     """What benchmarks/calibrate_cost.py counted.
 
     Attributes:
@@ -117,7 +117,9 @@ class Fit:
     error_percent: float
 
 
-def estimates(profile: str, instructions: int, model_bytes: int, integer: bool) -> tuple[Estimate, ...]:
+def estimates(
+    profile: str, instructions: int, model_bytes: int, integer: bool
+) -> tuple[LatencyEstimate, ...]:
     """Estimates for the phones of an emulated processor; none where nothing is published for it.
 
     Args:
@@ -135,11 +137,11 @@ def estimates(profile: str, instructions: int, model_bytes: int, integer: bool) 
         error = None if integer else fitted.error_percent
         if integer:
             basis += "; not judged on integer models"
-        found.append(Estimate(phone.name, f"{phone.core}, {phone.ghz:g} GHz", ms, error, basis))
+        found.append(LatencyEstimate(phone.name, f"{phone.core}, {phone.ghz:g} GHz", ms, error, basis))
     return tuple(found)
 
 
-def fit(phone: Phone, calibration: Calibration | None = None) -> Fit | None:
+def fit(phone: ReferencePhone, calibration: CostCalibration | None = None) -> Fit | None:
     """A phone's fit, or None where its networks are not counted.
 
     Args:
@@ -161,11 +163,11 @@ def fit(phone: Phone, calibration: Calibration | None = None) -> Fit | None:
 
 
 @cache
-def read_calibration() -> Calibration:
+def read_calibration() -> CostCalibration:
     """The counts that come with the package; empty before they were made."""
     if not CALIBRATION.exists():
-        return Calibration("none", {}, {})
-    return read_record(Calibration, CALIBRATION, "run benchmarks/calibrate_cost.py again")
+        return CostCalibration("none", {}, {})
+    return read_record(CostCalibration, CALIBRATION, "run benchmarks/calibrate_cost.py again")
 
 
 def _memory_ms(model_bytes: int) -> float:

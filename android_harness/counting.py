@@ -19,8 +19,8 @@ from statistics import median_low
 from android_harness.cost import Instructions
 from android_harness.emulator import EmulatedDevice
 from android_harness.errors import HarnessError
-from android_harness.protocol import Hello, Job, Tensor
-from android_harness.session import Session
+from android_harness.protocol import Hello, Job, JobTensor
+from android_harness.session import DeviceSession
 from android_harness.sysroot import cache_folder
 from edgeio import replacing, sha256_file
 
@@ -146,7 +146,7 @@ def read_counts(text: str, expected: int = RUNS, warm_up: int = WARM_UP) -> Inst
     return Instructions(total, classes, (max(totals) - min(totals)) / total, expected)
 
 
-def made_up_input(tensor: Tensor) -> bytes:
+def made_up_input(tensor: JobTensor) -> bytes:
     """Seeded noise in an input's type: all steps of an integer, -1 to 1 of a float."""
     rng = random.Random(0)
     count = tensor.size_bytes
@@ -177,9 +177,9 @@ def _run(
     device: EmulatedDevice, model: Path, folder: Path, job: Job, plugin: Path | None
 ) -> tuple[Hello, Instructions | None]:
     if plugin is None:
-        with Session(device, folder, model, job) as session:
+        with DeviceSession(device, folder, model, job) as session:
             return session.hello, None
-    with Session(_Counting(device), folder, model, job, extra={_PLUGIN: plugin}) as session:
+    with DeviceSession(_Counting(device), folder, model, job, extra={_PLUGIN: plugin}) as session:
         hello = session.hello
         for _ in session.run([made_up_input(hello.input)]):
             pass

@@ -75,12 +75,12 @@ def _pip() -> Finding:
 
 
 def _cache(where: Path) -> Finding:
-    standing = next(folder for folder in (where, *where.parents) if folder.exists())
-    if not os.access(standing, os.W_OK):
+    existing = next(folder for folder in (where, *where.parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
         return Finding(
             "cache", False, True, f"{where} cannot be written", "set XDG_CACHE_HOME to a folder that can"
         )
-    free = shutil.disk_usage(standing).free
+    free = shutil.disk_usage(existing).free
     if free < _NEEDED_BYTES:
         said = f"{free / 1e6:.0f} MB free for {where}, {_NEEDED_BYTES / 1e6:.0f} MB needed"
         return Finding("cache", False, True, said, "free some space, or set XDG_CACHE_HOME")

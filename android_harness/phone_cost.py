@@ -9,7 +9,7 @@ from pathlib import Path
 from android_harness.counting import made_up_input
 from android_harness.phone import Condition, Phone, read_notes
 from android_harness.protocol import Hello, Job
-from android_harness.session import Session
+from android_harness.session import DeviceSession
 from edgeio import sha256_file
 
 WARM_UP, RUNS = 5, 30
@@ -50,7 +50,7 @@ def measure_phone(
     shutil.rmtree(folder, ignore_errors=True)
     job = Job(sha256_file(model), threads=threads, delegate=delegate, warm_up=WARM_UP, runs=runs)
     try:
-        with Session(phone, folder, model, job) as session:
+        with DeviceSession(phone, folder, model, job) as session:
             hello = session.hello
             for _ in session.run([made_up_input(hello.input)]):
                 pass

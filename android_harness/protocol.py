@@ -44,7 +44,7 @@ Text = TypeVar("Text")
 
 
 @dataclass(frozen=True)
-class Tensor:
+class JobTensor:
     """An input or output of the model, as `DTYPE AxBxC SCALE ZERO_POINT` in a text.
 
     Attributes:
@@ -68,11 +68,11 @@ class Tensor:
         return f"{self.dtype} {'x'.join(map(str, self.shape))} {self.scale!r} {self.zero_point}"
 
     @staticmethod
-    def parse(text: str) -> Tensor:
+    def parse(text: str) -> JobTensor:
         """Read it back; raises ValueError."""
         dtype, shape, scale, zero_point = text.split(" ")
         sizes = tuple(int(n) for n in shape.split("x")) if shape else ()
-        return Tensor(dtype, sizes, float(scale), int(zero_point))
+        return JobTensor(dtype, sizes, float(scale), int(zero_point))
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,12 @@ class Hello:
     delegate: str
     init_ms: float
     model_memory_bytes: int
-    input: Tensor
-    outputs: tuple[Tensor, ...]
+    input: JobTensor
+    outputs: tuple[JobTensor, ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class JobPart:
     """A finished part (NAME.txt).
 
     Attributes:
@@ -147,10 +147,10 @@ class Failure:
     message: str
 
 
-_HEADS: dict[type, str] = {Job: "job", Hello: "runner", Part: "part", Failure: "error"}
+_HEADS: dict[type, str] = {Job: "job", Hello: "runner", JobPart: "part", Failure: "error"}
 
 
-def render(record: Job | Hello | Part | Failure) -> str:
+def render(record: Job | Hello | JobPart | Failure) -> str:
     """A record as the text of its file: `edgepose-KIND VERSION`, then `key=value` lines."""
     lines = [f"edgepose-{_HEADS[type(record)]} {VERSION}"]
     for field in dataclasses.fields(record):
@@ -201,17 +201,17 @@ def pack(inputs: Sequence[bytes]) -> tuple[str, bytes]:
     return hashlib.sha256(data).hexdigest(), data
 
 
-def unpack(part: Part, data: bytes, outputs: Sequence[Tensor], where: str) -> list[tuple[bytes, ...]]:
+def unpack(part: JobPart, data: bytes, outputs: Sequence[JobTensor], where: str) -> list[tuple[bytes, ...]]:
     """A finished part's outputs: for each input a tuple with every output's bytes.
 
     Raises:
         HarnessError: the bytes are not those that the runner hashed, or are too few or too many.
     """
     if hashlib.sha256(data).hexdigest() != part.sha256:
-        raise HarnessError(f"{where} is damaged (its SHA-256 differs from the runner's)", _MEND_PART)
+        raise HarnessError(f"{where} is damaged (its SHA-256 differs from the runner's)", _REDO_PART)
     sizes = [tensor.size_bytes for tensor in outputs]
     if len(data) != part.inputs * sum(sizes):
-        raise HarnessError(f"{where} holds {len(data)} bytes, not {part.inputs} x {sum(sizes)}", _MEND_PART)
+        raise HarnessError(f"{where} holds {len(data)} bytes, not {part.inputs} x {sum(sizes)}", _REDO_PART)
     rows, at = [], 0
     for _ in range(part.inputs):
         row = []
@@ -223,12 +223,12 @@ def unpack(part: Part, data: bytes, outputs: Sequence[Tensor], where: str) -> li
 
 
 _HINT = "put the runner of this edgepose on the device"
-_MEND_PART = "run the same command again; the part is done anew"
+_REDO_PART = "run the same command again; the part is done anew"
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, tuple):
-        separator = "|" if value and isinstance(value[0], Tensor) else ","
+        separator = "|" if value and isinstance(value[0], JobTensor) else ","
         return separator.join(_plain(item) for item in value)
     if isinstance(value, float):
         return repr(value)
@@ -246,8 +246,8 @@ def _finite(text: str) -> float:
     return value
 
 
-def _tensors(text: str) -> tuple[Tensor, ...]:
-    return tuple(Tensor.parse(item) for item in text.split("|"))
+def _tensors(text: str) -> tuple[JobTensor, ...]:
+    return tuple(JobTensor.parse(item) for item in text.split("|"))
 
 
 _READ: Mapping[Any, Any] = {
@@ -255,6 +255,6 @@ _READ: Mapping[Any, Any] = {
     int: int,
     float: _finite,
     tuple[float, ...]: _floats,
-    Tensor: Tensor.parse,
-    tuple[Tensor, ...]: _tensors,
+    JobTensor: JobTensor.parse,
+    tuple[JobTensor, ...]: _tensors,
 }

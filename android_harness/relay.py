@@ -1,4 +1,4 @@
-"""A runner's stand-in on this machine: takes the parts of a job to a phone and brings the outputs back.
+"""The runner's counterpart on this machine: takes the parts of a job to a phone and brings the outputs back.
 
     python -m android_harness.relay SERIAL ABI RUNNER_FOLDER JOB WORKER
 
@@ -154,7 +154,7 @@ class Relay:
     def _news(self, wait: bool) -> tuple[list[str], int | None]:
         """The finished files on the phone, and the runner's exit code once it has ended.
 
-        The phone waits for news itself: asking it over and over would heat what is being measured.
+        The phone waits for news itself: polling it would heat what is being measured.
         """
         turns = 10 * _NEWS_S if wait else 1
         said = self._adb.shell(

@@ -74,10 +74,10 @@ def read_runner(folder: Path | None = None) -> PhoneRunner:
     try:
         plain = read_json(where / MANIFEST, _BUILD)
         runner = PhoneRunner(where, plain["runtime_version"], dict(plain["files"]))
-        spoken, sources = plain["protocol"], plain["sources_sha256"]
+        version, sources = plain["protocol"], plain["sources_sha256"]
     except (UserError, KeyError, TypeError, ValueError):
         raise HarnessError("the runner for phones is not built", _BUILD) from None
-    if spoken != protocol.VERSION or sources != sources_sha256():
+    if version != protocol.VERSION or sources != sources_sha256():
         raise HarnessError("the runner for phones is another edgepose's", _BUILD)
     for name, sha256 in runner.files.items():
         if not (where / name).is_file() or sha256_file(where / name) != sha256:

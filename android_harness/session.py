@@ -14,7 +14,7 @@ from typing import Protocol
 
 from android_harness import protocol
 from android_harness.errors import GuestCrashed, HarnessError
-from android_harness.protocol import Failure, Hello, Job, Part
+from android_harness.protocol import Failure, Hello, Job, JobPart
 from android_harness.qemu import crash
 from edgeio import sha256_file
 
@@ -40,7 +40,7 @@ class Device(Protocol):
         ...
 
 
-class Session:
+class DeviceSession:
     """A job on a device: a context in which inputs go out and outputs come back.
 
     Args:
@@ -72,7 +72,7 @@ class Session:
         self._spent: list[str] = []
         self.first_ms: float | None = None
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> DeviceSession:
         self._device.check()
         self._claim()
         for number in range(self._count):
@@ -126,7 +126,7 @@ class Session:
         while waiting:
             yield from self._collect(waiting.popleft())
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[JobPart]:
         """The finished parts that are on the disk, with their times."""
         found = sorted((self._folder / "out").glob("*.txt"))
         return [self._part(path.stem) for path in found if len(path.stem) == 64]
@@ -235,9 +235,9 @@ class Session:
     def _alive(self) -> bool:
         return any(process.poll() is None for process in self._workers.values())
 
-    def _part(self, name: str) -> Part:
+    def _part(self, name: str) -> JobPart:
         path = self._text(name)
-        return protocol.parse(Part, path.read_text(encoding="utf-8"), str(path))
+        return protocol.parse(JobPart, path.read_text(encoding="utf-8"), str(path))
 
     def _text(self, name: str) -> Path:
         return self._folder / "out" / f"{name}.txt"

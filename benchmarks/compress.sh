@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # reports/compressed-vs-full-lspet and -infants: RT and RT Lite in every form that can be shipped, each against its
-# own float32 twin. The networks are those of distil_lspet.sh and distil_infants.sh. Two hours a set; resumes.
+# own float32 network. The networks are those of distil_lspet.sh and distil_infants.sh. Two hours a set; resumes.
 #
 #   FORMS="qat taught pruned" benchmarks/compress.sh lspet|infants [LSPET]
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # reports/distil-lspet: RT from the authors' MPII weights on real photographs: not fine-tuned, on labels, on
-# labels and a teacher, and on a black-box teacher's word alone; RT Lite on labels. Two hours on two cores; resumes.
+# labels and a teacher, and on a black-box teacher's outputs alone; RT Lite on labels. Two hours on two cores; resumes.
 #
 #   SEEDS="0 1" benchmarks/distil_lspet.sh [CHECKPOINTS] [LSPET]
 set -euo pipefail

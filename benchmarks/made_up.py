@@ -28,7 +28,7 @@ from edgepose.training.steppers import StepperSetup
 class Bench:
     """A network of 19 keypoints and an endless stream of frames."""
 
-    trainee: StepperSetup
+    stepper_setup: StepperSetup
     stream: Stream
     goal: Objective
     truth: GroundTruth
@@ -52,7 +52,7 @@ def bench(key: str, resolution: int | None, batch: int, frames: int = 64) -> Ben
     schedule = SIGMA_SCHEDULES[default_sigma_schedule(chosen.family)]
     goal = Objective((Term("ground_truth", truth),), schedule, cells, 100)
     normalisation = NORMALISATIONS[chosen.normalisation]
-    trainee = StepperSetup(
+    stepper_setup = StepperSetup(
         model,
         adam("float32", 1),
         partial(augmented, swaps=IN_MOTION_19.swaps, normalisation=normalisation),
@@ -60,7 +60,7 @@ def bench(key: str, resolution: int | None, batch: int, frames: int = 64) -> Ben
         partial(normalised, normalisation=normalisation),
     )
     stream = Stream(HeldFrames([nothing] * frames, canvases), AUGMENTATIONS["paper"], batch, seed=0)
-    return Bench(trainee, stream, goal, truth)
+    return Bench(stepper_setup, stream, goal, truth)
 
 
 def timed(action: Callable[[], Any]) -> float:

@@ -32,7 +32,7 @@ def main() -> None:
     host, graph, step = measure(made, chosen.turns)
     result = {
         **vars(chosen),
-        "resolution": made.trainee.model.input_shape[1],
+        "resolution": made.stepper_setup.model.input_shape[1],
         "host_ms": 1000 * host,
         "graph_ms": 1000 * graph,
         "step_ms": 1000 * step,
@@ -64,25 +64,25 @@ def measure(made: Bench, turns: int) -> tuple[float, float, float]:
 
 def _graphs(made: Bench) -> tuple[Any, Any]:
     """Augmentation and targets, and a training step on their results, as two functions."""
-    tf, trainee, targets = tensorflow(), made.trainee, made.truth.targets
-    trainee.optimizer.build(trainee.model.trainable_variables)
+    tf, stepper_setup, targets = tensorflow(), made.stepper_setup, made.truth.targets
+    stepper_setup.optimizer.build(stepper_setup.model.trainable_variables)
     sigma = np.float32(made.goal.scalars(0)["sigma"])
     kinds = made.truth.kinds
 
     def prepare(arrays: Any) -> Any:
-        sample = trainee.augment(arrays)
+        sample = stepper_setup.augment(arrays)
         wanted = {kind: getattr(targets, kind)(sample, sigma) for kind in sorted(set(kinds))}
         everything = [sample["inputs"], *(each for pair in wanted.values() for each in pair)]
         return sample["inputs"], wanted, sum(tf.reduce_sum(each) for each in everything)
 
     def train(inputs: Any, wanted: Any) -> Any:
         with tf.GradientTape() as tape:
-            outputs = trainee.model(inputs, training=True)
+            outputs = stepper_setup.model(inputs, training=True)
             outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
             errors = [output - wanted[kind][0] for output, kind in zip(outputs, kinds, strict=True)]
             loss = sum(tf.reduce_mean(error * error) for error in errors)
-        gradients = tape.gradient(loss, trainee.model.trainable_variables)
-        trainee.optimizer.apply(gradients, trainee.model.trainable_variables)
+        gradients = tape.gradient(loss, stepper_setup.model.trainable_variables)
+        stepper_setup.optimizer.apply(gradients, stepper_setup.model.trainable_variables)
         return loss
 
     return tf.function(prepare, jit_compile=False), tf.function(train, jit_compile=False)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # reports/post-training-lspet: what each part of `edgepose quantize` is worth, on the authors' RT as it
-# was released, which plain int8 harms most: how ranges are set, evening out channels, correcting biases. A quarter of
+# was released, which plain int8 harms most: how ranges are set, equalization, bias correction. A quarter of
 # an hour on two cores; resumes.
 #
 #   benchmarks/post_training.sh [CHECKPOINTS] [LSPET]

@@ -1,4 +1,4 @@
-"""How often `edgepose predict` warns of two infants, a torn pose or no infant, rightly and wrongly.
+"""How often `edgepose predict` warns of two infants, a limb too long or no infant, rightly and wrongly.
 
     python benchmarks/predict_warnings.py --data infants --out reports/predict-warnings/warnings.json
 
@@ -27,7 +27,7 @@ from edgepose.inference.estimator import Clock, Estimator
 from edgepose.inference.runners import open_runner
 from edgepose.models.pretrained import DEFAULT_WEIGHTS
 from edgepose.tracking.calibrate import empty_pictures
-from edgepose.tracking.quality import none_found, second_found, torn
+from edgepose.tracking.quality import none_found, overlong, second_found
 from edgepose.tracking.smoothing import NONE, Smoothing
 from edgepose.tracking.track import FramePose, Track, make_track
 
@@ -74,19 +74,24 @@ def flagged(estimator: Estimator, images: Sequence[np.ndarray]) -> dict[str, flo
     """Shares of pictures, 0 to 1, that each warning and any of them is about."""
     track = _track(estimator, images)
     nobody, second = none_found(track), second_found(track)
-    long = torn(track) & ~nobody  # as `predict` counts them
-    flags = {"no-infant": nobody, "second-infant": second, "torn-pose": long, "any": nobody | second | long}
+    long = overlong(track) & ~nobody  # as `predict` counts them
+    flags = {
+        "no-infant": nobody,
+        "second-infant": second,
+        "overlong-limb": long,
+        "any": nobody | second | long,
+    }
     return {name: round(float(flag.mean()), 4) for name, flag in flags.items()}
 
 
 def _track(estimator: Estimator, images: Sequence[np.ndarray]) -> Track:
     clock = Clock()
-    seen = []
+    frame_poses = []
     for index, image in enumerate(images):
         pose = estimator.pose(estimator.place(image, None, clock), True, clock)
         size = image.shape[0], image.shape[1]
-        seen.append(FramePose(index, np.nan, str(index), size, pose))
-    return make_track(seen, estimator.spec.keypoints, None, 0.0, Smoothing(NONE))
+        frame_poses.append(FramePose(index, np.nan, str(index), size, pose))
+    return make_track(frame_poses, estimator.spec.keypoints, None, 0.0, Smoothing(NONE))
 
 
 def _two_of_different_videos(records: Sequence[PoseRecord], rng: Any) -> tuple[PoseRecord, PoseRecord]:

@@ -34,7 +34,7 @@ def main() -> None:
     loop, bare = measure(made, chosen.batch, chosen.turns)
     result = {
         **vars(chosen),
-        "resolution": made.trainee.model.input_shape[1],
+        "resolution": made.stepper_setup.model.input_shape[1],
         "backend": keras().backend.backend(),
         "loop_ms": 1000 * loop,
         "bare_ms": 1000 * bare,
@@ -46,7 +46,7 @@ def main() -> None:
 
 def measure(made: Bench, batch: int, turns: int) -> tuple[float, float]:
     """Median seconds of a step of the loop and of a bare one, after two turns that compile and settle."""
-    stepper = make_stepper(made.trainee)
+    stepper = make_stepper(made.stepper_setup)
     batches = ahead(made.stream.batches(0, turns + 2))
     scalars = made.goal.scalars(0)
 
@@ -63,7 +63,7 @@ def measure(made: Bench, batch: int, turns: int) -> tuple[float, float]:
 
 def _bare(made: Bench, batch: int) -> Any:
     """Keras's own step of a copy of the network."""
-    model = keras().models.clone_model(made.trainee.model)
+    model = keras().models.clone_model(made.stepper_setup.model)
     optimizer = keras().optimizers.Adam(1e-3, amsgrad=True)
     model.compile(optimizer, loss=["mse"] * len(model.outputs), jit_compile=False)
     rng = np.random.default_rng(0)

@@ -160,7 +160,13 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "raters": (
         Example("The made-up raters of made-up infants:", "edgepose raters infants/raters.csv --out raters"),
     ),
-    "recipes": (Example("All of them:", "edgepose recipes"),),
+    "recipes list": (Example("All of them:", "edgepose recipes list"),),
+    "recipes run": (
+        Example(
+            "Fine-tune RT on data of your own:",
+            "edgepose recipes run fine-tune DATA=infants MPII.safetensors=models/rt.safetensors RUN=fine",
+        ),
+    ),
     "train": (
         Example(
             "From weights that exist already:",
@@ -244,7 +250,7 @@ def _body(name: str, command: Any) -> list[str]:
     lines += [_option(p, hints[p.name]) for p in options]
     lines.append("")
     for example in EXAMPLES[name]:
-        lines += [example.says, "", "```", *_folded(example.command), "```", ""]
+        lines += [example.says, "", "```", *_wrapped(example.command), "```", ""]
     return lines
 
 
@@ -297,7 +303,7 @@ def _default(option: Any) -> str:
     return ", ".join(f"`{word.as_posix() if isinstance(word, Path) else word}`" for word in words)
 
 
-def _folded(command: str) -> list[str]:
+def _wrapped(command: str) -> list[str]:
     """Lines that a page is wide enough for; broken before an option."""
     lines = [""]
     for part in command.replace(" --", "\0--").split("\0"):

@@ -39,16 +39,16 @@ def main() -> None:
 
 def draw(out: Path, frames: int, size: tuple[int, int]) -> None:
     """Draw the video, `size` as (height, width), and encode it."""
-    film = video(_SEED, _NUMBER, size)
+    clip = video(_SEED, _NUMBER, size)
     with av.open(str(out), "w") as container:
         stream: Any = container.add_stream(encoder(), rate=RATE)
         (stream.height, stream.width), stream.pix_fmt = size, "yuv420p"
         for index in range(frames):
-            pose = film.motion.at(index / RATE)
-            skeleton = posed(pose, film.who.proportions)
-            view = film.camera.kept_inside(keypoints_world(skeleton), _MARGIN_PX)
+            pose = clip.motion.at(index / RATE)
+            skeleton = posed(pose, clip.who.proportions)
+            view = clip.camera.kept_inside(keypoints_world(skeleton), _MARGIN_PX)
             noise = np.random.default_rng((_SEED, index))
-            picture = render(film.stage, skeleton, view, pose.eyes, pose.mouth, noise)
+            picture = render(clip.stage, skeleton, view, pose.eyes, pose.mouth, noise)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = index, Fraction(1, RATE)
             container.mux(stream.encode(frame))

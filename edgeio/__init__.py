@@ -6,8 +6,10 @@ it imports none of them.
 
 from edgeio.errors import UnknownName, UserError, lookup
 from edgeio.files import deflated_bytes, read_json, replacing, sha256_file, write_json
+from edgeio.progress import Progress
 
 __all__ = [
+    "Progress",
     "UnknownName",
     "UserError",
     "deflated_bytes",

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeio import Progress
 from edgepose.data.framing import DEFAULT_MARGIN
 from edgepose.errors import UsageError
 from edgepose.evaluation.evaluate import evaluate as score
 from edgepose.evaluation.subject import Request
-from edgepose.inference.predictor import Progress
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec
 from edgepose.models.pretrained import model_path
@@ -68,6 +68,7 @@ class Model:
         image_or_video: str | Path | np.ndarray,
         smooth: str = PredictRequest.smooth,
         crop: str = PredictRequest.crop,
+        turn: str = PredictRequest.turn,
         confidence: str | Path | None = None,
         abstain_below: float | None = None,
         decode: str | None = None,
@@ -79,6 +80,7 @@ class Model:
             image_or_video: a path, or a picture (H, W, 3) uint8 RGB.
             smooth: median:WINDOW, savgol:WINDOW,ORDER or none; videos only.
             crop: auto (find the infant and follow it), none, or x,y,w,h in pixels.
+            turn: degrees clockwise, 0, 90, 180 or 270; or auto, by which the network is surest.
             confidence: a file of `edgepose calibrate-confidence`.
             abstain_below: leave less confident keypoints out; default 0.5 with a confidence file, else 0.
             decode: a decoder's name, or None for the model's own.
@@ -89,7 +91,7 @@ class Model:
         """
         curves = None if confidence is None else Path(confidence)
         settings = settings_of(
-            PredictRequest(smooth, crop, confidence=curves, abstain_below=abstain_below, decode=decode)
+            PredictRequest(smooth, crop, turn, confidence=curves, abstain_below=abstain_below, decode=decode)
         )
         estimator = make_estimator(self._runner, decode, settings)
         if isinstance(image_or_video, np.ndarray):

@@ -10,10 +10,13 @@ import importlib.util
 import os
 import sys
 from types import ModuleType
+from typing import Any
 
 from edgeio import lookup
 from edgeio.quiet import captured_stderr
 from edgepose.errors import UsageError
+
+Tensor = Any  # of whichever framework
 
 # Read at import: errors only on stderr, the one Keras backend that exports to TFLite, and oneDNN's kernels,
 # which TensorFlow leaves off on CPUs without AVX-512: RT's training step took 2.8 s without them and 1.6 s

@@ -61,6 +61,21 @@ class Affine:
         return np.asarray(points, float) @ self.matrix[:, :2].T + self.matrix[:, 2]
 
 
+def quarter_turn(turns: int, size: Size) -> Affine:
+    """The map of an image of `size` (height, width) that is turned clockwise by `turns` right angles.
+
+    The turned image begins at (0, 0) again, and is as wide as the image was high where `turns` is odd.
+    """
+    height, width = size
+    matrices = (
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
+        [[0.0, -1.0, height], [1.0, 0.0, 0.0]],
+        [[-1.0, 0.0, width], [0.0, -1.0, height]],
+        [[0.0, 1.0, 0.0], [-1.0, 0.0, width]],
+    )
+    return Affine(np.array(matrices[turns % 4], float))
+
+
 @dataclass(frozen=True)
 class Letterbox:
     """A box of an image, scaled to fit a canvas, centred, and padded with zeros.
@@ -69,16 +84,20 @@ class Letterbox:
     `to_canvas` carries both and is exact.
 
     Attributes:
-        box: x0, y0, x1, y1 in the image; it may reach outside, where there are zeros.
+        box: x0, y0, x1, y1 in the image after its turn; it may reach outside, where there are zeros.
         size: (height, width) of the canvas, the network's input.
         content: (height, width) of the scaled box on the canvas.
         offset: (top, left) of the scaled box on the canvas.
+        turns: right angles by which the image is turned clockwise first.
+        image_size: (height, width) of the image before its turn; needed where `turns` is not 0.
     """
 
     box: Box
     size: Size
     content: Size
     offset: tuple[int, int]
+    turns: int = 0
+    image_size: Size = (0, 0)
 
     @property
     def to_canvas(self) -> Affine:
@@ -86,7 +105,8 @@ class Letterbox:
         x0, y0, x1, y1 = self.box
         scale = Affine.scaling(self.content[1] / (x1 - x0), self.content[0] / (y1 - y0))
         shift = Affine.translation(self.offset[1], self.offset[0])
-        return Affine.translation(-x0, -y0).then(scale).then(shift)
+        turned = quarter_turn(self.turns, self.image_size) if self.turns else Affine.identity()
+        return turned.then(Affine.translation(-x0, -y0)).then(scale).then(shift)
 
     @property
     def to_image(self) -> Affine:
@@ -100,6 +120,8 @@ class Letterbox:
         one; the rest is Pillow's bilinear filter, a triangle as wide as the scale asks for. So
         shrinking does not alias, and costs half of what the triangle alone would.
         """
+        if self.turns:
+            image = np.ascontiguousarray(np.rot90(image, -self.turns))
         height, width = image.shape[:2]
         x0, y0, x1, y1 = self.box
         canvas = np.zeros((*self.size, image.shape[2]), np.uint8)
@@ -113,24 +135,26 @@ class Letterbox:
         return canvas
 
 
-def letterbox(image_size: Size, size: Size, box: Box | None = None) -> Letterbox:
+def letterbox(image_size: Size, size: Size, box: Box | None = None, turns: int = 0) -> Letterbox:
     """Fit a box of an image (the whole image by default) to a canvas.
 
     Args:
         image_size: (height, width) of the image.
         size: (height, width) of the canvas.
-        box: x0, y0, x1, y1; of positive width and height.
+        box: x0, y0, x1, y1 in the turned image; of positive width and height.
+        turns: right angles by which the image is turned clockwise first.
 
     Raises:
         ValueError: the box is empty.
     """
-    x0, y0, x1, y1 = box or (0.0, 0.0, float(image_size[1]), float(image_size[0]))
+    height, width = image_size[::-1] if turns % 2 else image_size
+    x0, y0, x1, y1 = box or (0.0, 0.0, float(width), float(height))
     if not (x1 > x0 and y1 > y0):
         raise ValueError(f"empty box {box}")
     scale = min(size[0] / (y1 - y0), size[1] / (x1 - x0))
     content = (_fit((y1 - y0) * scale, size[0]), _fit((x1 - x0) * scale, size[1]))
     offset = ((size[0] - content[0]) // 2, (size[1] - content[1]) // 2)
-    return Letterbox((x0, y0, x1, y1), size, content, offset)
+    return Letterbox((x0, y0, x1, y1), size, content, offset, turns % 4, image_size)
 
 
 def _fit(length: float, limit: int) -> int:

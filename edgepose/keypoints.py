@@ -335,6 +335,51 @@ COMMON_12 = (
     "left_ankle",
 )
 
+
+@dataclass(frozen=True)
+class KeypointGroup:
+    """Some keypoints that are scored together.
+
+    Attributes:
+        key: its one name, as in `--score limbs`.
+        parts: names without their side; empty for all.
+    """
+
+    key: str
+    parts: tuple[str, ...] = ()
+
+    def of(self, found: Mapping, target: KeypointSet) -> Mapping:
+        """`found` without the pairs whose target is not of the group.
+
+        Raises:
+            UsageError: nothing is left.
+        """
+        if not self.parts:
+            return found
+        names = {f"{side}{part}" for side in ("", "left_", "right_") for part in self.parts}
+        pairs = tuple((s, t) for s, t in found.pairs if target.names[t] in names)
+        near = tuple(name for name in found.near if name in names)
+        absent = tuple(name for name in found.absent if name in names)
+        if not pairs:
+            raise UsageError(
+                f"{found.source} and {found.target} share no keypoint of the group '{self.key}'",
+                "score all keypoints",
+            )
+        return Mapping(found.source, found.target, pairs, near, absent)
+
+
+_LIMBS = ("shoulder", "elbow", "wrist", "knee", "ankle")
+
+# Common: what In-Motion's set, COCO's and those of other phones' networks mark at the same places.
+KEYPOINT_GROUPS = {
+    g.key: g
+    for g in (
+        KeypointGroup("all"),
+        KeypointGroup("limbs", _LIMBS),
+        KeypointGroup("common", ("nose", "ear", *_LIMBS)),
+    )
+}
+
 # Different definitions of nearly the same place: never matched silently.
 NEAR = (
     ("right_pelvis", "right_hip"),

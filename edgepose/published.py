@@ -20,7 +20,7 @@ LIBRARY_NAME = "OpenPose library"
 
 
 @dataclass(frozen=True)
-class Scores:
+class PublishedScores:
     """One row of PCKh and ME.
 
     Attributes:
@@ -39,7 +39,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class PublishedAgreement:
     """ICC of a network's mean errors with the inter-rater spread: value, low and high of the interval."""
 
     a1: tuple[float, float, float]
@@ -90,7 +90,7 @@ TABLE_1 = {
 
 # Table 1's row that is no network of ours, and its last column: median of 10 runs at batch 128 on a
 # GTX 1080 Ti, in ms.
-TABLE_1_LIBRARY = Scores((96.99, 95.51, 90.90, 81.49, 49.66), 0.1432)
+TABLE_1_LIBRARY = PublishedScores((96.99, 95.51, 90.90, 81.49, 49.66), 0.1432)
 TABLE_1_LATENCY_MS = {
     LIBRARY: 62.33,
     "openpose": 35.21,
@@ -156,31 +156,31 @@ TABLE_2_MISPRINT = ("iii", 81.59, 83.69)
 
 # Table 3: ICC(A,1) and ICC(C,1), with 95 % confidence intervals.
 TABLE_3 = {
-    "openpose": Agreement((0.00, -0.03, 0.07), (0.02, -0.43, 0.46)),
-    "cima": Agreement((0.08, -0.04, 0.32), (0.45, 0.01, 0.75)),
-    "iii": Agreement((0.47, -0.03, 0.84), (0.94, 0.85, 0.98)),
-    "b4": Agreement((0.64, -0.03, 0.91), (0.96, 0.91, 0.99)),
+    "openpose": PublishedAgreement((0.00, -0.03, 0.07), (0.02, -0.43, 0.46)),
+    "cima": PublishedAgreement((0.08, -0.04, 0.32), (0.45, 0.01, 0.75)),
+    "iii": PublishedAgreement((0.47, -0.03, 0.84), (0.94, 0.85, 0.98)),
+    "b4": PublishedAgreement((0.64, -0.03, 0.91), (0.96, 0.91, 0.99)),
 }
 
 # Table 5: networks trained with a batch of 4.
 TABLE_5 = {
-    "rt": Scores((99.80, 99.32, 92.93, 72.50, 27.88), 0.1717),
-    "i": Scores((99.94, 99.66, 97.22, 85.42, 38.38), 0.1311),
-    "ii": Scores((99.98, 99.78, 98.01, 89.85, 49.73), 0.1137),
-    "iii": Scores((99.99, 99.94, 99.47, 96.48, 67.01), 0.0884),
+    "rt": PublishedScores((99.80, 99.32, 92.93, 72.50, 27.88), 0.1717),
+    "i": PublishedScores((99.94, 99.66, 97.22, 85.42, 38.38), 0.1311),
+    "ii": PublishedScores((99.98, 99.78, 98.01, 89.85, 49.73), 0.1137),
+    "iii": PublishedScores((99.99, 99.94, 99.47, 96.48, 67.01), 0.0884),
 }
 
 # Table 6: networks trained on In-Motion Poses, on MINI-RGBD: 12 keypoints, l = 2 x |nose - upper neck|.
 TABLE_6 = {
-    LIBRARY: Scores((98.35, 97.02, 94.47, 90.75, 73.80), 0.1030),
-    "openpose": Scores((88.59, 79.59, 71.77, 62.27, 38.41), 0.3926),
-    "cima": Scores((95.72, 88.99, 81.27, 71.83, 46.68), 0.2415),
-    "rt": Scores((94.98, 91.28, 86.91, 79.98, 53.83), 0.2135),
-    "i": Scores((93.13, 91.09, 88.16, 81.98, 56.19), 0.2772),
-    "ii": Scores((92.49, 90.41, 87.41, 80.57, 54.60), 0.3263),
-    "iii": Scores((83.79, 81.45, 79.60, 76.06, 58.56), 0.8559),
-    "iv": Scores((93.02, 91.15, 89.05, 86.14, 71.35), 0.2565),
-    "b4": Scores((99.81, 99.17, 97.52, 94.13, 75.86), 0.0845),
+    LIBRARY: PublishedScores((98.35, 97.02, 94.47, 90.75, 73.80), 0.1030),
+    "openpose": PublishedScores((88.59, 79.59, 71.77, 62.27, 38.41), 0.3926),
+    "cima": PublishedScores((95.72, 88.99, 81.27, 71.83, 46.68), 0.2415),
+    "rt": PublishedScores((94.98, 91.28, 86.91, 79.98, 53.83), 0.2135),
+    "i": PublishedScores((93.13, 91.09, 88.16, 81.98, 56.19), 0.2772),
+    "ii": PublishedScores((92.49, 90.41, 87.41, 80.57, 54.60), 0.3263),
+    "iii": PublishedScores((83.79, 81.45, 79.60, 76.06, 58.56), 0.8559),
+    "iv": PublishedScores((93.02, 91.15, 89.05, 86.14, 71.35), 0.2565),
+    "b4": PublishedScores((99.81, 99.17, 97.52, 94.13, 75.86), 0.0845),
 }
 
 

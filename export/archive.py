@@ -34,7 +34,7 @@ _HINT = "get the bundle again from where it was made"
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """One file of the bundle."""
 
     sha256: Sha256
@@ -47,7 +47,7 @@ class Part:
 class _Listed:
     """Of a manifest, what is ours."""
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, FilePart]
     schema_version: Literal[1] = 1
     __pydantic_config__ = ConfigDict(extra="ignore")
 
@@ -163,7 +163,7 @@ def _check_entry(path: Path, entry: zipfile.ZipInfo, found: Mapping[str, bytes],
         raise ExportError(f"{path}: {_shown(entry.filename)} {problem}", _HINT)
 
 
-def _manifest(path: Path, text: bytes) -> tuple[dict[str, Any], Mapping[str, Part]]:
+def _manifest(path: Path, text: bytes) -> tuple[dict[str, Any], Mapping[str, FilePart]]:
     where = f"{path}: {MANIFEST}"
     if len(text) > _MANIFEST_BYTES:
         raise ExportError(f"{where} is larger than {_MANIFEST_BYTES // 2**20} MiB", _HINT)
@@ -174,7 +174,7 @@ def _manifest(path: Path, text: bytes) -> tuple[dict[str, Any], Mapping[str, Par
     return manifest, parse_record(_Listed, manifest, where, _HINT, ExportError).parts
 
 
-def _check_parts(path: Path, listed: Mapping[str, Part], held: Mapping[str, bytes]) -> None:
+def _check_parts(path: Path, listed: Mapping[str, FilePart], held: Mapping[str, bytes]) -> None:
     for name in listed:
         if name not in held:
             raise ExportError(f"{path}: {_shown(name)} is missing", _HINT)

@@ -50,7 +50,7 @@ class Op:
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorInfo:
     """A tensor; `constant_bytes` is 0 for activations."""
 
     name: str
@@ -61,7 +61,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class _Graph:
-    tensors: list[Tensor]
+    tensors: list[TensorInfo]
     ops: list[Op]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -69,7 +69,7 @@ class _Graph:
 
 
 @dataclass(frozen=True)
-class FloatIsland:
+class FloatOperator:
     """A float operator in the middle of an integer model, by its operator and first output."""
 
     op: str
@@ -84,7 +84,7 @@ class ModelInfo:
         ops: operators by type, the most frequent first.
         custom_ops: names of operators that are not built in, flex among them.
         is_integer: activations are computed as integers.
-        float_islands: float operators inside an integer model; the declared conversions of its inputs
+        float_operators: float operators inside an integer model; the declared conversions of its inputs
             and outputs are none.
         dtypes: constant bytes by type.
         weight_bytes: bytes of constants; the other `size_bytes` are the graph and its metadata.
@@ -96,10 +96,10 @@ class ModelInfo:
     ops: dict[str, int]
     custom_ops: tuple[str, ...]
     is_integer: bool
-    float_islands: tuple[FloatIsland, ...]
+    float_operators: tuple[FloatOperator, ...]
     dtypes: dict[str, int]
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
 
 
 def inspect(model: str | os.PathLike[str] | bytes) -> ModelInfo:
@@ -121,7 +121,7 @@ def inspect(model: str | os.PathLike[str] | bytes) -> ModelInfo:
         raise ExportError(f"{name} is damaged (cut off, or changed)", _HINT) from None
 
 
-def tensors_with_data(data: bytes) -> Iterator[tuple[Tensor, bytes]]:
+def tensors_with_data(data: bytes) -> Iterator[tuple[TensorInfo, bytes]]:
     """The main graph's constants and their bytes; `data` must have passed `inspect`."""
     model = _schema().Model.GetRootAs(data, 0)
     graph = model.Subgraphs(0)
@@ -165,7 +165,7 @@ def _take_apart(name: str, data: bytes) -> ModelInfo:
         ops=dict(Counter(op.name for op in ops).most_common()),
         custom_ops=tuple(sorted({op.name for op in ops if op.is_custom})),
         is_integer=integer,
-        float_islands=tuple(i for graph in graphs for i in _float_islands(graph)) if integer else (),
+        float_operators=tuple(i for graph in graphs for i in _float_operators(graph)) if integer else (),
         dtypes=dict(dtypes.most_common()),
         inputs=tuple(main.tensors[i] for i in main.inputs),
         outputs=tuple(main.tensors[i] for i in main.outputs),
@@ -240,7 +240,7 @@ def _graph(graph: Any, buffers: list[int], codes: list[tuple[str, bool]], data: 
     return _Graph(tensors, ops, inputs, outputs, {t.Buffer() for t in held})
 
 
-def _tensor(tensor: Any, buffers: list[int]) -> Tensor:
+def _tensor(tensor: Any, buffers: list[int]) -> TensorInfo:
     shape = tuple(int(n) for n in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
     dtype = _names("TensorType")[tensor.Type()].lower()
     constant_bytes = buffers[tensor.Buffer()]
@@ -255,7 +255,7 @@ def _tensor(tensor: Any, buffers: list[int]) -> Tensor:
     dense = constant_bytes and dtype in _WIDTHS and tensor.Sparsity() is None
     if dense and constant_bytes != math.prod(shape) * _WIDTHS[dtype]:
         raise _Damaged("a constant does not fill its shape")
-    return Tensor((tensor.Name() or b"").decode(), shape, dtype, constant_bytes)
+    return TensorInfo((tensor.Name() or b"").decode(), shape, dtype, constant_bytes)
 
 
 def _code(code: Any) -> tuple[str, bool]:
@@ -282,7 +282,7 @@ def _indices(table: Any, field: str, tensors: int) -> tuple[int, ...]:
     return indices
 
 
-def _activations(op: Op, tensors: list[Tensor]) -> tuple[list[int], list[int]]:
+def _activations(op: Op, tensors: list[TensorInfo]) -> tuple[list[int], list[int]]:
     """Indices of the operator's inputs and outputs that are no constants."""
     return (
         [i for i in op.inputs if i >= 0 and not tensors[i].constant_bytes],
@@ -300,7 +300,7 @@ def _is_integer(graph: _Graph) -> bool:
     )
 
 
-def _float_islands(graph: _Graph) -> Iterator[FloatIsland]:
+def _float_operators(graph: _Graph) -> Iterator[FloatOperator]:
     for op in graph.ops:
         sources, results = _activations(op, graph.tensors)
         declared = (op.name == "QUANTIZE" and set(sources) <= set(graph.inputs)) or (
@@ -308,7 +308,7 @@ def _float_islands(graph: _Graph) -> Iterator[FloatIsland]:
         )
         touches_float = any(graph.tensors[i].dtype in ("float32", "float16") for i in sources + results)
         if touches_float and not declared:
-            yield FloatIsland(op.name, graph.tensors[results[0]].name if results else "")
+            yield FloatOperator(op.name, graph.tensors[results[0]].name if results else "")
 
 
 def float_constants(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

@@ -28,7 +28,7 @@ class Sidecar:
         calibration: what set the ranges, or None.
         versions: of everything that had a hand in it.
         ops: operators by type.
-        float_islands: float operators inside an integer model.
+        float_operators: float operators inside an integer model.
         metadata: the caller's own, opaque here.
         deflated_bytes: `size_bytes` after deflate.
     """
@@ -42,7 +42,7 @@ class Sidecar:
     calibration: Calibration | None
     versions: dict[str, str]
     ops: dict[str, int]
-    float_islands: int
+    float_operators: int
     metadata: Any
     deflated_bytes: int
 
@@ -74,7 +74,7 @@ def describe(
         calibration=calibration,
         versions={session.runtime.name: session.runtime.version, **(versions or {})},
         ops=found.ops,
-        float_islands=len(found.float_islands),
+        float_operators=len(found.float_operators),
         metadata=metadata,
         deflated_bytes=deflated_bytes(model),
     )

@@ -32,7 +32,7 @@ SPANS = re.compile(r"`([\w./-]+)`")
 LINKS = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 TOPS = ("android_harness", "benchmarks", "docs", "edgeio", "edgepose", "export", "reports", "tests")
 # Examples in Python, and the tables that they add a row to.
-TABLES = (VARIANTS, KEYPOINT_SETS, FORMATS, export.recipe.RECIPES, run_cards.RECIPES, PROFILES)
+TABLES = (VARIANTS, KEYPOINT_SETS, FORMATS, export.recipe.RECIPES, run_cards.TRAINING_RECIPES, PROFILES)
 BUILDS = "build_model"
 EXAMPLES = [
     pytest.param(block, id=where(block), marks=[pytest.mark.long] * (BUILDS in block.text))
@@ -77,7 +77,7 @@ def test_documented_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def run(command: fenced.Command, entry: Run) -> None:
     swapped = [entry.swap.get(word, word) for word in command.words[1:]]
-    assert set(entry.swap) <= set(command.words), f"{where(command)}: its stand-ins are for nothing"
+    assert set(entry.swap) <= set(command.words), f"{where(command)}: its replacements are for nothing"
     words = [found for word in swapped for found in (expanded(word) or [word])]
     done = CliRunner().invoke(edgepose.cli.app, [*words, *entry.add.split()])
     assert done.exit_code == 0, f"{where(command)}: {command.text}: {done.exception!r}\n{done.output}"

@@ -33,7 +33,7 @@ def command(
 
     Left as they are: the convolutions that read the image, depthwise ones, and those that give an output.
     Export what comes out with `edgepose quantize --no-equalize`, or by recipe int8 or
-    dynamic; evening out channels, and training, would part the values again. With --data, Ctrl-C saves the
+    dynamic; equalization, and training, would part the values again. With --data, Ctrl-C saves the
     last step, and the same command goes on.
     """
     from edgepose.compression import clustering

@@ -110,4 +110,4 @@ def _print_table(comparison: Comparison) -> None:
         table.add_row(escape(r.name), *scores, *sizes, latency)
     Console().print(table)
     for found in comparison.verdicts:
-        Console().print(f"{found.light.upper()} {escape(found.name)}: {found.outcome}", highlight=False)
+        Console().print(f"{found.colour.upper()} {escape(found.name)}: {found.outcome}", highlight=False)

@@ -18,9 +18,7 @@ def command(
     student: Annotated[str, typer.Option(help="The student's network; `edgepose models` lists them.")],
     out: options.Out,
     *,
-    data: Annotated[
-        str | None, typer.Option(help="The data set: FORMAT:PATH, or a path; default: the built-in infants.")
-    ] = None,
+    data: options.MixtureOrNone = None,
     unlabelled: Annotated[
         Path | None,
         typer.Option(
@@ -126,7 +124,7 @@ def command(
         small = ("limit", "resolution", "epochs", "steps_per_epoch", "batch", "teacher_resolution")
         given.refuse(*small, when="with --smoke, which sets it", hint="leave --smoke out")
 
-    def request(found: str) -> DistillRequest:
+    def request(found: list[str]) -> DistillRequest:
         fit = FitRequest(
             model=student,
             data=frames.request(found, **vars(keypoints)),
@@ -154,10 +152,10 @@ def command(
 
     told = Epochs()
     listener = Listener(epoch=told.tell, say=options.say)
-    request(data or "").check()  # before infants are drawn for a request that cannot work
-    if data is None:
+    request(data or [""]).check()  # before infants are drawn for a request that cannot work
+    if not data:
         with bar("drawing infants", "frames") as progress:
-            data = built_in_infants(SMOKE if smoke else FULL, listener.say, progress)
+            data = [built_in_infants(SMOKE if smoke else FULL, listener.say, progress)]
     with resumable(out), bar(f"distilling {teacher} into {student}", "frames, then steps") as progress:
         kept = distill(request(data), Listener(progress, listener.epoch, listener.say))
     told.print(kept, as_json)

@@ -30,8 +30,29 @@ def command(
         "runs/evaluate"
     ),
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
-    crop: options.Crop = "none",
+    crop: Annotated[
+        str,
+        typer.Option(
+            help="none: the whole image; person: the labelled keypoints plus --margin; found: where the "
+            "network itself finds the infant."
+        ),
+    ] = "none",
     margin: options.Margin = 0.2,
+    turn: Annotated[
+        str,
+        typer.Option(
+            help="none: as photographed; upright: the quarter turn that brings the labelled trunk head-up; "
+            "found: the one that the network itself is surest of."
+        ),
+    ] = "none",
+    ruler: options.Ruler = None,
+    score: Annotated[
+        str,
+        typer.Option(
+            help="Which keypoints are scored: all; limbs (shoulders, elbows, wrists, knees, ankles); or "
+            "common (limbs, nose and ears, which other networks mark too)."
+        ),
+    ] = "all",
     decode: options.Decode = None,
     target: Annotated[
         str,
@@ -87,6 +108,9 @@ def command(
         split=split,
         crop=crop,
         margin=margin,
+        turn=turn,
+        ruler=ruler,
+        score=score,
         decode=decode,
         near=near,
         fallback=fallback,
@@ -114,13 +138,30 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
     from rich.console import Console
     from rich.table import Table
 
+    from edgepose.data.rulers import RULERS
+
     first = scored[0][0]
-    title = f"{first.data.name}, split {first.data.split}, crop {first.data.crop}"
+    data, ruler = first.data, RULERS[first.data.ruler]
+    title = f"{data.name}, split {data.split}, crop {data.crop}"
+    title += f" plus {data.crop_margin:g}" if data.crop_margin is not None else ""
+    title += f", turn {data.turn}" if data.turn != "none" else ""
+    title += f", {len(data.scored_keypoints)} keypoints, ruler {ruler.key}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("model", overflow="fold")
     emulated = any(results.device and results.device.kind == "emulated" for results, _ in scored)
     cost = "M instr." if emulated else "ms"
-    for column in ("images", "PCKh@0.5", "@0.2", "@0.1", "ME", "@Human", "KB", cost):
+    precision = first.metrics.oks is not None
+    for column in (
+        "images",
+        f"{ruler.metric}@0.5",
+        "@0.2",
+        "@0.1",
+        "ME",
+        "@Human",
+        *(["OKS AP"] if precision else []),
+        "KB",
+        cost,
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     for results, _ in scored:
         scores = results.metrics.overall.scores
@@ -138,6 +179,7 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
             results.name,
             str(results.data.n_images),
             *cells,
+            *([_cell(results.metrics.oks.ap if results.metrics.oks else None, 1)] if precision else []),
             f"{results.model.size_bytes / 1000:.0f}",
             _cell(_cost(results), 1),
         )

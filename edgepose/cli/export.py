@@ -83,7 +83,7 @@ def _print_table(made: list[Any]) -> None:
     title = "exported, and compared with Keras"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("file", overflow="fold")
-    columns = ("KB", "deflated", "ops", "float islands", "max |diff|", "SNR dB", "peak shift px", "healthy")
+    columns = ("KB", "deflated", "ops", "float operators", "max |diff|", "SNR dB", "peak shift px", "healthy")
     for column in columns:
         table.add_column(column, justify="right")
     for m in made:
@@ -93,7 +93,7 @@ def _print_table(made: list[Any]) -> None:
             f"{m.sidecar.size_bytes / 1000:.0f}",
             f"{m.sidecar.deflated_bytes / 1000:.0f}",
             str(sum(m.sidecar.ops.values())),
-            str(m.sidecar.float_islands),
+            str(m.sidecar.float_operators),
             f"{m.validation.max_abs:.2g}",
             f"{m.validation.snr_db:.0f}",
             "-" if shift is None else f"{shift[0]:.1f} (max {shift[1]:.0f})",

@@ -23,6 +23,18 @@ Checkpoint = Annotated[
     str, typer.Argument(help="A .safetensors checkpoint, a run's folder, or default:MODEL.")
 ]
 Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
+_MIX = (
+    "Give it several times to mix sets; =WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,"
+    "ruler=NAME may follow the path."
+)
+Mixture = Annotated[
+    list[str],
+    typer.Option(help=f"A data set: FORMAT:PATH, or a path whose layout is known. {_MIX}"),
+]
+MixtureOrNone = Annotated[
+    list[str] | None,
+    typer.Option(help=f"A data set: FORMAT:PATH, or a path; default: the built-in infants. {_MIX}"),
+]
 Out = Annotated[Path, typer.Option(help="The run's folder; the same command again goes on there.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Begin anew, and replace what an earlier command left in --out.")
@@ -42,6 +54,13 @@ Near = Annotated[
     bool, typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis).")
 ]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtime.")]
+Ruler = Annotated[
+    str | None,
+    typer.Option(
+        help="What distances are divided by: head, stand-in (for the head's length, by ears, nose, shoulders "
+        "and hips), torso or box; default: head, or the stand-in where the set has no head segment."
+    ),
+]
 CalibrationSplit = Annotated[str, typer.Option(help="The split that the calibration images come from.")]
 Seed = Annotated[int, typer.Option(min=0, help="The seed of every random number.")]
 Workers = Annotated[int, typer.Option(min=1, help="How many threads decode images.")]
@@ -80,10 +99,28 @@ class Frames:
         int | None, typer.Option(min=1, help="Train on the first LIMIT frames only.", rich_help_panel=_FRAMES)
     ] = None
 
-    def request(self, data: str, **more: Any) -> DataRequest:
+    select_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of several data sets chooses the best checkpoint, FORMAT:FOLDER; default: the first.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None
+
+    drop_shared: Annotated[
+        bool,
+        typer.Option(
+            "--drop-shared",
+            help="Leave pictures out of a mixture's training that another split has too.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = False
+
+    def request(self, data: str | list[str], **more: Any) -> DataRequest:
         from edgepose.training.data import DataRequest
 
-        return DataRequest(data, **vars(self), **more)
+        first, *others = [data] if isinstance(data, str) else data
+        return DataRequest(first, more=tuple(others), **vars(self), **more)
 
 
 @dataclass(frozen=True)
@@ -130,7 +167,8 @@ class Training:
     augmentation: Annotated[
         str,
         typer.Option(
-            help="How frames are varied: paper, paper-colour (colours too) or none.",
+            help="How frames are varied: paper, paper-colour (colours too), home (shift, erased boxes too), "
+            "home-any-turn (any angle) or none.",
             rich_help_panel=_TRAINING,
         ),
     ] = "paper"

@@ -36,6 +36,13 @@ def command(
         str,
         typer.Option(help="none: the whole picture; auto: find the infant and follow it; x,y,w,h: pixels."),
     ] = "none",
+    turn: Annotated[
+        str,
+        typer.Option(
+            help="By how many degrees pictures are turned clockwise: 0, 90, 180, 270, or auto, by which the "
+            "network is surest, once a video."
+        ),
+    ] = "0",
     format: Annotated[str, typer.Option(help="csv, coco, parquet (needs pyarrow) or h5 (h5py).")] = "csv",
     confidence: Annotated[
         Path | None, typer.Option(help="A file of `edgepose calibrate-confidence` for this model.")
@@ -64,6 +71,7 @@ def command(
     request = PredictRequest(
         smooth=smooth,
         crop=crop,
+        turn=turn,
         format=format,
         overlay=overlay,
         confidence=confidence,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @options.spread(steps=400, batch=8, learning_rate=3e-4, checkpoint_every=25, validation_split="none")
 def command(
     checkpoint: options.Checkpoint,
-    data: options.Data,
+    data: options.Mixture,
     out: options.Out,
     *,
     sparsity: Annotated[

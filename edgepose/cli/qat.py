@@ -15,7 +15,7 @@ from edgepose.cli.quantize import print_exported
 @options.spread(steps=200, batch=8, learning_rate=1e-4, checkpoint_every=25, validation_split="none")
 def command(
     checkpoint: options.Checkpoint,
-    data: options.Data,
+    data: options.Mixture,
     out: options.Out,
     *,
     ranges: options.Ranges = "mse",

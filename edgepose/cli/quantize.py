@@ -17,7 +17,7 @@ _SHOWN = 20
 @options.spread()
 def command(
     checkpoint: options.Checkpoint,
-    data: options.Data,
+    data: options.Mixture,
     out: Annotated[Path, typer.Option(help="The folder for the .tflite file and its sidecar.")],
     ranges: options.Ranges = "mse",
     equalize: options.Equalize = True,
@@ -32,8 +32,9 @@ def command(
     keep: Annotated[
         str,
         typer.Option(
-            help="The layers that stay in float: names as --report-layers prints them, separated by commas; "
-            "* and ? stand for any characters. The file is then named int8-mixed in place of int8-ptq."
+            help="Mixed precision: the layers that stay in float, by the names that --report-layers prints, "
+            "separated by commas; * and ? stand for any characters. The file is then named int8-mixed in "
+            "place of int8-ptq."
         ),
     ] = "",
     keep_as: Annotated[
@@ -67,7 +68,7 @@ def command(
         given.refuse("keep_as", when="without --keep", hint="name the layers with --keep")
     check_type(keep_as)
     start = trained_path(checkpoint)
-    calibrate = Calibrate(data, split, count, seed, crop, margin)
+    calibrate = Calibrate(data[0], split, count, seed, crop, margin, tuple(data[1:]))
     how = ptq.PostTraining(ranges, equalize, bias_correction)
     with bar(f"quantizing {start.stem}", "parts") as progress:
         listener = Listener(progress, say=options.say)
@@ -88,7 +89,7 @@ def print_exported(
     typer.echo(
         f"{exported.path}: {sidecar.size_bytes / 1000:.0f} KB, "
         f"{sidecar.deflated_bytes / 1000:.0f} deflated, "
-        f"{sidecar.float_islands} float operators, "
+        f"{sidecar.float_operators} float operators, "
         f"SNR {found.snr_db:.1f} dB, peaks move {found.peak_shift_px[0]:.1f} px on average"
     )
 

@@ -14,7 +14,7 @@ from edgepose.cli.progress import bar
 @options.spread()
 def command(
     model: Annotated[str, typer.Option(help="The network; `edgepose models` lists them.")],
-    data: options.Data,
+    data: options.Mixture,
     out: options.Out,
     *,
     init: Annotated[

@@ -39,6 +39,8 @@ _SAME: Mapping[str, Callable[[Results], Any]] = {
     "data.split": lambda r: r.data.split,
     "data.crop": lambda r: r.data.crop,
     "data.crop_margin": lambda r: r.data.crop_margin,
+    "data.turn": lambda r: r.data.turn,
+    "data.ruler": lambda r: r.data.ruler,
     "data.keypoints": lambda r: r.data.keypoints,
     "data.scored_keypoints": lambda r: r.data.scored_keypoints,
     "data.near_matched": lambda r: r.data.near_matched,
@@ -84,7 +86,7 @@ class WorstFrame:
 
 
 @dataclass(frozen=True)
-class Folded:
+class EquivalentRun:
     """A model that ran in several places and put every keypoint within 0.01 px of where it was elsewhere."""
 
     row: str
@@ -120,7 +122,7 @@ class Comparison:
     """How the worst frames are drawn: skeleton, full or none."""
     results: tuple[ResultsRow, ...]
     """The rows, each as results.schema.json says, in the order of the tables."""
-    folded: tuple[Folded, ...]
+    equivalent_runs: tuple[EquivalentRun, ...]
     """The same model files elsewhere, with the same keypoints: rows only of what a run costs."""
     margin: Margin | None
     """null where there is one row, or no human spread is known and none was given."""
@@ -142,7 +144,7 @@ class Comparison:
     @property
     def everywhere(self) -> tuple[Results, ...]:
         """All that was scored: model by model, this machine's first, then the devices by name."""
-        found = [*self.results, *(f.results for f in self.folded)]
+        found = [*self.results, *(f.results for f in self.equivalent_runs)]
         models = list(dict.fromkeys(map(_what, found)))
         return tuple(sorted(found, key=lambda r: (models.index(_what(r)), r.device is not None, r.place)))
 
@@ -206,7 +208,8 @@ def compare(
     """Everything that the report shows, computed once.
 
     Args:
-        entries: as `read_entries` gives them; those that `fold` takes out are kept as folded.
+        entries: as `read_entries` gives them; `without_equivalent_runs` takes some out, which stay as
+            `equivalent_runs`.
         title: heading of the report.
         edgepose: version that compares.
         overlays: key of `frames.OVERLAYS`.
@@ -220,7 +223,7 @@ def compare(
         UnknownName: the data set has no such column.
         UsageError: the margin is none.
     """
-    entries, folded = fold(entries, baseline)
+    entries, equivalent_runs = without_equivalent_runs(entries, baseline)
     name, reason = choose_baseline([e.results for e in entries], baseline)
     distances = {e.results.name: e.distances() for e in entries}
     predictions = {e.results.name: e.predictions for e in entries}
@@ -237,7 +240,7 @@ def compare(
         baseline_reason=reason,
         overlays=overlays,
         results=tuple(e.results for e in entries),
-        folded=folded,
+        equivalent_runs=equivalent_runs,
         margin=allowed,
         verdicts=tuple(verdict_on(found, name) for found in judged),
         noninferiority=judged,
@@ -253,8 +256,10 @@ def compare(
     )
 
 
-def fold(entries: Sequence[Entry], baseline: str | None) -> tuple[tuple[Entry, ...], tuple[Folded, ...]]:
-    """Set aside what would say the same a second time: a file that ran in another place, to the same end.
+def without_equivalent_runs(
+    entries: Sequence[Entry], baseline: str | None
+) -> tuple[tuple[Entry, ...], tuple[EquivalentRun, ...]]:
+    """Set aside equivalent runs: of a file that ran in another place too, with the same keypoints.
 
     A row stands for those of the same file and decoder whose every keypoint lies within `SAME_PX` of its own;
     this machine's goes before a device's, and the baseline is never set aside.
@@ -264,18 +269,18 @@ def fold(entries: Sequence[Entry], baseline: str | None) -> tuple[tuple[Entry, .
         baseline: name of a row, where one is asked for.
     """
     kept: list[Entry] = []
-    folded = []
+    equivalent_runs = []
     asked_first = sorted(entries, key=lambda e: (e.results.name != baseline, e.results.device is not None))
     for entry in asked_first:
-        twin = next((k for k in kept if _same_end(k, entry)), None)
-        if twin is None:
+        equivalent = next((k for k in kept if _same_end(k, entry)), None)
+        if equivalent is None:
             kept.append(entry)
         else:
-            folded.append(Folded(twin.results.name, entry.results))
+            equivalent_runs.append(EquivalentRun(equivalent.results.name, entry.results))
     order = [e.results.name for e in entries]
     return (
         tuple(sorted(kept, key=lambda e: order.index(e.results.name))),
-        tuple(sorted(folded, key=lambda f: order.index(f.results.name))),
+        tuple(sorted(equivalent_runs, key=lambda f: order.index(f.results.name))),
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import NonNegativeInt
 from edgepose.data import human_spread as evaluation_human
 from edgepose.evaluation.bootstrap import Estimate, Estimates, paired_difference
 from edgepose.evaluation.metrics import finite_or_none
-from edgepose.results.results import METRICS, HumanSpread, Metric, Results
+from edgepose.results.results import METRICS, HumanSpreadRecord, Metric, Results
 
 # Coarse, medium and fine, the mean error, and the human yardstick.
 DIFFERED = ("pckh@0.5", "pckh@0.2", "pckh@0.1", "me", "pckh@human")
@@ -97,7 +97,7 @@ def verdict(metric: Metric, interval: tuple[float, float] | None) -> str:
     return f"{'better' if better else 'worse'}: the interval excludes 0"
 
 
-def human_spread(human: HumanSpread | None) -> evaluation_human.HumanSpread | None:
+def human_spread(human: HumanSpreadRecord | None) -> evaluation_human.HumanSpread | None:
     """The spread in a results file, as `edgepose.evaluation` takes it."""
     if human is None:
         return None

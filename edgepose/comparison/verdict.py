@@ -18,8 +18,8 @@ from edgepose.evaluation.noninferiority import (
 )
 from edgepose.results.cells import number, signed
 
-Light = Literal["green", "amber", "red"]
-LIGHTS: Mapping[Outcome, Light] = {NON_INFERIOR: "green", UNDECIDED: "amber", INFERIOR: "red"}
+Colour = Literal["green", "amber", "red"]
+VERDICT_COLOURS: Mapping[Outcome, Colour] = {NON_INFERIOR: "green", UNDECIDED: "amber", INFERIOR: "red"}
 _NAMED = 6  # body points in a sentence
 
 
@@ -29,7 +29,7 @@ class Verdict:
 
     name: str
     """The model's row."""
-    light: Light
+    colour: Colour
     """Colour of the verdict."""
     outcome: Outcome
     """non-inferior only where every keypoint is; inferior where any is."""
@@ -41,7 +41,7 @@ def verdict_on(found: NonInferiority, baseline: str) -> Verdict:
     """Put a judgement into words."""
     sentence = {NON_INFERIOR: _green, UNDECIDED: _amber, INFERIOR: _red}[found.verdict]
     text = f"{sentence(found, baseline)} {_mean(found.mean)}"
-    return Verdict(found.name, LIGHTS[found.verdict], found.verdict, text)
+    return Verdict(found.name, VERDICT_COLOURS[found.verdict], found.verdict, text)
 
 
 def margin_range(allowed: Margin) -> str:
@@ -51,7 +51,7 @@ def margin_range(allowed: Margin) -> str:
     return f"{low} head lengths" if low == high else f"{low} to {high} head lengths, by body point"
 
 
-def spoken(name: str) -> str:
+def readable_name(name: str) -> str:
     """A keypoint's name in a sentence."""
     return name.replace("_", " ")
 
@@ -99,5 +99,5 @@ def _mean(mean: MarginResult) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(spoken(name) for name in names[:_NAMED])
+    shown = ", ".join(readable_name(name) for name in names[:_NAMED])
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepose.compression.graph import Folded, Graph
+from edgepose.compression.graph import BNFoldedModel, Graph
 from edgepose.compression.network import (
     Network,
     Ranges,
@@ -51,7 +51,9 @@ def histograms(network: Network, inputs: Sequence[np.ndarray], seed: int = 0) ->
     return {name: Histogram(*ends[name], counts[name], stakes[name]) for name in wanted}
 
 
-def calibrated(folded: Folded, inputs: Sequence[np.ndarray], input_range: Range, method: str) -> Ranges:
+def calibrated(
+    folded: BNFoldedModel, inputs: Sequence[np.ndarray], input_range: Range, method: str
+) -> Ranges:
     """A range for every tensor that is rounded.
 
     Args:

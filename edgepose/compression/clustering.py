@@ -5,7 +5,7 @@ whole channels when it is folded, and 8-bit kernels are stored in units of their
 the shares, and nothing else, come through to the file, where a kernel holds no more levels than clusters.
 Clusters of the plain weights would be scaled apart again, channel by channel, as those of a float file are.
 The shares -1, 0 and 1 are clusters of their own, which keeps the channels' scales and the zeros of a pruned
-network exactly. Evening out channels (`quantize --equalize`) or training afterwards undoes the clusters.
+network exactly. Cross-layer equalization (`quantize --equalize`) or training afterwards undoes the clusters.
 
 Source: Han et al. 2016 (Deep Compression), with its linear start.
 """
@@ -21,19 +21,18 @@ from typing import Any
 import numpy as np
 
 from edgepose.compression.finetune import FineTune
-from edgepose.compression.sparsity import Part, parts
+from edgepose.compression.sparsity import ConvolutionKernel, parts
 from edgepose.deploy.export import check_free
 from edgepose.errors import UsageError
+from edgepose.frameworks import Tensor
 from edgepose.models.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgepose.training.constraints import WeightConstraint, WeightConstraints
 from edgepose.training.loop import Listener
-from edgepose.training.setup import assembled
+from edgepose.training.setup import open_setup
 
 FEWEST, MOST = 4, 128  # clusters of a kernel; 8 bits have 255 levels
 _ROUNDS = 50
 _PINNED = (-1.0, 0.0, 1.0)
-
-Tensor = Any
 
 
 @dataclass(frozen=True)
@@ -143,17 +142,17 @@ def cluster_and_train(request: ClusterRequest, listener: Listener | None = None)
     listener = listener or Listener()
     request.check()
     binding = {"clustering": request.settings()}
-    with assembled(request.fit, listener, binding, request.material()) as assembly:
-        model = assembly.network()
-        goal = assembly.objective(*request.terms(assembly, model))
-        return assembly.train(model, goal, shaping=_shaping(request, model))
+    with open_setup(request.fit, listener, binding, request.training_data()) as setup:
+        model = setup.network()
+        goal = setup.objective(*request.terms(setup, model))
+        return setup.train(model, goal, constraints=_constraints(request, model))
 
 
-def _clustered(model: Any) -> list[Part]:
+def _clustered(model: Any) -> list[ConvolutionKernel]:
     return [part for part in parts(model) if part.dense is None]
 
 
-def _shaping(request: ClusterRequest, model: Any) -> WeightConstraints:
+def _constraints(request: ClusterRequest, model: Any) -> WeightConstraints:
     """A resumed run finds the clusters again in the checkpoint that it started from."""
     _, weights = read_checkpoint(request.checkpoint)
     pairs = [
@@ -161,7 +160,7 @@ def _shaping(request: ClusterRequest, model: Any) -> WeightConstraints:
         for part in _clustered(model)
     ]
     return WeightConstraints(
-        holds=tuple(WeightConstraint(kernel, partial(shared, found)) for kernel, found in pairs),
+        every_step=tuple(WeightConstraint(kernel, partial(shared, found)) for kernel, found in pairs),
         edits={0: partial(_assign, pairs)},
     )
 

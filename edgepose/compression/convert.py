@@ -1,4 +1,4 @@
-"""A rounded network to its .tflite: integers throughout, no bias at its limit, near the float network."""
+"""A fake-quantized network to its .tflite: all integers, no bias at its limit, near the float network."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 
 import edgepose
 from edgepose.compression.graph import CannotQuantize
-from edgepose.compression.mixed_precision import FloatIslands, islands
-from edgepose.compression.network import NOTHING, Kept, Network
+from edgepose.compression.mixed_precision import FloatOperators, float_operators
+from edgepose.compression.network import FULL_INTEGER, MixedPrecision, Network
 from edgepose.deploy.export import VALIDATION_COUNT, Exported, check_free, model_name
 from edgepose.errors import EdgeposeError
 from edgepose.inference.decode import DECODE
@@ -22,7 +22,7 @@ from edgepose.models.checkpoint import CheckpointInfo
 from edgepose.models.profile import inference_cost
 
 OUTPUT = "maps"
-_NONE = FloatIslands(frozenset(), {}, 0)
+_NONE = FloatOperators(frozenset(), {}, 0)
 _SHOWN = 5
 
 
@@ -57,23 +57,23 @@ def target_path(checkpoint: Path, recipe: str, out: Path, overwrite: bool) -> Pa
 
 
 def write_model(
-    rounded: Network,
+    fake_quantized: Network,
     exact: Any,
     info: CheckpointInfo,
     recipe: str,
     path: Path,
     samples: Samples,
     how: dict[str, Any],
-    kept: Kept = NOTHING,
+    mixed: MixedPrecision = FULL_INTEGER,
 ) -> Exported:
     """Convert, check, and write the model with its sidecar.
 
     Args:
-        rounded: of the maps alone; with marks where layers are kept.
+        fake_quantized: of the maps alone; with quantization barriers where layers stay float.
         exact: the float network that it stands for: (B, H, W, 3) -> maps.
         recipe: key in `export.recipe.SIMULATED_RECIPES`.
         how: what was done to it, as JSON, for the sidecar.
-        kept: what stays float in it.
+        mixed: what stays float in it.
 
     Raises:
         CannotQuantize: a layer is left in float, or its bias does not fit; names it.
@@ -87,10 +87,10 @@ def write_model(
     chosen = SIMULATED_RECIPES[recipe]
     parameters, flops = inference_cost(info)
     metadata = PoseMetadata(info.model, info.keypoints, OUTPUT, 0, DECODE[OUTPUT], parameters, flops)
-    floats = [node.name for node in rounded.graph.nodes if node.name in kept.computed]
+    floats = [node.name for node in fake_quantized.graph.nodes if node.name in mixed.computed]
     plain = metadata.to_json(edgepose.__version__) | {"quantization": {**how, "float_layers": floats}}
-    check = partial(check_integer, expected=islands(rounded.graph, kept))
-    converted = convert(rounded.model, chosen, path, (), samples.record, plain, _versions(), check)
+    check = partial(check_integer, expected=float_operators(fake_quantized.graph, mixed))
+    converted = convert(fake_quantized.model, chosen, path, (), samples.record, plain, _versions(), check)
     report = validate(
         lambda x: np.asarray(exact(x, training=False)),
         Session(path),
@@ -100,7 +100,7 @@ def write_model(
     return Exported(path, converted.sidecar, report)
 
 
-def check_integer(data: bytes, expected: FloatIslands = _NONE) -> None:
+def check_integer(data: bytes, expected: FloatOperators = _NONE) -> None:
     """Raise for a model with other float operators than expected, or a bias at the end of its 32 bits.
 
     Raises:
@@ -110,14 +110,14 @@ def check_integer(data: bytes, expected: FloatIslands = _NONE) -> None:
     from export.inspect import CONVERSIONS, inspect, saturated_biases
 
     info = inspect(data)
-    conversions = [each for each in info.float_islands if each.op in CONVERSIONS]
-    operators = [each for each in info.float_islands if each.op not in CONVERSIONS]
+    conversions = [each for each in info.float_operators if each.op in CONVERSIONS]
+    operators = [each for each in info.float_operators if each.op not in CONVERSIONS]
     found = {node_of(each.tensor, expected) for each in operators}
     stray = [each for each in operators if node_of(each.tensor, expected) not in expected.operators]
     if not stray and len(conversions) > expected.conversions:
         stray = conversions
     if stray or not info.is_integer:
-        names = [f"{island.tensor or '?'} ({island.op})" for island in stray[:_SHOWN]]
+        names = [f"{each.tensor or '?'} ({each.op})" for each in stray[:_SHOWN]]
         raise CannotQuantize(", ".join(names) or "the whole graph", "the converter left it in float")
     if expected.operators - found:
         raise CannotKeep(", ".join(sorted(expected.operators - found)[:_SHOWN]))
@@ -126,7 +126,7 @@ def check_integer(data: bytes, expected: FloatIslands = _NONE) -> None:
         raise CannotQuantize(", ".join(full[:_SHOWN]), "a bias does not fit into 32 bits: a channel is dead")
 
 
-def node_of(tensor: str, expected: FloatIslands) -> str:
+def node_of(tensor: str, expected: FloatOperators) -> str:
     """The node whose operator gives a tensor, by the name that the converter gave it."""
     layer = tensor.split(";")[0].removeprefix("network/").split("/")[0].removeprefix("quant_")
     return expected.joined.get(layer, layer)

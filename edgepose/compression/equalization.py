@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgepose.compression.graph import CONVOLUTIONS, IN_AXIS, OUT_AXIS, Folded, Graph, along
+from edgepose.compression.graph import CONVOLUTIONS, IN_AXIS, OUT_AXIS, BNFoldedModel, Graph, along
 from edgepose.compression.network import Network, batches, build_float
 from edgepose.frameworks import tensorflow
 
@@ -25,8 +25,8 @@ _BATCH = 8
 _LINEAR = (*CONVOLUTIONS, "add", "concat")
 
 
-def equalized(folded: Folded, inputs: Sequence[np.ndarray]) -> Folded:
-    """The same function with evened channels.
+def equalized(folded: BNFoldedModel, inputs: Sequence[np.ndarray]) -> BNFoldedModel:
+    """The same function with equalized channels.
 
     Args:
         inputs: N arrays (1, H, W, 3), normalised, to see the channels' sizes on.
@@ -42,7 +42,7 @@ def equalized(folded: Folded, inputs: Sequence[np.ndarray]) -> Folded:
     for name, group, weight in _readers(folded, groups):
         free = group >= 0
         np.maximum.at(kernel, group[free], _relative(weight, graph[name].kind)[free])
-    return Folded(graph, _scaled(folded, groups, _factors(tensor, kernel)))
+    return BNFoldedModel(graph, _scaled(folded, groups, _factors(tensor, kernel)))
 
 
 def channel_groups(graph: Graph) -> dict[str, np.ndarray]:
@@ -96,7 +96,9 @@ def _sizes(network: Network, inputs: Sequence[np.ndarray], wanted: set[str]) -> 
     return {name: total / len(inputs) for name, total in sums.items()}
 
 
-def _readers(folded: Folded, groups: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _readers(
+    folded: BNFoldedModel, groups: dict[str, np.ndarray]
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Each convolution that reads a linear tensor: its name, the tensor's groups, its kernel."""
     return [
         (node.name, groups[node.inputs[0]], folded.weights[f"{node.name}/kernel"])
@@ -123,7 +125,9 @@ def _factors(tensor: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return np.clip(raw / np.exp(np.log(raw).mean()), 1 / _LARGEST_FACTOR, _LARGEST_FACTOR)
 
 
-def _scaled(folded: Folded, groups: dict[str, np.ndarray], factors: np.ndarray) -> dict[str, np.ndarray]:
+def _scaled(
+    folded: BNFoldedModel, groups: dict[str, np.ndarray], factors: np.ndarray
+) -> dict[str, np.ndarray]:
     weights = dict(folded.weights)
     by_channel = {name: _of(group, factors) for name, group in groups.items()}
     for node in folded.graph.nodes:

@@ -12,10 +12,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from edgepose.compression.ranges import STEPS, Range
-from edgepose.frameworks import tensorflow, tfmot
+from edgepose.frameworks import Tensor, tensorflow, tfmot
 from export.rewrite import barrier
-
-Tensor = Any
 
 # No channel's scale is smaller than this share of the layer's largest. A dead channel (all weights tiny)
 # would else get a step so fine that its bias, counted in such steps, overflows 32 bits.
@@ -53,7 +51,7 @@ def ends_of(variable: RangeVariable) -> Tensor:
     return variable.ends * tensorflow().exp(RANGE_RATE * variable.shift)
 
 
-def _rounded(x: Tensor, ends: Tensor) -> Tensor:
+def _fake_quantized(x: Tensor, ends: Tensor) -> Tensor:
     """Fake quantization whose gradient also tells the ends how the rounding error depends on them."""
     tf = tensorflow()
 
@@ -83,8 +81,8 @@ def _classes() -> tuple[type, type, type]:
     class TensorQuantizer(keras.quantizers.Quantizer):  # type: ignore[name-defined, misc]
         """Of an activation: one range, that several layers may share."""
 
-        def __init__(self, variable: RangeVariable, marked: bool = False) -> None:
-            self._variable, self._marked = variable, marked
+        def __init__(self, variable: RangeVariable, barriers: bool = False) -> None:
+            self._variable, self._barriers = variable, barriers
 
         def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
             found = {"ends": self._variable.ends}
@@ -92,10 +90,10 @@ def _classes() -> tuple[type, type, type]:
 
         def __call__(self, inputs: Tensor, training: bool, weights: Any, **_: Any) -> Tensor:
             ends = ends_of(self._variable)
-            if self._marked:
+            if self._barriers:
                 inputs = barrier(inputs)
             if training and self._variable.shift is not None:
-                return _rounded(inputs, ends)
+                return _fake_quantized(inputs, ends)
             return tensorflow().quantization.fake_quant_with_min_max_vars(inputs, ends[0], ends[1])
 
         def get_config(self) -> dict[str, Any]:
@@ -119,8 +117,8 @@ def _classes() -> tuple[type, type, type]:
     class NodeConfig(keras.QuantizeConfig):  # type: ignore[name-defined, misc]
         """Of one node: its kernel if it has one, and its output if it is rounded."""
 
-        def __init__(self, kind: str, output: RangeVariable | None, marked: bool) -> None:
-            self._kind, self._output, self._marked = kind, output, marked
+        def __init__(self, kind: str, output: RangeVariable | None, barriers: bool) -> None:
+            self._kind, self._output, self._barriers = kind, output, barriers
 
         def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
             kernel = _KERNELS.get(self._kind)
@@ -137,7 +135,7 @@ def _classes() -> tuple[type, type, type]:
             pass
 
         def get_output_quantizers(self, layer: Any) -> list[Any]:
-            return [TensorQuantizer(self._output, self._marked)] if self._output else []
+            return [TensorQuantizer(self._output, self._barriers)] if self._output else []
 
         def get_config(self) -> dict[str, Any]:
             return {"kind": self._kind}
@@ -150,7 +148,7 @@ def quantized_kernel(kernel: Tensor, kind: str) -> Tensor:
     tf = tensorflow()
     shape = kernel.shape
     if kind == "deconv":
-        return _rounded_deconv(kernel)
+        return _fake_quantized_deconv(kernel)
     # TensorFlow's operator wants the channels last; the converter sees through the detour.
     if kind == "depthwise":
         kernel = tf.reshape(kernel, (shape[0], shape[1], shape[3], shape[2]))
@@ -161,7 +159,7 @@ def quantized_kernel(kernel: Tensor, kind: str) -> Tensor:
     return tf.reshape(kept, shape) if kind == "depthwise" else kept
 
 
-def _rounded_deconv(kernel: Tensor) -> Tensor:
+def _fake_quantized_deconv(kernel: Tensor) -> Tensor:
     """The same in plain arithmetic: the converter refuses a quantized kernel that is transposed.
 
     It folds the arithmetic to a constant, and gives that one the 8-bit scales that it was rounded to.
@@ -178,15 +176,15 @@ def _limits(kernel: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     return tf.stop_gradient(tf.maximum(found, tf.maximum(SCALE_FLOOR * tf.reduce_max(found), 1e-9)))
 
 
-def wrapped(layer: Any, kind: str, output: RangeVariable | None, marked: bool = False) -> Any:
+def wrapped(layer: Any, kind: str, output: RangeVariable | None, barriers: bool = False) -> Any:
     """A Keras layer with quantization.
 
     Args:
         kind: of its node; "" where its kernel stays float.
         output: the range that its output is rounded to, if it is.
-        marked: put a quantization barrier (`export.rewrite`) between the layer and that rounding.
+        barriers: put a quantization barrier (`export.rewrite`) between the layer and that rounding.
     """
-    return tfmot().quantization.keras.QuantizeWrapperV2(layer, _classes()[2](kind, output, marked))
+    return tfmot().quantization.keras.QuantizeWrapperV2(layer, _classes()[2](kind, output, barriers))
 
 
 def input_layer(variable: RangeVariable, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The rounded network as the one training loop sees a model: called, differentiated, saved, written out."""
+"""The fake-quantized network as the training loop sees a model: called, differentiated, saved, written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepose.compression.fake_quant import ends_of
-from edgepose.compression.graph import CONVOLUTIONS, Folded, weights_back
+from edgepose.compression.graph import CONVOLUTIONS, BNFoldedModel, weights_back
 from edgepose.compression.network import Network, Ranges
 from edgepose.compression.ranges import Range
 from edgepose.geometry import Size
@@ -35,7 +35,7 @@ class Named:
 
 @dataclass(frozen=True)
 class FakeQuantizedModel:
-    """A rounded network of the training graph.
+    """A fake-quantized network of the training graph.
 
     To the loop it is a model. To checkpoints it is an ordinary network in float: the trained weights with
     every batch normalisation idle, so that `train`, `export` and `evaluate` take them as they take any.
@@ -78,9 +78,9 @@ class FakeQuantizedModel:
             found.setdefault(layer, []).append(_Weight(variable, value))
         return [SimpleNamespace(name=layer, weights=weights) for layer, weights in found.items()]
 
-    def folded(self) -> Folded:
+    def folded(self) -> BNFoldedModel:
         """The trained weights."""
-        return Folded(self.network.graph, self.network.weights())
+        return BNFoldedModel(self.network.graph, self.network.weights())
 
     def ranges(self) -> Ranges:
         """The trained ranges."""
@@ -97,11 +97,11 @@ class _Weight:
         return np.asarray(self.value, dtype)
 
 
-def deployed(folded: Folded) -> Folded:
+def deployed(folded: BNFoldedModel) -> BNFoldedModel:
     """The part of a training graph that gives the maps."""
     graph = folded.graph.only(folded.graph.outputs[-1])
     kept = [f"{n.name}/{v}" for n in graph.nodes if n.kind in CONVOLUTIONS for v in ("kernel", "bias")]
-    return Folded(graph, {name: folded.weights[name] for name in kept})
+    return BNFoldedModel(graph, {name: folded.weights[name] for name in kept})
 
 
 def label_weight(map_size: Size, sigma: float) -> float:

@@ -12,10 +12,11 @@ from typing import Any
 from edgeio import lookup, sha256_file
 from edgepose.compression.fake_quantized import label_weight
 from edgepose.errors import UsageError
+from edgepose.frameworks import Tensor
 from edgepose.models.checkpoint import load_model, read_checkpoint
 from edgepose.models.variants import variant
 from edgepose.training.augmentation import Arrays
-from edgepose.training.data import DataRequest, TrainingData, open_material
+from edgepose.training.data import DataRequest, TrainingData, open_training_data
 from edgepose.training.losses import Term
 from edgepose.training.request import FitRequest
 from edgepose.training.schedules import SIGMA_SCHEDULES
@@ -23,21 +24,19 @@ from edgepose.training.setup import TrainingSetup
 
 STEPS_PER_VALIDATION = 50
 
-Tensor = Any
-
 
 @dataclass(frozen=True)
 class FineTuneLoss:
     """Whom the smaller network listens to: a float network, labels, or both in equal parts."""
 
-    likeness: bool
+    self_distillation: bool
     labels: bool
 
 
 LOSSES = {
-    "float": FineTuneLoss(likeness=True, labels=False),
-    "labels": FineTuneLoss(likeness=False, labels=True),
-    "both": FineTuneLoss(likeness=True, labels=True),
+    "float": FineTuneLoss(self_distillation=True, labels=False),
+    "labels": FineTuneLoss(self_distillation=False, labels=True),
+    "both": FineTuneLoss(self_distillation=True, labels=True),
 }
 
 
@@ -64,7 +63,7 @@ class FineTune:
         loss = lookup(LOSSES, "loss", self.loss)
         if self.teacher is None:
             return
-        if not loss.likeness:
+        if not loss.self_distillation:
             raise UsageError("a teacher has no say in the loss from labels", "use --loss float or both")
         _check_teacher(self.teacher, self.checkpoint)
 
@@ -75,8 +74,8 @@ class FineTune:
             "teacher_sha256": sha256_file(self.teacher) if self.teacher else None,
         }
 
-    def material(self) -> TrainingData:
-        return open_material(self.fit.data, labelled=LOSSES[self.loss].labels)
+    def training_data(self) -> TrainingData:
+        return open_training_data(self.fit.data, labelled=LOSSES[self.loss].labels)
 
     def exact(self) -> Any:
         """The network to be like, built for the checkpoint's input: the teacher, or the checkpoint's own."""
@@ -84,7 +83,7 @@ class FineTune:
             return load_model(self.checkpoint, "training")
         return load_model(self.teacher, "maps", resolution=read_checkpoint(self.checkpoint)[0].resolution)
 
-    def terms(self, assembly: TrainingSetup, model: Any, own: Callable[[], Any] | None = None) -> list[Term]:
+    def terms(self, setup: TrainingSetup, model: Any, own: Callable[[], Any] | None = None) -> list[Term]:
         """The terms of the loss, alike in size.
 
         Args:
@@ -93,12 +92,12 @@ class FineTune:
         """
         found = []
         if LOSSES[self.loss].labels:
-            sigma = SIGMA_SCHEDULES[str(self.fit.sigma_schedule)].sigma(0, 1, assembly.map_size[1])
-            weight = label_weight(assembly.map_size, sigma)
-            found.append(Term("ground_truth", assembly.ground_truth(model), lambda done: weight))
-        if LOSSES[self.loss].likeness:
+            sigma = SIGMA_SCHEDULES[str(self.fit.sigma_schedule)].sigma(0, 1, setup.map_size[1])
+            weight = label_weight(setup.map_size, sigma)
+            found.append(Term("ground_truth", setup.ground_truth(model), lambda done: weight))
+        if LOSSES[self.loss].self_distillation:
             exact = own() if own and self.teacher is None else self.exact()
-            found.append(Term("likeness", SelfDistillationLoss(exact)))
+            found.append(Term("self_distillation", SelfDistillationLoss(exact)))
         return found
 
 
@@ -158,7 +157,7 @@ class SelfDistillationLoss:
     """A term of the loss: the squared error to what a float network says of the same images, as a share of
     the squared value there, summed over the outputs.
 
-    As a share, since Adam cannot tell gradients apart that are smaller than its epsilon, and a rounded
+    As a share, since Adam cannot tell gradients apart that are smaller than its epsilon, and a quantized
     network's mean squared error is some 1e-5.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""A network as a list of operators, read from its tf_keras twin and folded to what an int8 runtime computes.
+"""A network as a list of operators, read from a tf_keras model and folded to what an int8 runtime computes.
 
 Batch normalisation goes into the convolution before it, E-swish's factor into the kernels behind it, and
 drop-connect vanishes. What is left are convolutions with a bias, gates, sums, products and means. Both
@@ -115,7 +115,7 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Folded:
+class BNFoldedModel:
     """A graph whose every convolution has a bias, and its weights.
 
     Attributes:
@@ -126,7 +126,7 @@ class Folded:
     weights: Weights
 
 
-def fold(model: Any) -> Folded:
+def fold_batch_norms(model: Any) -> BNFoldedModel:
     """Read a tf_keras model, with its weights, and fold it.
 
     Raises:
@@ -142,7 +142,7 @@ def fold(model: Any) -> Folded:
     outputs = tuple(_at_one(stands_for[name], name) for name in model.output_names)
     kept = {f"{n.name}/{v}" for n in nodes.values() if n.kind in CONVOLUTIONS for v in ("kernel", "bias")}
     graph = Graph(tuple(nodes.values()), outputs)
-    return Folded(graph, {name: weights[name].astype(np.float32) for name in sorted(kept)})
+    return BNFoldedModel(graph, {name: weights[name].astype(np.float32) for name in sorted(kept)})
 
 
 def _folded_layer(
@@ -252,7 +252,7 @@ def _absorb_norm(node: Node, layer: Any, weights: dict[str, np.ndarray]) -> None
     weights[bias] = beta + (weights[bias] - mean) * scale
 
 
-def weights_back(folded: Folded, epsilon: float = 1e-3) -> Weights:
+def weights_back(folded: BNFoldedModel, epsilon: float = 1e-3) -> Weights:
     """An ordinary checkpoint's weights that compute the same: every batch normalisation adds its beta and
     does nothing else.
 

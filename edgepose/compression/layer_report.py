@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeio import write_json
 from edgeio.records import to_plain
-from edgepose.compression.sensitivity import PARTS, Cost
+from edgepose.compression.sensitivity import PARTS, LayerCost
 from edgepose.compression.suggest import Suggestion
 
 SCHEMA_VERSION = 1
@@ -15,7 +15,7 @@ SHOWN = 30
 
 
 def write_layer_report(
-    model: Path, costs: Sequence[Cost], suggestions: Sequence[Suggestion]
+    model: Path, costs: Sequence[LayerCost], suggestions: Sequence[Suggestion]
 ) -> tuple[Path, Path]:
     """Write NAME-layers.json, every part, and NAME-layers.png, the dearest.
 
@@ -39,7 +39,7 @@ def write_layer_report(
     return data, picture
 
 
-def _draw(path: Path, costs: Sequence[Cost]) -> None:
+def _draw(path: Path, costs: Sequence[LayerCost]) -> None:
     from edgepose.visual.style import COLOURS, figure_style, new_figure, save_figure
 
     with figure_style():

@@ -1,7 +1,7 @@
 """Layers that stay float in an integer network: which ones, and what has to follow them.
 
-An operator computes in integers only where all its inputs are integers. So a layer that is kept takes the
-readers of its output along; these round what they give, and the island ends there, in 8 bits again.
+An operator computes in integers only where all its inputs are integers. So a layer that stays in float takes
+the readers of its output along; these quantize their outputs, and from there on all is in 8 bits again.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from fnmatch import fnmatchcase
 
 from edgeio import lookup
 from edgepose.compression.graph import CONVOLUTIONS, Graph
-from edgepose.compression.network import NOTHING, Kept, range_owners
+from edgepose.compression.network import FULL_INTEGER, MixedPrecision, range_owners
 from edgepose.errors import UsageError
 
 _NEAREST = 5
 
 # Types that layers may be kept in, with what stands against it. Tried with TensorFlow 2.21 and LiteRT 2.3.0:
 # the converter drops the change from 16 to 8 bits between two convolutions (tensorflow issue 106742), and
-# where marks force it, gives the 16-bit convolution a bias of 32 bits where the kernels want 64.
+# where quantization barriers force it, gives the 16-bit convolution a bias of 32 bits; the kernels want 64.
 KEPT_AS: dict[str, str | None] = {
     "float32": None,
     "int16": "TensorFlow's converter writes graphs of int8 and int16 that the runtime refuses "
@@ -38,7 +38,7 @@ def check_type(name: str) -> None:
         )
 
 
-def keep(graph: Graph, patterns: Sequence[str]) -> Kept:
+def mixed_precision(graph: Graph, patterns: Sequence[str]) -> MixedPrecision:
     """What stays float where the layers of these names do.
 
     Their kernels are not rounded, nor their outputs, unless those are the maps: the file's output is int8.
@@ -53,10 +53,10 @@ def keep(graph: Graph, patterns: Sequence[str]) -> Kept:
     names = [node.name for node in graph.nodes if node.kind != "input"]
     asked = {name for pattern in patterns for name in _matching(pattern, names)}
     if not asked:
-        return NOTHING
-    unrounded = asked - set(graph.outputs)
+        return FULL_INTEGER
+    float_outputs = asked - set(graph.outputs)
     consumers, owners = graph.consumers(), range_owners(graph)
-    computed = asked | {reader.name for name in unrounded for reader in consumers[name]}
+    computed = asked | {reader.name for name in float_outputs for reader in consumers[name]}
     # A convolution without a range of its own has that of the ReLU behind it, and computes as that does.
     computed |= {n for n in names if n not in owners and any(r.name in computed for r in consumers[n])}
     if all(node.name in computed for node in graph.nodes if node.kind in CONVOLUTIONS):
@@ -64,7 +64,9 @@ def keep(graph: Graph, patterns: Sequence[str]) -> Kept:
             f"keeping {', '.join(patterns)} leaves no convolution in integers",
             "keep fewer layers, or use `edgepose export --recipe fp16`",
         )
-    return Kept(tuple(n for n in names if n in asked), frozenset(computed), frozenset(unrounded))
+    return MixedPrecision(
+        tuple(n for n in names if n in asked), frozenset(computed), frozenset(float_outputs)
+    )
 
 
 def _matching(pattern: str, names: Sequence[str]) -> list[str]:
@@ -79,8 +81,8 @@ def _matching(pattern: str, names: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class FloatIslands:
-    """The float that a file of a mixed network has to hold, and nothing beyond.
+class FloatOperators:
+    """The float operators that a file of mixed precision has to have, and nothing beyond.
 
     Attributes:
         operators: nodes with a float operator.
@@ -93,11 +95,13 @@ class FloatIslands:
     conversions: int
 
 
-def islands(graph: Graph, kept: Kept) -> FloatIslands:
-    """What `kept` makes of a graph."""
+def float_operators(graph: Graph, mixed: MixedPrecision) -> FloatOperators:
+    """What `mixed` makes of a graph."""
     consumers, owners = graph.consumers(), range_owners(graph)
     joined = {n.name: consumers[n.name][0].name for n in graph.nodes if n.name not in owners}
-    computed = [node for node in graph.nodes if node.name in kept.computed]
-    sources = {s for node in computed for s in node.inputs if s in owners and s not in kept.unrounded}
-    back = [n for n in computed if n.name in owners and n.name not in kept.unrounded]
-    return FloatIslands(frozenset(joined.get(n, n) for n in kept.computed), joined, len(sources) + len(back))
+    computed = [node for node in graph.nodes if node.name in mixed.computed]
+    sources = {s for node in computed for s in node.inputs if s in owners and s not in mixed.float_outputs}
+    back = [n for n in computed if n.name in owners and n.name not in mixed.float_outputs]
+    return FloatOperators(
+        frozenset(joined.get(n, n) for n in mixed.computed), joined, len(sources) + len(back)
+    )

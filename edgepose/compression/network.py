@@ -1,4 +1,4 @@
-"""A folded graph as a tf_keras network: in float, or with every tensor rounded as int8 kernels round it."""
+"""A BN-folded graph as a tf_keras network: in float, or fake-quantized as int8 kernels round every tensor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepose.compression.fake_quant import RangeVariable, input_layer, range_variable, wrapped
-from edgepose.compression.graph import CONVOLUTIONS, Folded, Graph, Node
+from edgepose.compression.graph import CONVOLUTIONS, BNFoldedModel, Graph, Node
 from edgepose.compression.ranges import SIGMOID, Range
 from edgepose.frameworks import tf_keras
 from export.rewrite import barrier
@@ -18,21 +18,21 @@ Ranges = dict[str, Range]  # by the node that owns the range
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What stays float in a rounded network; see `keep.keep`.
+class MixedPrecision:
+    """What stays float in a fake-quantized network; see `mixed_precision.mixed_precision`.
 
     Attributes:
         named: the layers that were asked for.
         computed: the nodes that compute in float: those, and all that has to follow them.
-        unrounded: the nodes whose outputs are float.
+        float_outputs: the nodes whose outputs are float.
     """
 
     named: tuple[str, ...] = ()
     computed: frozenset[str] = frozenset()
-    unrounded: frozenset[str] = frozenset()
+    float_outputs: frozenset[str] = frozenset()
 
 
-NOTHING = Kept()
+FULL_INTEGER = MixedPrecision()
 
 
 def range_owners(graph: Graph) -> dict[str, str]:
@@ -78,11 +78,11 @@ def effects(graph: Graph) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Network:
-    """A folded graph built in tf_keras.
+    """A BN-folded graph built in tf_keras.
 
     Attributes:
         model: images (B, H, W, 3) normalised -> the graph's outputs.
-        layers: what computes each node but the input's; in a rounded network, the input's too.
+        layers: what computes each node but the input's; in a fake-quantized one, the input's too.
         variables: kernel and bias of each convolution, by NODE/kernel and NODE/bias.
         ranges: of the nodes that own one; empty in float.
     """
@@ -125,25 +125,26 @@ class Network:
                     held.pop(name, None)
 
 
-def build_float(folded: Folded) -> Network:
-    """The folded graph in float."""
+def build_float(folded: BNFoldedModel) -> Network:
+    """The BN-folded graph in float."""
     return _build(folded, lambda node, layer: layer, {}, None)
 
 
-def build_rounded(
-    folded: Folded,
+def build_fake_quantized(
+    folded: BNFoldedModel,
     ranges: Ranges,
     learned: bool = False,
-    kept: Kept = NOTHING,
-    marked: bool = False,
+    mixed: MixedPrecision = FULL_INTEGER,
+    barriers: bool = False,
 ) -> Network:
-    """The folded graph with quantizers.
+    """The BN-folded graph with quantizers.
 
     Args:
         ranges: of every owner in `range_owners`.
         learned: whether training may move them.
-        kept: what stays float.
-        marked: put marks (`export.rewrite`) around that. The network is then good for conversion alone.
+        mixed: what stays float.
+        barriers: put quantization barriers (`export.rewrite`) around that. The network is then good for
+            conversion alone.
     """
     owners = range_owners(folded.graph)
     variables = {
@@ -152,12 +153,17 @@ def build_rounded(
     }
 
     def wrap(node: Node, layer: Any) -> Any:
-        owner = None if node.name in kept.unrounded else owners.get(node.name)
-        kind = "" if node.name in kept.computed else node.kind
-        return wrapped(layer, kind, variables[owner] if owner else None, marked and not kind)
+        owner = None if node.name in mixed.float_outputs else owners.get(node.name)
+        kind = "" if node.name in mixed.computed else node.kind
+        return wrapped(layer, kind, variables[owner] if owner else None, barriers and not kind)
 
     def borders(node: Node, source: str) -> bool:
-        return marked and node.name in kept.computed and source in owners and source not in kept.unrounded
+        return (
+            barriers
+            and node.name in mixed.computed
+            and source in owners
+            and source not in mixed.float_outputs
+        )
 
     return _build(folded, wrap, variables, variables[folded.graph.nodes[0].name], borders)
 
@@ -174,11 +180,11 @@ def fixed_ranges(graph: Graph, inputs: Range) -> Ranges:
 
 
 def _build(
-    folded: Folded,
+    folded: BNFoldedModel,
     wrap: Callable[[Node, Any], Any],
     ranges: Mapping[str, RangeVariable],
-    rounded_input: RangeVariable | None,
-    marks: Callable[[Node, str], bool] = lambda node, source: False,
+    input_range: RangeVariable | None,
+    needs_barrier: Callable[[Node, str], bool] = lambda node, source: False,
 ) -> Network:
     keras, graph = tf_keras(), folded.graph
     tensors: dict[str, Any] = {}
@@ -189,14 +195,14 @@ def _build(
         if node.kind == "input":
             images = keras.Input(config["batch_input_shape"][1:], name=node.name)
             tensors[node.name] = images
-            if rounded_input is not None:
-                layers[node.name] = input_layer(rounded_input, f"{node.name}_rounded")
+            if input_range is not None:
+                layers[node.name] = input_layer(input_range, f"{node.name}_fake_quantized")
                 tensors[node.name] = layers[node.name](images)
             continue
         if node.kind in CONVOLUTIONS:
             config = {**config, "use_bias": True}
         layer = getattr(keras.layers, name).from_config(config)
-        read = [barrier(tensors[s]) if marks(node, s) else tensors[s] for s in node.inputs]
+        read = [barrier(tensors[s]) if needs_barrier(node, s) else tensors[s] for s in node.inputs]
         if node.kind in CONVOLUTIONS:
             variables |= _with_weights(layer, node, read[0].shape, folded.weights)
         layers[node.name] = wrap(node, layer)

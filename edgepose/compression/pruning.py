@@ -21,13 +21,13 @@ import numpy as np
 from edgeio import write_json
 from edgeio.records import to_plain
 from edgepose.compression.finetune import FineTune
-from edgepose.compression.sparsity import Part, Zeros, cut, parts, rising
+from edgepose.compression.sparsity import ConvolutionKernel, Zeros, cut, parts, rising
 from edgepose.errors import UsageError
 from edgepose.models.checkpoint import read_checkpoint
 from edgepose.training.constraints import WeightConstraint, WeightConstraints, kept_zeros
 from edgepose.training.loop import Listener
 from edgepose.training.request import FitRequest
-from edgepose.training.setup import assembled
+from edgepose.training.setup import open_setup
 
 RISE = 0.6  # share of the steps after which the sparsity is reached
 _CUTS = 20  # on the way there
@@ -90,17 +90,17 @@ def prune(request: PruneRequest, listener: Listener | None = None) -> Pruned:
     listener = listener or Listener()
     request.check()
     fit = request.fit
-    with assembled(fit, listener, {"pruning": request.settings()}, request.material()) as assembly:
-        model = assembly.network()
+    with open_setup(fit, listener, {"pruning": request.settings()}, request.training_data()) as setup:
+        model = setup.network()
         found = parts(model)
-        goal = assembly.objective(*request.terms(assembly, model))
-        path = assembly.train(model, goal, shaping=_shaping(request, found))
+        goal = setup.objective(*request.terms(setup, model))
+        path = setup.train(model, goal, constraints=_constraints(request, found))
     made = Pruned(path, _counted(path, found))
     write_json(fit.out / REPORT_NAME, made.to_json())
     return made
 
 
-def _shaping(request: PruneRequest, found: Sequence[Part]) -> WeightConstraints:
+def _constraints(request: PruneRequest, found: Sequence[ConvolutionKernel]) -> WeightConstraints:
     kernels = [part.kernel for part in found if part.dense is None]
     last, length = _last_cut(request.fit), request.fit.steps_per_epoch
     assert length is not None
@@ -127,7 +127,7 @@ def _cut_all(kernels: Sequence[Any], sparsity: float) -> None:
         kernel.assign(cut(np.asarray(kernel), sparsity))
 
 
-def _counted(path: Path, found: Sequence[Part]) -> tuple[Zeros, ...]:
+def _counted(path: Path, found: Sequence[ConvolutionKernel]) -> tuple[Zeros, ...]:
     _, weights = read_checkpoint(path)
     kernels = {part.name: weights[f"{part.name}/kernel"] for part in found}
     return tuple(

@@ -1,4 +1,4 @@
-"""A trained network to full int8 without training it: ranges chosen, channels evened, biases corrected."""
+"""A trained network to full int8 without training it: ranges, cross-layer equalization, bias correction."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from edgeio import lookup
 from edgepose.compression.convert import Samples, target_path, write_model
-from edgepose.compression.graph import CannotQuantize, Folded, fold
-from edgepose.compression.network import NOTHING, Kept, Ranges
+from edgepose.compression.graph import BNFoldedModel, CannotQuantize, fold_batch_norms
+from edgepose.compression.network import FULL_INTEGER, MixedPrecision, Ranges
 from edgepose.compression.ranges import METHODS, Range
 from edgepose.deploy.export import Calibrate, Exported, sample_inputs
 from edgepose.geometry import Size
@@ -30,7 +30,7 @@ class PostTraining:
 
     Attributes:
         ranges: how the activations' ranges are set, a name in `ranges.METHODS`.
-        equalize: even out the channels of linear tensors first.
+        equalize: cross-layer equalization of linear tensors first.
         bias_correction: take the mean error of every convolution off its bias.
     """
 
@@ -49,7 +49,7 @@ class Quantized:
 
     Attributes:
         exported: the .tflite, its sidecar, and how near it is to the float network.
-        costs: `sensitivity.Cost` of every layer, the dearest first; empty unless asked for.
+        costs: `sensitivity.LayerCost` of every layer, the dearest first; empty unless asked for.
         suggestions: `suggest.Suggestion`, the layers to keep in float; empty unless asked for.
     """
 
@@ -80,8 +80,8 @@ def quantize(
         CannotKeep: a layer that the converter rounds although it was to be kept.
         UserError: bad input; says what and what to do.
     """
-    from edgepose.compression.mixed_precision import keep
-    from edgepose.compression.network import build_rounded
+    from edgepose.compression.mixed_precision import mixed_precision
+    from edgepose.compression.network import build_fake_quantized
 
     listener = listener or Listener()
     how.check()
@@ -89,35 +89,40 @@ def quantize(
     path = target_path(checkpoint, recipe, out, overwrite)
     info, _ = read_checkpoint(checkpoint)
     exact, folded = float_network(checkpoint)
-    kept = keep(folded.graph, keep_layers)
+    mixed = mixed_precision(folded.graph, keep_layers)
     listener.say("reading the calibration images")
     samples, inputs = calibration(calibrate, info)
     out.mkdir(parents=True, exist_ok=True)  # a place that takes no file is told before minutes of work
-    prepared, ranges = prepare(folded, samples.inputs, inputs, how, listener, kept)
+    prepared, ranges = prepare(folded, samples.inputs, inputs, how, listener, mixed)
     listener.say("converting")
-    rounded = build_rounded(prepared, ranges, kept=kept, marked=True)
-    plain = {"method": "post-training", **asdict(how), "kept": list(kept.named)}
-    exported = write_model(rounded, exact, info, recipe, path, samples, plain, kept)
+    fake_quantized = build_fake_quantized(prepared, ranges, mixed=mixed, barriers=True)
+    plain = {"method": "post-training", **asdict(how), "kept": list(mixed.named)}
+    exported = write_model(fake_quantized, exact, info, recipe, path, samples, plain, mixed)
     if not report_layers:
         return Quantized(exported)
-    return Quantized(exported, *_reported(path, prepared, ranges, samples, kept, listener))
+    return Quantized(exported, *_reported(path, prepared, ranges, samples, mixed, listener))
 
 
 def _reported(
-    path: Path, prepared: Folded, ranges: Ranges, samples: Samples, kept: Kept, listener: Listener
+    path: Path,
+    prepared: BNFoldedModel,
+    ranges: Ranges,
+    samples: Samples,
+    mixed: MixedPrecision,
+    listener: Listener,
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     from edgepose.compression.layer_report import write_layer_report
     from edgepose.compression.sensitivity import layer_costs
     from edgepose.compression.suggest import suggest
 
     listener.say("rounding layer by layer")
-    costs = layer_costs(prepared, ranges, samples.inputs, listener.step, kept)
-    suggestions = suggest(prepared, ranges, costs, samples.inputs, kept)
+    costs = layer_costs(prepared, ranges, samples.inputs, listener.step, mixed)
+    suggestions = suggest(prepared, ranges, costs, samples.inputs, mixed)
     write_layer_report(path, costs, suggestions)
     return tuple(costs), tuple(suggestions)
 
 
-def float_network(checkpoint: Path, output: str = "maps") -> tuple[Any, Folded]:
+def float_network(checkpoint: Path, output: str = "maps") -> tuple[Any, BNFoldedModel]:
     """A checkpoint's network in tf_keras with an output as in `build_model`; and the same, folded.
 
     Raises:
@@ -128,7 +133,7 @@ def float_network(checkpoint: Path, output: str = "maps") -> tuple[Any, Folded]:
 
     model = load_model(checkpoint, output, tf_keras())
     try:
-        return model, fold(model)
+        return model, fold_batch_norms(model)
     except CannotQuantize as error:
         info, _ = read_checkpoint(checkpoint)
         raise error.of(variant(info.model).name) from None
@@ -154,30 +159,30 @@ def input_range(normalisation: Normalisation) -> Range:
 
 
 def prepare(
-    folded: Folded,
+    folded: BNFoldedModel,
     inputs: Any,
     pixels: Range,
     how: PostTraining,
     listener: Listener,
-    kept: Kept = NOTHING,
-) -> tuple[Folded, Ranges]:
-    """The network as it will be rounded, and its ranges.
+    mixed: MixedPrecision = FULL_INTEGER,
+) -> tuple[BNFoldedModel, Ranges]:
+    """The network as it will be quantized, and its ranges.
 
     Args:
         inputs: arrays (1, H, W, 3), normalised.
         pixels: range of the network's input.
-        kept: what will stay float.
+        mixed: what will stay float.
     """
-    from edgepose.compression.bias_correction import corrected
+    from edgepose.compression.bias_correction import bias_corrected
     from edgepose.compression.calibration import calibrated
     from edgepose.compression.equalization import equalized
 
     if how.equalize:
-        listener.say("evening out channels")
+        listener.say("equalizing channels")
         folded = equalized(folded, inputs)
     listener.say(f"setting ranges by {how.ranges}")
     ranges = calibrated(folded, inputs, pixels, how.ranges)
     if how.bias_correction:
         listener.say("correcting biases")
-        folded = corrected(folded, ranges, inputs, kept)
+        folded = bias_corrected(folded, ranges, inputs, mixed)
     return folded, ranges

@@ -1,6 +1,6 @@
 """Quantization-aware training: the network learns to live with 8 bits, by the one training loop.
 
-It starts where post-training quantization ends (ranges by their cost, channels evened) and learns weights
+It starts where post-training quantization ends (ranges by their cost, channels equalized) and learns weights
 and ranges together, from what the float network says of augmented frames, from labels, or from both.
 
 Sources: Jacob et al. 2018; self-distillation of the quantized network, Mishra & Marr 2018.
@@ -16,12 +16,12 @@ from edgepose.compression.convert import Samples, target_path, write_model
 from edgepose.compression.fake_quant import RANGE_RATE
 from edgepose.compression.fake_quantized import FakeQuantizedModel, deployed
 from edgepose.compression.finetune import FineTune
-from edgepose.compression.graph import Folded
+from edgepose.compression.graph import BNFoldedModel
 from edgepose.compression.network import (
     Network,
     Ranges,
+    build_fake_quantized,
     build_float,
-    build_rounded,
     fixed_ranges,
     range_owners,
 )
@@ -30,10 +30,10 @@ from edgepose.compression.ranges import Range
 from edgepose.compression.sparsity import is_sparse, share
 from edgepose.deploy.export import Calibrate, Exported
 from edgepose.models.checkpoint import read_checkpoint
-from edgepose.training.constraints import NO_SHAPING, WeightConstraint, WeightConstraints, kept_zeros
+from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraint, WeightConstraints, kept_zeros
 from edgepose.training.loop import Listener
 from edgepose.training.runs import RunFolder
-from edgepose.training.setup import assembled
+from edgepose.training.setup import open_setup
 
 RECIPE = "int8-qat"
 
@@ -82,62 +82,64 @@ def train(request: QatRequest, listener: Listener | None = None) -> Exported:
     fit = request.fit
     begun = RunFolder(fit.out).description.exists()
     path = target_path(request.checkpoint, RECIPE, fit.out, overwrite=fit.overwrite or begun)
-    material = request.material()
+    training_data = request.training_data()
     # Before OUT is claimed: what is refused here must not leave a run behind that nobody can go on with.
     exact, folded = float_network(request.checkpoint, "training")
     samples, pixels = calibration(_calibrate(request), read_checkpoint(request.checkpoint)[0])
-    with assembled(fit, listener, {"quantization": request.settings()}, material) as assembly:
-        twin = FakeQuantizedModel(_start(request, folded, samples, pixels, listener))
-        goal = assembly.objective(*request.terms(assembly, twin, lambda: build_float(folded).model))
-        assembly.train(twin, goal, shaping=_shaping(request, twin, listener))
-        return _write(twin, exact, request, path, samples)
+    with open_setup(fit, listener, {"quantization": request.settings()}, training_data) as setup:
+        model = FakeQuantizedModel(_start(request, folded, samples, pixels, listener))
+        goal = setup.objective(*request.terms(setup, model, lambda: build_float(folded).model))
+        setup.train(model, goal, constraints=_constraints(request, model, listener))
+        return _write(model, exact, request, path, samples)
 
 
 def _calibrate(request: QatRequest) -> Calibrate:
     data = request.fit.data
-    return Calibrate(data.data, data.split, request.count, request.fit.seed, data.crop, data.margin)
+    return Calibrate(
+        data.data, data.split, request.count, request.fit.seed, data.crop, data.margin, data.more
+    )
 
 
 def _start(
-    request: QatRequest, folded: Folded, samples: Samples, pixels: Range, listener: Listener
+    request: QatRequest, folded: BNFoldedModel, samples: Samples, pixels: Range, listener: Listener
 ) -> Network:
-    """The rounded network before its first step; a run that goes on puts its own state in its place."""
+    """The fake-quantized network before its first step; a run that goes on replaces its state."""
     if RunFolder(request.fit.out).state.exists():
-        return build_rounded(folded, _any_ranges(folded, pixels), learned=True)
+        return build_fake_quantized(folded, _any_ranges(folded, pixels), learned=True)
     prepared, ranges = prepare(folded, samples.inputs, pixels, request.start, listener)
-    return build_rounded(prepared, ranges, learned=True)
+    return build_fake_quantized(prepared, ranges, learned=True)
 
 
-def _any_ranges(folded: Folded, pixels: Range) -> Ranges:
+def _any_ranges(folded: BNFoldedModel, pixels: Range) -> Ranges:
     owners = set(range_owners(folded.graph).values())
     return dict.fromkeys(sorted(owners), Range(-1.0, 1.0)) | fixed_ranges(folded.graph, pixels)
 
 
-def _shaping(request: QatRequest, twin: FakeQuantizedModel, listener: Listener) -> WeightConstraints:
+def _constraints(request: QatRequest, model: FakeQuantizedModel, listener: Listener) -> WeightConstraints:
     """Holds the zeros of kernels that were pruned, unless they shall be filled."""
-    weights = twin.network.weights()
+    weights = model.network.weights()
     kernels = [name for name in weights if name.endswith("/kernel") and is_sparse(weights[name])]
     if not kernels or not request.keep_zeros:
-        return NO_SHAPING
+        return NO_CONSTRAINTS
     listener.say(
         f"zeros stay zero in {len(kernels)} kernels; of all kernels' weights {share(weights):.0%} are"
     )
     return WeightConstraints(
-        tuple(WeightConstraint(twin.network.variables[name], kept_zeros) for name in kernels)
+        tuple(WeightConstraint(model.network.variables[name], kept_zeros) for name in kernels)
     )
 
 
 def _write(
-    twin: FakeQuantizedModel, exact: Any, request: QatRequest, path: Path, samples: Samples
+    model: FakeQuantizedModel, exact: Any, request: QatRequest, path: Path, samples: Samples
 ) -> Exported:
-    ranges, part = twin.ranges(), deployed(twin.folded())
+    ranges, part = model.ranges(), deployed(model.folded())
     owners = set(range_owners(part.graph).values())
-    rounded = build_rounded(part, {name: ranges[name] for name in owners})
+    fake_quantized = build_fake_quantized(part, {name: ranges[name] for name in owners})
     how = {"method": "quantization-aware training", **request.settings(), **request.fit.settings()}
     how["zeros"] = share(part.weights)
     info, _ = read_checkpoint(request.checkpoint)
     return write_model(
-        rounded,
+        fake_quantized,
         lambda x, training: exact(x, training=training)[-1],
         info,
         RECIPE,

@@ -42,7 +42,7 @@ class Range:
     def step(self) -> float:
         return (self.high - self.low) / STEPS
 
-    def rounded(self, values: np.ndarray) -> np.ndarray:
+    def fake_quantized(self, values: np.ndarray) -> np.ndarray:
         """Values as 8 bits keep them; zero exactly, as the kernels do."""
         step = self.step
         zero = np.rint(-self.low / step)
@@ -145,7 +145,7 @@ def _loss(histogram: Histogram, effect: Effect) -> Callable[[float, float], floa
     def lost(low: float, high: float) -> float:
         found = _usable(low, high)
         if found.step >= 2 * width:
-            return float(np.sum(stakes * (effect(found.rounded(values)) - wanted) ** 2))
+            return float(np.sum(stakes * (effect(found.fake_quantized(values)) - wanted) ** 2))
         clipped = effect(np.clip(values, found.low, found.high)) - wanted
         return float(np.sum(stakes * (clipped**2 + slopes**2 * found.step**2 / 12)))
 

@@ -6,17 +6,18 @@ what keeping that part in float would save.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edgeio import Progress
 from edgepose.compression.fake_quant import quantized_kernel
-from edgepose.compression.graph import CONVOLUTIONS, Folded
+from edgepose.compression.graph import CONVOLUTIONS, BNFoldedModel
 from edgepose.compression.network import (
-    NOTHING,
-    Kept,
+    FULL_INTEGER,
+    MixedPrecision,
     Network,
     Ranges,
     batches,
@@ -29,11 +30,9 @@ from edgepose.frameworks import tensorflow
 SAMPLES = 8
 PARTS = ("output", "weights")
 
-Progress = Callable[[int, int], None]  # done, in all
-
 
 @dataclass(frozen=True)
-class Cost:
+class LayerCost:
     """What rounding one part of a layer costs.
 
     Attributes:
@@ -55,34 +54,34 @@ class Cost:
 
 
 def layer_costs(
-    folded: Folded,
+    folded: BNFoldedModel,
     ranges: Ranges,
     inputs: Sequence[np.ndarray],
     progress: Progress | None = None,
-    kept: Kept = NOTHING,
-) -> list[Cost]:
+    mixed: MixedPrecision = FULL_INTEGER,
+) -> list[LayerCost]:
     """What every part costs, the dearest first.
 
     Args:
         folded: of the maps alone.
         ranges: of every tensor that is rounded.
         inputs: arrays (1, H, W, 3), normalised; a few are enough.
-        kept: what stays float, and costs nothing.
+        mixed: what stays float, and costs nothing.
     """
     network = build_float(folded)
     images = next(batches(inputs, SAMPLES))
     values = all_values(network, images)
     maps = np.asarray(values[folded.graph.outputs[-1]], np.float64)
     owners = range_owners(folded.graph)
-    rounded = [n for n in folded.graph.nodes if n.name not in kept.computed]
-    parts = [(n.name, "weights") for n in rounded if n.kind in CONVOLUTIONS]
-    parts += [(n, "output") for n in owners if n not in kept.unrounded]
+    quantized = [n for n in folded.graph.nodes if n.name not in mixed.computed]
+    parts = [(n.name, "weights") for n in quantized if n.kind in CONVOLUTIONS]
+    parts += [(n, "output") for n in owners if n not in mixed.float_outputs]
     found = []
     for done, (name, part) in enumerate(parts):
         changed = (
-            rounded_kernel(network, name, values)
+            fake_quantized_kernel(network, name, values)
             if part == "weights"
-            else rounded_output(values[name], ranges[owners[name]])
+            else fake_quantized_output(values[name], ranges[owners[name]])
         )
         noisy = np.asarray(_rest(network, values, name, changed), np.float64)
         limits = _limits(folded, name, part, ranges, owners)
@@ -92,7 +91,7 @@ def layer_costs(
     total = max(sum(row[4] for row in found), 1e-30)
     power = float(np.sum(maps**2))
     costs = [
-        Cost(name, part, low, high, decibels(power, noise), noise / total, shift)
+        LayerCost(name, part, low, high, decibels(power, noise), noise / total, shift)
         for name, part, low, high, noise, shift in found
     ]
     return sorted(costs, key=lambda cost: -cost.share)
@@ -106,12 +105,12 @@ def all_values(network: Network, images: np.ndarray) -> dict[str, Any]:
     return values
 
 
-def rounded_output(value: Any, found: Range) -> Any:
+def fake_quantized_output(value: Any, found: Range) -> Any:
     """A tensor as 8 bits keep it."""
     return tensorflow().quantization.fake_quant_with_min_max_args(value, found.low, found.high)
 
 
-def rounded_kernel(network: Network, name: str, values: Mapping[str, Any]) -> Any:
+def fake_quantized_kernel(network: Network, name: str, values: Mapping[str, Any]) -> Any:
     """A convolution's output with its kernel rounded; the kernel is put back."""
     kernel, node = network.variables[f"{name}/kernel"], network.graph[name]
     exact = kernel.numpy()
@@ -131,7 +130,7 @@ def _rest(network: Network, values: Mapping[str, Any], name: str, changed: Any) 
 
 
 def _limits(
-    folded: Folded, name: str, part: str, ranges: Ranges, owners: Mapping[str, str]
+    folded: BNFoldedModel, name: str, part: str, ranges: Ranges, owners: Mapping[str, str]
 ) -> tuple[float, float]:
     if part == "weights":
         largest = float(np.abs(folded.weights[f"{name}/kernel"]).max())

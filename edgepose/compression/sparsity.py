@@ -27,7 +27,7 @@ _CONVOLUTIONS = {"Conv2D": 3, "Conv2DTranspose": 2, "DepthwiseConv2D": 2}  # axi
 
 
 @dataclass(frozen=True)
-class Part:
+class ConvolutionKernel:
     """A convolution of a model.
 
     Attributes:
@@ -58,14 +58,14 @@ class Zeros:
     dense: str | None = None
 
 
-def parts(model: Any) -> list[Part]:
+def parts(model: Any) -> list[ConvolutionKernel]:
     """The convolutions of a Keras 3 model, in order."""
     found = []
     for layer in model.layers:
         kind = type(layer).__name__
         if kind in _CONVOLUTIONS and layer.trainable:
             dense = _why_dense(layer, kind, model.output_names)
-            found.append(Part(layer.name, layer.kernel, _CONVOLUTIONS[kind], dense))
+            found.append(ConvolutionKernel(layer.name, layer.kernel, _CONVOLUTIONS[kind], dense))
     return found
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from edgepose.compression.graph import CONVOLUTIONS, Folded, Graph, Node
-from edgepose.compression.mixed_precision import keep
+from edgepose.compression.graph import CONVOLUTIONS, BNFoldedModel, Graph, Node
+from edgepose.compression.mixed_precision import mixed_precision
 from edgepose.compression.network import (
-    NOTHING,
-    Kept,
+    FULL_INTEGER,
+    MixedPrecision,
     Network,
     Ranges,
     batches,
@@ -21,11 +21,11 @@ from edgepose.compression.network import (
 )
 from edgepose.compression.sensitivity import (
     SAMPLES,
-    Cost,
+    LayerCost,
     all_values,
     decibels,
-    rounded_kernel,
-    rounded_output,
+    fake_quantized_kernel,
+    fake_quantized_output,
 )
 from edgepose.errors import UsageError
 
@@ -44,7 +44,7 @@ class Suggestion:
         saved: the share of the noise in the maps that goes with it, if single roundings add up.
         work: the share of the network's operations that become float with it.
         extra_bytes: that the kernels grow by.
-        snr_db: of the rounded network's maps with this layer and all before it kept: computed, not added up.
+        snr_db: of the quantized network's maps with this layer and those before it in float; not a sum.
     """
 
     layer: str
@@ -55,18 +55,18 @@ class Suggestion:
 
 
 def suggest(
-    folded: Folded,
+    folded: BNFoldedModel,
     ranges: Ranges,
-    costs: Sequence[Cost],
+    costs: Sequence[LayerCost],
     inputs: Sequence[np.ndarray],
-    kept: Kept = NOTHING,
+    mixed: MixedPrecision = FULL_INTEGER,
 ) -> list[Suggestion]:
     """At most MOST layers, each the one that then saves most for its work.
 
     Args:
-        costs: of `layer_costs`, for the same network and the same `kept`.
+        costs: of `layer_costs`, for the same network and the same `mixed`.
         inputs: arrays (1, H, W, 3), normalised; a few are enough.
-        kept: what stays float already.
+        mixed: what stays float already.
     """
     network, graph = build_float(folded), folded.graph
     images = next(batches(inputs, SAMPLES))
@@ -75,27 +75,31 @@ def suggest(
     candidates = list(dict.fromkeys(c.layer for c in costs if graph[c.layer].kind != "input"))
     found: list[Suggestion] = []
     while len(found) < MOST:
-        best = _best(graph, kept, candidates, costs, work)
+        best = _best(graph, mixed, candidates, costs, work)
         if best is None:
             break
         layer, after = best
-        grown = _bytes(folded, after) - _bytes(folded, kept)
-        spent = _float_work(after, work) - _float_work(kept, work)
-        saved = _saved(after, costs) - _saved(kept, costs)
+        grown = _bytes(folded, after) - _bytes(folded, mixed)
+        spent = _float_work(after, work) - _float_work(mixed, work)
+        saved = _saved(after, costs) - _saved(mixed, costs)
         found.append(Suggestion(layer, saved, spent, grown, _snr(network, values, ranges, after)))
-        kept = after
+        mixed = after
     return found
 
 
 def _best(
-    graph: Graph, kept: Kept, candidates: Sequence[str], costs: Sequence[Cost], work: Mapping[str, float]
-) -> tuple[str, Kept] | None:
+    graph: Graph,
+    mixed: MixedPrecision,
+    candidates: Sequence[str],
+    costs: Sequence[LayerCost],
+    work: Mapping[str, float],
+) -> tuple[str, MixedPrecision] | None:
     """The next layer, and what is kept with it; None where none is worth it."""
     rated = []
-    saved, spent = _saved(kept, costs), _float_work(kept, work)
+    saved, spent = _saved(mixed, costs), _float_work(mixed, work)
     for layer in candidates:
         try:
-            after = keep(graph, [*kept.named, layer])
+            after = mixed_precision(graph, [*mixed.named, layer])
         except UsageError:  # nothing would be left in integers
             continue
         gain = _saved(after, costs) - saved
@@ -109,37 +113,37 @@ def _best(
     return layer, after
 
 
-def _saved(kept: Kept, costs: Sequence[Cost]) -> float:
+def _saved(mixed: MixedPrecision, costs: Sequence[LayerCost]) -> float:
     """The share of the noise that is not made."""
-    float_parts = {"weights": kept.computed, "output": kept.unrounded}
+    float_parts = {"weights": mixed.computed, "output": mixed.float_outputs}
     return sum(cost.share for cost in costs if cost.layer in float_parts[cost.part])
 
 
-def _work(folded: Folded, values: Mapping[str, Any]) -> dict[str, float]:
+def _work(folded: BNFoldedModel, values: Mapping[str, Any]) -> dict[str, float]:
     """Of each node: its share of the network's multiplications and other operations on elements."""
     counts = {node.name: _operations(node, folded, values) for node in folded.graph.nodes}
     total = sum(counts.values())
     return {name: count / total for name, count in counts.items()}
 
 
-def _operations(node: Node, folded: Folded, values: Mapping[str, Any]) -> float:
+def _operations(node: Node, folded: BNFoldedModel, values: Mapping[str, Any]) -> float:
     if node.kind not in CONVOLUTIONS:
         return float(np.prod(values[node.name].shape[1:]) * len(node.inputs))
     swept = values[node.inputs[0] if node.kind == "deconv" else node.name]
     return float(folded.weights[f"{node.name}/kernel"].size * np.prod(swept.shape[1:3]))
 
 
-def _float_work(kept: Kept, work: Mapping[str, float]) -> float:
-    return sum(work[name] for name in kept.computed)
+def _float_work(mixed: MixedPrecision, work: Mapping[str, float]) -> float:
+    return sum(work[name] for name in mixed.computed)
 
 
-def _bytes(folded: Folded, kept: Kept) -> int:
-    kernels = [f"{name}/kernel" for name in kept.computed if folded.graph[name].kind in CONVOLUTIONS]
+def _bytes(folded: BNFoldedModel, mixed: MixedPrecision) -> int:
+    kernels = [f"{name}/kernel" for name in mixed.computed if folded.graph[name].kind in CONVOLUTIONS]
     return sum(_EXTRA_BYTES * folded.weights[name].size for name in kernels)
 
 
-def _snr(network: Network, values: Mapping[str, Any], ranges: Ranges, kept: Kept) -> float:
-    """Of the maps when everything but `kept` is rounded.
+def _snr(network: Network, values: Mapping[str, Any], ranges: Ranges, mixed: MixedPrecision) -> float:
+    """Of the maps when everything but `mixed` is rounded.
 
     Args:
         values: every node's output in float.
@@ -149,11 +153,11 @@ def _snr(network: Network, values: Mapping[str, Any], ranges: Ranges, kept: Kept
     for node in graph.nodes:
         if node.kind == "input":
             value = values[node.name]
-        elif node.kind in CONVOLUTIONS and node.name not in kept.computed:
-            value = rounded_kernel(network, node.name, now)
+        elif node.kind in CONVOLUTIONS and node.name not in mixed.computed:
+            value = fake_quantized_kernel(network, node.name, now)
         else:
             value = network.compute(node, now)
-        is_rounded = node.name in owners and node.name not in kept.unrounded
-        now[node.name] = rounded_output(value, ranges[owners[node.name]]) if is_rounded else value
+        is_quantized = node.name in owners and node.name not in mixed.float_outputs
+        now[node.name] = fake_quantized_output(value, ranges[owners[node.name]]) if is_quantized else value
     maps, noisy = (np.asarray(each[graph.outputs[-1]], np.float64) for each in (values, now))
     return decibels(float(np.sum(maps**2)), float(np.sum((maps - noisy) ** 2)))

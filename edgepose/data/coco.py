@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,26 +36,30 @@ def detect(root: Path) -> bool:
 def read(root: Path) -> Dataset:
     """Read `annotations/person_keypoints_NAME.json` with `NAME/` or `images/NAME/`.
 
-    Files named train... are for training, 10 % of their images, by hash, for validation; files named
-    val... are the test split. Columns: `bbox` is the person's box as x,y,width,height in the file's
-    pixels, `persons` the number of annotated persons in the image.
+    Files named train..., val... and test... are the splits. Where there is none named test..., those named
+    val... are the test split, and 10 % of the training images, by hash, validate. An image's `source`, which
+    SyRIP has, is its video. Columns: `bbox` is the person's box as x,y,width,height in the file's pixels,
+    `area` its area,
+    `persons` the number of annotated persons in the image, `posture` what SyRIP says of it.
 
     Raises:
         BadDataset: not this layout, or nothing usable in it.
     """
     files = _files(root) or [require(root / "annotations" / "person_keypoints_train2017.json", KEY)]
     collector = Collector(KEY, root, COCO_17)
-    for path in files:
-        _read_file(collector, path, path.stem.removeprefix("person_keypoints_"))
+    names = [path.stem.removeprefix("person_keypoints_") for path in files]
+    has_test = any(name.startswith("test") for name in names)
+    for path, name in zip(files, names, strict=True):
+        _read_file(collector, path, name, has_test)
     return collector.dataset()
 
 
 def _files(root: Path) -> list[Path]:
     found = sorted((root / "annotations").glob(_PATTERN))
-    return [p for p in found if re.match("train|val", p.stem.removeprefix("person_keypoints_"))]
+    return [p for p in found if re.match("train|val|test", p.stem.removeprefix("person_keypoints_"))]
 
 
-def _read_file(collector: Collector, path: Path, name: str) -> None:
+def _read_file(collector: Collector, path: Path, name: str, has_test: bool) -> None:
     images, annotations = _contents(path)
     folder = next((p for p in (collector.root / "images" / name, collector.root / name) if p.is_dir()), None)
     if folder is None:
@@ -71,7 +76,8 @@ def _read_file(collector: Collector, path: Path, name: str) -> None:
             image_id = _hashable(annotation.get("image_id"))
             if image_id not in images:
                 raise Skip("an annotation of an unknown image")
-            collector.add(_record(folder, name, images[image_id], annotation, persons[image_id], checked))
+            record = _record(folder, name, images[image_id], annotation, persons[image_id], checked)
+            collector.add(replace(record, split=_split(name, record.image.stem, has_test)))
 
 
 def _contents(path: Path) -> tuple[dict[Any, dict[str, Any]], list[dict[str, Any]]]:
@@ -92,6 +98,12 @@ def _hashable(value: Any) -> Any:
     return value if isinstance(value, int | str) else None
 
 
+def _split(name: str, stem: str, has_test: bool) -> str:
+    if name.startswith("train"):
+        return "train" if has_test else train_or_val(stem)
+    return "val" if name.startswith("val") and has_test else "test"
+
+
 def _record(
     folder: Path,
     name: str,
@@ -107,12 +119,18 @@ def _record(
         checked[file_name] = _size_problem(path, image)
     if problem := checked[file_name]:
         raise Skip(problem)
-    video = f"{name}/{path.stem}"
+    source = image.get("source")
+    video = f"{name}/{path.stem}" if source is None else f"source {source}"
     columns = {"persons": str(persons)}
+    if isinstance(area := annotation.get("area"), int | float) and area > 0:
+        columns["area"] = str(area)
+    if isinstance(posture := image.get("posture"), str):
+        columns["posture"] = posture
     if isinstance(box := annotation.get("bbox"), list):
         columns["bbox"] = ",".join(map(str, box))
-    split = train_or_val(path.stem) if name.startswith("train") else "test"
-    return PoseRecord(f"{name}/{file_name}#{annotation.get('id')}", path, points, video, split, None, columns)
+    return PoseRecord(
+        f"{name}/{file_name}#{annotation.get('id')}", path, points, video, "test", None, columns
+    )
 
 
 def _points(annotation: dict[str, Any]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,9 +12,12 @@ from edgeio import lookup
 from edgepose.data.images import decode_parallel
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadImage
-from edgepose.geometry import Box, Letterbox, Size, letterbox
+from edgepose.geometry import Box, Letterbox, Size, letterbox, quarter_turn
+from edgepose.keypoints import KeypointSet
 
 CROPS = ("none", "person")
+TURNS = ("none", "upright")
+FOUND = "found"  # crop or turn by the network itself, without the labels (`inference.finding`)
 DEFAULT_MARGIN = 0.2
 MIN_SIDE_PX = 1.0
 
@@ -50,31 +54,81 @@ def person_box(keypoints_px: np.ndarray, margin: float = 0.2) -> Box:
     return float(x0), float(y0), float(x1), float(y1)
 
 
+def upright_turns(keypoints_px: np.ndarray, keypoints: KeypointSet) -> int:
+    """Right angles, clockwise, that bring the labelled trunk closest to head-up; 0 where it is not labelled.
+
+    The trunk points from the hips (or pelvis) to the shoulders, or else to the nose.
+
+    Args:
+        keypoints_px: (K, 2) x, y in pixels, NaN where not labelled.
+    """
+    low = _middle(keypoints_px, keypoints, ("hip", "pelvis"))
+    high = _middle(keypoints_px, keypoints, ("shoulder",))
+    if np.isnan(high).any() and "nose" in keypoints.names:
+        high = keypoints_px[keypoints.index("nose")]
+    x, y = high - low
+    if not np.isfinite([x, y]).all() or (x == 0 and y == 0):
+        return 0
+    # Clockwise on screen: a trunk that points left comes up after one turn, one to the right after three.
+    return int(np.argmax([-y, -x, y, x]))
+
+
+def _middle(points: np.ndarray, keypoints: KeypointSet, parts: tuple[str, ...]) -> np.ndarray:
+    """Midway between left and right of the first part that the set has; NaN where one is not labelled."""
+    for part in parts:
+        pair = [f"left_{part}", f"right_{part}"]
+        if all(name in keypoints.names for name in pair):
+            return np.asarray(points[[keypoints.index(name) for name in pair]].mean(0))
+    return np.full(2, np.nan)
+
+
+class Placing(Protocol):
+    """Where each record's image goes on a canvas; `plain` tells two apart, as JSON."""
+
+    def plain(self) -> Any: ...
+
+    def letterbox(self, record: PoseRecord, image_size: Size, size: Size) -> Letterbox: ...
+
+
 @dataclass(frozen=True)
 class Framing:
-    """Which part of an image the network sees.
+    """Which part of an image the network sees, and which way up.
 
     Attributes:
         crop: "none", the whole image; or "person", the labelled keypoints plus a margin.
         margin: share of the person box's width and height added on each side.
+        turn: "none"; or "upright", the quarter turn that brings the labelled trunk closest to head-up.
+        keypoints: of the records; needed to turn.
     """
 
     crop: str = "none"
     margin: float = DEFAULT_MARGIN
+    turn: str = "none"
+    keypoints: KeypointSet | None = None
 
     def __post_init__(self) -> None:
         lookup(dict.fromkeys(CROPS), "crop", self.crop)
+        lookup(dict.fromkeys(TURNS), "turn", self.turn)
+        if self.turn != "none" and self.keypoints is None:
+            raise ValueError("a turn needs the keypoint set")
+
+    def plain(self) -> dict[str, Any]:
+        return {"crop": self.crop, "margin": self.margin, "turn": self.turn}
 
     def letterbox(self, record: PoseRecord, image_size: Size, size: Size) -> Letterbox:
         """Where the record's image goes on a canvas of `size`; raises BadImage for an absurd box."""
+        points, turns = record.keypoints_px, 0
+        if self.turn == "upright" and self.keypoints is not None:
+            turns = upright_turns(points, self.keypoints)
+            points = quarter_turn(turns, image_size).apply(points)
         if self.crop == "none":
-            return letterbox(image_size, size)
-        if not np.isfinite(record.keypoints_px).all(-1).any():
+            return letterbox(image_size, size, turns=turns)
+        if not np.isfinite(points).all(-1).any():
             raise BadImage(f"{record.image} has no labelled keypoint to crop to", "score it with --crop none")
-        box = person_box(record.keypoints_px, self.margin)
+        box = person_box(points, self.margin)
         if max(box[2] - box[0], box[3] - box[1]) > _LARGEST_BOX * max(image_size):
             raise BadImage(f"{record.image} has keypoints far outside the image", "correct its annotation")
-        return letterbox(image_size, size, box)
+        return letterbox(image_size, size, box, turns)
 
 
 @dataclass(frozen=True)
@@ -92,7 +146,7 @@ class Input:
 
 
 def prepare(
-    records: Sequence[PoseRecord], size: Size, framing: Framing, workers: int = 2
+    records: Sequence[PoseRecord], size: Size, framing: Placing, workers: int = 2
 ) -> Iterator[Input | tuple[PoseRecord, BadImage]]:
     """Decode and letterbox records, in their order; a bad image comes with its error in its place."""
     images = decode_parallel([record.image for record in records], workers)

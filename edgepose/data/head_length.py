@@ -24,11 +24,13 @@ class HeadLengths:
         px: (N,) head lengths in pixels; NaN where the image is left out.
         fallback: what was done with images that have none, one of `FALLBACKS`.
         missing: how many images have no head length of their own: left out, or given the median.
+        ruler: what was measured, a key of `rulers.RULERS`.
     """
 
     px: np.ndarray
     fallback: str
     missing: int
+    ruler: str = "head"
 
     @property
     def excluded(self) -> int:

@@ -15,7 +15,7 @@ from edgepose.keypoints import COCO_17, IN_MOTION_19, LSP_14, MINI_RGBD_25, MPII
 
 
 @dataclass(frozen=True)
-class Format:
+class DatasetFormat:
     """A data set layout.
 
     Attributes:
@@ -39,10 +39,10 @@ class Format:
     options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
 
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, DatasetFormat] = {
     f.key: f
     for f in (
-        Format(
+        DatasetFormat(
             in_motion.PROCESSED,
             "In-Motion Poses, processed",
             IN_MOTION_19,
@@ -51,7 +51,7 @@ FORMATS: dict[str, Format] = {
             "processed/{train,val,test}/points",
             "Groos et al. 2021",
         ),
-        Format(
+        DatasetFormat(
             in_motion.RAW,
             "In-Motion Poses, raw",
             IN_MOTION_19,
@@ -60,7 +60,7 @@ FORMATS: dict[str, Format] = {
             "raw/annotations/annotations.csv",
             "Groos et al. 2021",
         ),
-        Format(
+        DatasetFormat(
             "lsp",
             "Leeds Sports Pose",
             LSP_14,
@@ -69,7 +69,7 @@ FORMATS: dict[str, Format] = {
             "joints.mat with joints (3, 14, N)",
             "Johnson & Everingham 2010",
         ),
-        Format(
+        DatasetFormat(
             "lspet",
             "Leeds Sports Pose Extended Training",
             LSP_14,
@@ -78,7 +78,7 @@ FORMATS: dict[str, Format] = {
             "joints.mat with joints (14, 3, N)",
             "Johnson & Everingham 2011",
         ),
-        Format(
+        DatasetFormat(
             mpii.MAT,
             "MPII Human Pose",
             MPII_16,
@@ -87,7 +87,7 @@ FORMATS: dict[str, Format] = {
             "mpii_human_pose_v1_u12_1.mat",
             "Andriluka et al. 2014",
         ),
-        Format(
+        DatasetFormat(
             mpii.JSON,
             "MPII Human Pose, JSON form",
             MPII_16,
@@ -96,7 +96,7 @@ FORMATS: dict[str, Format] = {
             "annot/{train,valid}.json",
             "Andriluka et al. 2014",
         ),
-        Format(
+        DatasetFormat(
             coco.KEY,
             "COCO keypoints, SyRIP",
             COCO_17,
@@ -105,7 +105,7 @@ FORMATS: dict[str, Format] = {
             "annotations/person_keypoints_{train,val}*.json",
             "Lin et al. 2014; Huang et al. 2021",
         ),
-        Format(
+        DatasetFormat(
             mini_rgbd.KEY,
             "MINI-RGBD",
             MINI_RGBD_25,
@@ -115,7 +115,7 @@ FORMATS: dict[str, Format] = {
             "Hesse et al. 2018",
             {"upper_neck": int},
         ),
-        Format(
+        DatasetFormat(
             image_folder.KEY,
             "images without annotations",
             IN_MOTION_19,
@@ -164,7 +164,7 @@ def _folder(text: str) -> Path:
     return path
 
 
-def _detected(root: Path) -> Format:
+def _detected(root: Path) -> DatasetFormat:
     found = [f for f in FORMATS.values() if f.detect is not None and f.detect(root)]
     if len(found) == 1:
         return found[0]
@@ -178,7 +178,7 @@ def _detected(root: Path) -> Format:
     )
 
 
-def _option(form: Format, text: str) -> tuple[str, Any]:
+def _option(form: DatasetFormat, text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     kind = lookup(form.options, f"{form.key} option", name)
     try:

@@ -30,15 +30,15 @@ from edgepose.deploy.manifest import (
     REPORT,
     RESULTS,
     SCHEMA,
-    Decode,
+    DecodePart,
     EvaluationPart,
     GoldenPart,
     InputPart,
     KeypointsPart,
-    Letterbox,
+    LetterboxPart,
     Manifest,
     ModelPart,
-    Normalisation,
+    NormalisationPart,
     OutputPart,
     parse_manifest,
 )
@@ -218,13 +218,13 @@ def _tensors(pose: PoseMetadata, sidecar: Sidecar, where: str) -> tuple[InputPar
         scale=image.scale,
         zero_point=image.zero_point,
         colour="RGB",
-        normalisation=Normalisation(key, used.scale, used.offset, NORMALISATION_RULE),
+        normalisation=NormalisationPart(key, used.scale, used.offset, NORMALISATION_RULE),
         quantisation=QUANTISATION_RULE,
-        letterbox=Letterbox(**LETTERBOX, back=BACK_RULE),  # type: ignore[arg-type]
+        letterbox=LetterboxPart(**LETTERBOX, back=BACK_RULE),  # type: ignore[arg-type]
     )
     kind: Any = pose.output
     decoder: Any = pose.decode
-    decode = Decode(decoder, DECODE_RULES[pose.decode], cell)
+    decode = DecodePart(decoder, DECODE_RULES[pose.decode], cell)
     return described, OutputPart(
         pose.output_index, kind, tuple(output.shape), output.dtype, output.scale, output.zero_point, decode
     )

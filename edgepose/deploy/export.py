@@ -12,6 +12,7 @@ import numpy as np
 import edgepose
 from edgeio import lookup, replacing
 from edgepose.data.framing import DEFAULT_MARGIN, Framing, Input, prepare
+from edgepose.data.mixture import Source, source_of
 from edgepose.data.registry import open_dataset
 from edgepose.errors import UsageError
 from edgepose.geometry import Size
@@ -29,10 +30,12 @@ class Calibrate:
     """Where the samples come from that set the ranges of an integer model.
 
     Attributes:
-        data: `FORMAT:PATH` or a path; only the images matter.
+        data: `FORMAT:PATH` or a path, and how its frames are taken (`mixture.source_of`); only the images
+            matter.
         split: whose images; all of them where the data set has none in it.
         count: how many, chosen by `seed`.
         crop, margin: see `Framing`; should be as the app will frame its images.
+        more: further data sets; each gives an equal share.
     """
 
     data: str
@@ -41,6 +44,7 @@ class Calibrate:
     seed: int = 0
     crop: str = "none"
     margin: float = DEFAULT_MARGIN
+    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,20 +181,32 @@ def sample_inputs(
     """
     from export.calibration import Calibration, sample
 
-    dataset = open_dataset(calibrate.data)
-    records = dataset.split(calibrate.split) or dataset.records
+    texts = (calibrate.data, *calibrate.more)
     chosen: list[Input] = []
-    for item in prepare(
-        sample(records, len(records), calibrate.seed), size, Framing(calibrate.crop, calibrate.margin)
-    ):
+    named = []
+    for k, text in enumerate(texts):
+        count = calibrate.count * (k + 1) // len(texts) - len(chosen)  # an equal share of each set
+        label, inputs = _inputs(source_of(text, calibrate.crop, calibrate.margin), calibrate, size, count)
+        chosen += sample(inputs, count, calibrate.seed)  # refuses where there are fewer
+        named.append(label)
+    record = Calibration.of(" + ".join(named), calibrate.seed, [item.canvas for item in chosen])
+    return [normalisation.apply(item.canvas[None]) for item in chosen], record
+
+
+def _inputs(source: Source, calibrate: Calibrate, size: Size, count: int) -> tuple[str, list[Input]]:
+    """Up to `count` usable images of one data set, in a seeded order, and what they are."""
+    from export.calibration import sample
+
+    dataset = open_dataset(source.data)
+    records = dataset.split(calibrate.split) or dataset.records
+    framing = Framing(source.crop, sum(source.margin) / 2, source.turn, dataset.keypoints)
+    chosen: list[Input] = []
+    for item in prepare(sample(records, len(records), calibrate.seed), size, framing):
         if isinstance(item, Input):
             chosen.append(item)
-        if len(chosen) == calibrate.count:
+        if len(chosen) == count:
             break
-    chosen = sample(chosen, calibrate.count, calibrate.seed)  # refuses where there are fewer
-    source = f"{dataset.label}, split {calibrate.split}, crop {calibrate.crop}"
-    record = Calibration.of(source, calibrate.seed, [item.canvas for item in chosen])
-    return [normalisation.apply(item.canvas[None]) for item in chosen], record
+    return f"{dataset.label}, split {calibrate.split}, crop {source.crop}", chosen
 
 
 def _check(recipe: Any, output: str, calibrate: Calibrate | None) -> None:

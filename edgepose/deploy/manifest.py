@@ -14,7 +14,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from edgeio.records import Sha256, Share, parse_record
 from edgepose.errors import BadModel
-from export.archive import Part
+from export.archive import FilePart
 
 MODEL, CARD = "model.tflite", "model-card.md"
 RESULTS, REPORT = "evaluation/results.json", "evaluation/report.md"
@@ -68,7 +68,7 @@ class ModelPart:
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class NormalisationPart:
     """From pixels to values."""
 
     key: str
@@ -82,7 +82,7 @@ class Normalisation:
 
 
 @dataclass(frozen=True)
-class Letterbox:
+class LetterboxPart:
     """How an image gets onto the input."""
 
     rule: str
@@ -113,14 +113,14 @@ class InputPart:
     """Of the quantisation."""
     colour: Literal["RGB"]
     """Order of the channels."""
-    normalisation: Normalisation
+    normalisation: NormalisationPart
     quantisation: str
     """From values to what the tensor holds, and back, for input and output."""
-    letterbox: Letterbox
+    letterbox: LetterboxPart
 
 
 @dataclass(frozen=True)
-class Decode:
+class DecodePart:
     """From the output to keypoints."""
 
     name: Literal["argmax", "soft-argmax", "taylor", "upsampled-argmax", "in-graph"]
@@ -147,7 +147,7 @@ class OutputPart:
     """Of the quantisation; 0 where there is none."""
     zero_point: int
     """Of the quantisation."""
-    decode: Decode
+    decode: DecodePart
 
 
 @dataclass(frozen=True)
@@ -206,8 +206,8 @@ class EvaluationPart:
     """The data set."""
     split: str
     """Its split."""
-    crop: Literal["none", "person"]
-    """How images were framed: whole, or cropped to the annotated person."""
+    crop: Literal["none", "person", "found"]
+    """How images were framed: whole, cropped to the annotated person, or to where the network found one."""
     crop_margin: float | None
     """Margin around the person as a share of the person's box; null without a crop."""
     images: NonNegativeInt
@@ -240,7 +240,7 @@ class Manifest:
     """The part that is the model card."""
     schema: str
     """The part that is this schema."""
-    parts: Mapping[str, Part]
+    parts: Mapping[str, FilePart]
     """Every file beside manifest.json, by name."""
 
 

@@ -27,7 +27,7 @@ def model_card(results: Results, sidecar: Sidecar) -> str:
             "## What it is for",
             "",
             "Research. It marks named body points of one person in view in a single image. Networks of this "
-            "kind were made for infants filmed from above; whether this one suits such films, only figures "
+            "kind were made for infants filmed from above; whether this one suits such videos, only figures "
             "measured on them can say.",
             "",
             "## What it is not for",

@@ -18,8 +18,8 @@ import edgepose
 from android_harness.counting import measure as measure_on_device
 from android_harness.phone import PHONE_DELEGATES, Phone
 from android_harness.phone_cost import measure_phone
-from edgeio import jobs, lookup
-from edgepose.data.framing import Framing
+from edgeio import Progress, jobs, lookup
+from edgepose.data.framing import FOUND, Framing
 from edgepose.data.human_spread import HumanSpread
 from edgepose.errors import UsageError
 from edgepose.evaluation.facts import data_facts, model_facts, speed_facts
@@ -28,15 +28,17 @@ from edgepose.evaluation.speed import measure
 from edgepose.evaluation.subject import Request, Subject, scorable, subject_of
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.device import (
-    Device,
     DeviceRunner,
+    TargetDevice,
     device_facts,
     device_job,
     open_target,
     phone_facts,
     phone_speed,
 )
-from edgepose.inference.predictor import Predicted, Progress, discard_parts, predict, predict_in_parts
+from edgepose.inference.estimator import Estimator
+from edgepose.inference.finding import predict_found
+from edgepose.inference.predictor import Predicted, discard_parts, predict, predict_in_parts
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec, Runner
 from edgepose.results.device_facts import DeviceFacts
@@ -82,6 +84,8 @@ def evaluate(
     decoder = PoseDecoder(runner.spec, request.decode)
     subject = subject_of(runner.spec, request)
     device = _device(request)
+    if device is not None and request.finds:
+        raise UsageError("--crop found and --turn found run on this machine only", "leave --target out")
     if retime and device is not None:
         raise UsageError("--retime is of runs on this machine", "leave it out: instructions stay the same")
     name = _name(runner.spec, decoder, device, request.delegate)
@@ -107,7 +111,7 @@ def evaluate(
         return results, folder / RESULTS_NAME
 
 
-def _device(request: Request) -> Device | None:
+def _device(request: Request) -> TargetDevice | None:
     """The device that is asked for; raises UnknownName, UsageError for a delegate that it has not."""
     lookup({name: name for name in PHONE_DELEGATES}, "delegate", request.delegate)
     device = open_target(request.target)
@@ -119,7 +123,7 @@ def _device(request: Request) -> Device | None:
 def _cost(
     runner: Runner,
     decoder: PoseDecoder,
-    device: Device | None,
+    device: TargetDevice | None,
     request: Request,
     folder: Path,
     predicted: Predicted,
@@ -136,7 +140,7 @@ def _cost(
     return None, device_facts(device, counted, predicted.differences, runner, threads)
 
 
-def _name(spec: ModelSpec, decoder: PoseDecoder, device: Device | None, delegate: str) -> str:
+def _name(spec: ModelSpec, decoder: PoseDecoder, device: TargetDevice | None, delegate: str) -> str:
     """The row's name: the file's, and what is other than usual; a device's stands behind `AT`."""
     model = "-".join([spec.path.stem, *([decoder.name] if decoder.name != spec.decode else [])])
     if device is None:
@@ -147,7 +151,7 @@ def _name(spec: ModelSpec, decoder: PoseDecoder, device: Device | None, delegate
 def _predicted(
     runner: Runner,
     decoder: PoseDecoder,
-    device: Device | None,
+    device: TargetDevice | None,
     subject: Subject,
     request: Request,
     folder: Path,
@@ -155,7 +159,21 @@ def _predicted(
     progress: Progress | None,
 ) -> tuple[Predicted, ModelSpec]:
     """Predictions, resumed from an interrupted run's, and the model as it ran."""
-    framing, parts = Framing(request.crop, request.margin), folder / ".parts"
+    parts = folder / ".parts"
+    if request.finds:
+        estimator = Estimator(runner, decoder.name)
+        crop, turn = request.crop == FOUND, request.turn == FOUND
+        found = predict_in_parts(
+            lambda part, done: predict_found(
+                estimator, part, crop, turn, request.workers, request.strict, done
+            ),
+            subject.records,
+            parts,
+            job,
+            progress or (lambda done, total: None),
+        )
+        return found, runner.spec
+    framing = Framing(request.crop, request.margin, request.turn, subject.dataset.keypoints)
     with ExitStack() as stack:
         running, reference = runner, None
         if device is not None:
@@ -179,7 +197,7 @@ def _job(
     decoder: PoseDecoder,
     subject: Subject,
     request: Request,
-    device: Device | None = None,
+    device: TargetDevice | None = None,
 ) -> dict[str, Any]:
     """Everything that the results depend on, as JSON."""
     said = [dict(record.columns) for record in subject.records]

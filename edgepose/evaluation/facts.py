@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepose.evaluation.speed import Cost
+from edgepose.data.rulers import RULERS
+from edgepose.evaluation.speed import SpeedMeasurement
 from edgepose.evaluation.subject import Request, Scorable, Subject
 from edgepose.inference.spec import ModelSpec
 from edgepose.models.variants import variant
@@ -26,7 +27,7 @@ def model_facts(spec: ModelSpec) -> ModelFacts:
         parameters=spec.parameters,
         flops=spec.flops,
         ops=spec.ops,
-        float_islands=spec.float_islands,
+        float_operators=spec.float_operators,
         deflated_bytes=spec.deflated_bytes,
     )
 
@@ -34,16 +35,17 @@ def model_facts(spec: ModelSpec) -> ModelFacts:
 def data_facts(subject: Subject, request: Request, scored: Scorable) -> DataFacts:
     dataset, points = subject.dataset, subject.dataset.keypoints
     predictions, heads = scored.predictions, scored.heads
-    segment = " to ".join(points.head_segment) if points.head_segment else "none"
-    rule = f"{points.head_scale:g} x |{segment}|"
-    if any(record.head_length_px is not None for record in subject.records):
-        rule = "the data set's own"
+    rule = RULERS[heads.ruler].rule
+    if heads.ruler == "head":
+        rule = f"{points.head_scale:g} x |{' to '.join(points.head_segment or ('none',))}|"
+        if any(record.head_length_px is not None for record in subject.records):
+            rule = "the data set's own"
     return DataFacts(
         name=dataset.label,
         format=dataset.format,
         sha256=subject.sha256,
         split=request.split if request.limit is None else f"{request.split}, first {request.limit}",
-        crop="person" if request.crop == "person" else "none",
+        crop=request.crop,  # type: ignore[arg-type]
         crop_margin=request.margin if request.crop == "person" else None,
         keypoints=points.key,
         scored_keypoints=subject.names,
@@ -52,11 +54,13 @@ def data_facts(subject: Subject, request: Request, scored: Scorable) -> DataFact
         n_keypoints=int(np.isfinite(predictions.annotated_px).all(-1).sum()),
         n_videos=len(np.unique(predictions.videos)),
         excluded=scored.excluded,
+        turn=request.turn,  # type: ignore[arg-type]
+        ruler=heads.ruler,
         head_length=f"{rule}; images without one: {heads.fallback} ({heads.missing} of {len(heads.px)})",
     )
 
 
-def speed_facts(cost: Cost) -> Speed:
+def speed_facts(cost: SpeedMeasurement) -> Speed:
     return Speed(
         latency_ms=Latency(cost.latency_median, cost.latency_p90, cost.runs, cost.warm_up, cost.threads),
         letterbox_ms=cost.letterbox_median,

@@ -10,6 +10,7 @@ from edgepose.data.human_spread import HumanSpread
 from edgepose.evaluation.agreement import Icc, model_agreement
 from edgepose.evaluation.bootstrap import Estimates, bootstrap_scores
 from edgepose.evaluation.metrics import CURVE, Figure, Scores, normalised_distances, pckh_curve, score
+from edgepose.evaluation.oks import oks_scores
 from edgepose.evaluation.taxonomy import CLASSES, taxonomy
 from edgepose.keypoints import KeypointSet
 from edgepose.results import results
@@ -46,8 +47,9 @@ def score_predictions(
         icc=_agreement(scores.figures["me"], names, human),
         taxonomy=_taxonomy(predictions, keypoints),
         human=_human(names, human),
-        curve=results.Curve(CURVE, tuple(float(100 * value) for value in curve)),
+        curve=results.PckhCurve(CURVE, tuple(float(100 * value) for value in curve)),
         bootstrap=results.BootstrapFacts(estimates.replicates, estimates.seed, "video"),
+        oks=oks_scores(predictions, keypoints.key),
     )
 
 
@@ -95,13 +97,13 @@ def _taxonomy(predictions: Predictions, keypoints: KeypointSet) -> dict[str, flo
     return shares | {"inversion_left_right": float(100 * sides)}
 
 
-def _human(names: tuple[str, ...], human: HumanSpread | None) -> results.HumanSpread | None:
+def _human(names: tuple[str, ...], human: HumanSpread | None) -> results.HumanSpreadRecord | None:
     if human is None:
         return None
     known = [name for name in names if name in human.names]
     if not known:
         return None
-    return results.HumanSpread(
+    return results.HumanSpreadRecord(
         human.source,
         dict(zip(known, human.h_for(known).tolist(), strict=True)),
         dict(zip(known, human.h95_for(known).tolist(), strict=True)),

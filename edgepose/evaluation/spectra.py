@@ -149,7 +149,7 @@ def periodograms(segments: np.ndarray, fps: float) -> np.ndarray:
     whole = np.where(np.isnan(segments), 0.0, segments)
     centred = whole - whole.mean(axis=1, keepdims=True)
     power = np.abs(np.fft.rfft(centred * window[:, None, None], axis=1)) ** 2 / (fps * (window**2).sum())
-    power[:, 1:-1] *= 2  # the negative frequencies'; zero and the highest have no twin
+    power[:, 1:-1] *= 2  # the negative frequencies'; zero and the highest have no counterpart
     both = np.moveaxis(power.sum(axis=-1), 1, -1)
     return np.where(gap[..., None], np.nan, both)
 

@@ -25,7 +25,7 @@ _FRAME = (480, 640)  # what the letterbox is timed on: a phone video's frame, sm
 
 
 @dataclass(frozen=True)
-class Cost:
+class SpeedMeasurement:
     """Times in ms of one frame at batch 1; memory in bytes.
 
     Attributes:
@@ -47,7 +47,9 @@ class Cost:
     processor: str
 
 
-def measure(model: Path, decode: str, threads: int = 1, runs: int = RUNS, warm_up: int = WARM_UP) -> Cost:
+def measure(
+    model: Path, decode: str, threads: int = 1, runs: int = RUNS, warm_up: int = WARM_UP
+) -> SpeedMeasurement:
     """Measure in a child process.
 
     Raises:
@@ -65,7 +67,7 @@ def measure(model: Path, decode: str, threads: int = 1, runs: int = RUNS, warm_u
     if child.returncode:
         last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         raise BadModel(f"{model} could not be timed ({last})", "score it with --no-speed to leave timing out")
-    return Cost(**json.loads(child.stdout.splitlines()[-1]))
+    return SpeedMeasurement(**json.loads(child.stdout.splitlines()[-1]))
 
 
 def processor() -> str:
@@ -89,7 +91,7 @@ def quantiles_ms(call: Callable[[], object], runs: int, warm_up: int) -> tuple[f
     return float(np.median(times)), float(np.quantile(times, 0.9))
 
 
-def _measure_here(model: Path, decode: str, threads: int, runs: int, warm_up: int) -> Cost:
+def _measure_here(model: Path, decode: str, threads: int, runs: int, warm_up: int) -> SpeedMeasurement:
     from edgepose.geometry import letterbox
     from edgepose.inference.decode import PoseDecoder
     from edgepose.inference.runners import open_runner
@@ -107,7 +109,7 @@ def _measure_here(model: Path, decode: str, threads: int, runs: int, warm_up: in
     inputs = prepare()
     output = runner.run(inputs)
     latency = quantiles_ms(lambda: runner.run(inputs), runs, warm_up)
-    return Cost(
+    return SpeedMeasurement(
         latency_median=latency[0],
         latency_p90=latency[1],
         letterbox_median=quantiles_ms(prepare, runs, warm_up)[0],

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeio import lookup
 from edgepose.data.collect import reason_kind
 from edgepose.data.fingerprint import data_sha256
-from edgepose.data.framing import DEFAULT_MARGIN
-from edgepose.data.head_length import HeadLengths, head_lengths
+from edgepose.data.framing import DEFAULT_MARGIN, FOUND
+from edgepose.data.head_length import HeadLengths
 from edgepose.data.human_spread import HumanSpread
 from edgepose.data.records import SPLITS, Dataset, PoseRecord
 from edgepose.data.registry import open_dataset
+from edgepose.data.rulers import RULERS, ruler_lengths
 from edgepose.errors import BadDataset, UsageError
 from edgepose.inference.predictor import Predicted
 from edgepose.inference.spec import ModelSpec
-from edgepose.keypoints import Mapping, mapping
+from edgepose.keypoints import KEYPOINT_GROUPS, Mapping, mapping
 from edgepose.results.predictions import Predictions
 from edgepose.results.results import DESKTOP, Excluded
 
@@ -31,7 +33,9 @@ class Request:
     Attributes:
         data: `FORMAT:PATH` or a path.
         split: "train", "val", "test" or "all".
-        crop, margin: see `Framing`.
+        crop, margin, turn: see `Framing`; crop and turn may be `FOUND` too.
+        ruler: what distances are divided by, a key of `RULERS`; None for the data set's own.
+        score: which keypoints are scored, a key of `KEYPOINT_GROUPS`.
         decode: a decoder's name, or None for the one the model is meant for.
         near: also match keypoints that other sets define slightly differently (hip and pelvis).
         fallback: for images without a head length: "exclude" or "median".
@@ -47,6 +51,9 @@ class Request:
     split: str = "test"
     crop: str = "none"
     margin: float = DEFAULT_MARGIN
+    turn: str = "none"
+    ruler: str | None = None
+    score: str = "all"
     decode: str | None = None
     near: bool = False
     fallback: str = "exclude"
@@ -59,6 +66,22 @@ class Request:
     seed: int = 0
     target: str = DESKTOP
     delegate: str = "xnnpack"
+
+    @property
+    def finds(self) -> bool:
+        """Whether the network finds the infant, or its turn, itself.
+
+        Raises:
+            UsageError: one of them is to be found and the other taken from the labels.
+        """
+        by_labels = self.crop == "person" or self.turn == "upright"
+        found = FOUND in (self.crop, self.turn)
+        if found and by_labels:
+            raise UsageError(
+                f"--crop {self.crop} with --turn {self.turn}: one is found, the other taken from the labels",
+                "take both from the labels, or neither",
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -100,6 +123,9 @@ def subject_of(spec: ModelSpec, request: Request) -> Subject:
     """
     if request.split not in (*SPLITS, "all"):
         raise UsageError(f"unknown split '{request.split}'", f"known: {', '.join(SPLITS)}, all")
+    if request.ruler is not None:
+        lookup(RULERS, "ruler", request.ruler)
+    group = lookup(KEYPOINT_GROUPS, "group of keypoints", request.score)
     dataset = open_dataset(request.data)
     left_out = dataset.left_out_of(request.split)
     bad = [entry for entry in left_out if reason_kind(entry.reason) != _NOT_ANNOTATED]
@@ -111,7 +137,7 @@ def subject_of(spec: ModelSpec, request: Request) -> Subject:
     return Subject(
         dataset,
         records,
-        mapping(spec.keypoints, dataset.keypoints, request.near),
+        group.of(mapping(spec.keypoints, dataset.keypoints, request.near), dataset.keypoints),
         _human(dataset, request.human),
         data_sha256(records, request.workers),
     )
@@ -132,12 +158,7 @@ def scorable(subject: Subject, request: Request, predicted: Predicted) -> Scorab
     """Set predictions beside annotations; raises BadDataset where no image can be scored."""
     sources, targets = (list(side) for side in zip(*subject.mapping.pairs, strict=True))
     annotated = np.stack([record.keypoints_px for record in subject.records]).astype(np.float64)
-    heads = head_lengths(
-        annotated,
-        subject.dataset.keypoints,
-        [record.head_length_px for record in subject.records],
-        request.fallback,
-    )
+    heads = ruler_lengths(subject.records, subject.dataset.keypoints, request.ruler, request.fallback)
     reasons = _reasons(predicted, heads, annotated[:, targets])
     rows = [i for i, reason in enumerate(reasons) if not reason]
     if not rows:
@@ -173,9 +194,10 @@ def _columns(records: list[PoseRecord]) -> dict[str, np.ndarray]:
 def _reasons(predicted: Predicted, heads: HeadLengths, annotated: np.ndarray) -> list[str]:
     """Why each image is not scored; empty where it is."""
     labelled = np.isfinite(annotated).all(-1).any(-1)
+    missing = "no head length" if heads.ruler == "head" else f"no length by the ruler {heads.ruler}"
     return [
         reason
         or ("no scored keypoint is annotated" if not any_label else "")
-        or ("no head length" if np.isnan(head) else "")
+        or (missing if np.isnan(head) else "")
         for reason, any_label, head in zip(predicted.reasons, labelled, heads.px, strict=True)
     ]

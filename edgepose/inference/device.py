@@ -19,7 +19,7 @@ from android_harness.phone import Phone, open_phone
 from android_harness.phone_cost import PhoneMeasured, in_words
 from android_harness.protocol import Job
 from android_harness.qemu import find_qemu
-from android_harness.session import PART_INPUTS, Session
+from android_harness.session import PART_INPUTS, DeviceSession
 from edgepose.errors import BadDataset, BadModel, UsageError
 from edgepose.inference.keras_runner import KerasRunner
 from edgepose.inference.predictor import Differences
@@ -30,10 +30,10 @@ from edgepose.results.results import DESKTOP, Latency, Speed
 from export.runtime import TensorSpec
 
 TARGETS = "desktop, emulated, emulated:NAME (see `edgepose device list`), android, android:SERIAL"
-Device = EmulatedDevice | Phone
+TargetDevice = EmulatedDevice | Phone
 
 
-def open_target(target: str) -> Device | None:
+def open_target(target: str) -> TargetDevice | None:
     """The device that `--target` names, or None for this machine.
 
     Raises:
@@ -50,7 +50,7 @@ def open_target(target: str) -> Device | None:
     raise UsageError(f"unknown target '{target}'", f"known: {TARGETS}")
 
 
-def device_job(device: Device, delegate: str) -> dict[str, object]:
+def device_job(device: TargetDevice, delegate: str) -> dict[str, object]:
     """What a device's outputs depend on, for the job that a run is known by."""
     if isinstance(device, Phone):
         system = [device.name, device.soc, device.abi, device.android]
@@ -78,7 +78,7 @@ class DeviceRunner:
     def __init__(
         self,
         desktop: Runner,
-        device: Device,
+        device: TargetDevice,
         folder: Path,
         threads: int,
         images: int,
@@ -95,7 +95,7 @@ class DeviceRunner:
         if not isinstance(device, Phone):
             workers = max(1, min(len(os.sched_getaffinity(0)) // threads, -(-images // PART_INPUTS)))
         job = Job(desktop.spec.sha256, threads=threads, delegate=delegate)
-        self._session = Session(device, folder, desktop.spec.path, job, workers)
+        self._session = DeviceSession(device, folder, desktop.spec.path, job, workers)
         self._stack = ExitStack()
         self._started = False
 
@@ -149,7 +149,7 @@ def device_facts(
         differences: from `reference`, the run on this machine.
     """
     counted = measured.instructions if measured else None
-    integer = reference.spec.float_islands is not None
+    integer = reference.spec.float_operators is not None
     return DeviceFacts(
         name=device.name,
         kind="emulated",
@@ -208,7 +208,7 @@ def phone_speed(phone: Phone, measured: PhoneMeasured, threads: int) -> Speed:
     )
 
 
-def _runtime(device: Device) -> dict[str, str]:
+def _runtime(device: TargetDevice) -> dict[str, str]:
     if isinstance(device, Phone):
         return {"name": "tensorflow-lite-java", "version": device.runner.runtime_version}
     return {"name": device.sysroot.runtime, "version": device.sysroot.runtime_version}
@@ -235,5 +235,5 @@ def _little_endian(stored: np.ndarray) -> bytes:
     return np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).tobytes()
 
 
-def _same(there: protocol.Tensor, here: TensorSpec) -> bool:
+def _same(there: protocol.JobTensor, here: TensorSpec) -> bool:
     return (there.dtype, there.shape) == (here.dtype, here.shape)

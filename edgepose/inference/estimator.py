@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgepose.geometry import Box, Letterbox, letterbox
+from edgepose.geometry import Box, Letterbox, letterbox, quarter_turn
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.spec import Runner
 from edgepose.models.variants import variant
@@ -87,10 +87,15 @@ class Estimator:
         unpaired = [k for k, name in enumerate(names) if not name.startswith(_PAIRED)]
         self._looked_at = unpaired if len(unpaired) >= _ENOUGH_UNPAIRED else list(range(len(names)))
 
-    def place(self, image: np.ndarray, box: Box | None, clock: Clock) -> Placed:
-        """Letterbox a picture (H, W, 3), or a box of it."""
+    def place(self, image: np.ndarray, box: Box | None, clock: Clock, turns: int = 0) -> Placed:
+        """Letterbox a picture (H, W, 3), or a box of it, turned clockwise by so many right angles."""
         with clock.stage("letterbox"):
-            where = letterbox(image.shape[:2], self.spec.input_size, box)
+            size = (image.shape[0], image.shape[1])
+            if box is not None and turns:
+                corners = quarter_turn(turns, size).apply(np.reshape(box, (2, 2)))
+                (x0, y0), (x1, y1) = corners.min(0).tolist(), corners.max(0).tolist()
+                box = (x0, y0, x1, y1)
+            where = letterbox(size, self.spec.input_size, box, turns)
             return Placed(where.draw(image), where)
 
     def pose(self, placed: Placed, whole: bool, clock: Clock) -> Pose:
@@ -106,12 +111,17 @@ class Estimator:
             return Pose(
                 points_px=points,
                 peaks=np.asarray(peaks, np.float64),
-                cells_per_px=float(placed.where.to_canvas.matrix[0, 0]) / variant(self.spec.network).stride,
+                cells_per_px=_scale(placed.where) / variant(self.spec.network).stride,
                 doubles=np.nan
                 if self.spec.output == "keypoints"
                 else second_peaks(output[0][..., self._looked_at]),
                 whole=whole,
             )
+
+
+def _scale(where: Letterbox) -> float:
+    """Canvas pixels a picture's pixel, along the picture's x."""
+    return float(np.hypot(*where.to_canvas.matrix[:, 0]))
 
 
 def second_peaks(maps: np.ndarray) -> float:

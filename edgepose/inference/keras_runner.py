@@ -55,7 +55,7 @@ class KerasRunner:
             parameters=parameters,
             flops=flops,
             ops={},
-            float_islands=None,
+            float_operators=None,
             runtime=runtime,
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import UserError, read_json, replacing, write_json
+from edgeio import Progress, UserError, read_json, replacing, write_json
 from edgepose.data.framing import Framing, Input, prepare
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadImage
@@ -21,7 +21,6 @@ from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.spec import Runner, run_each
 
 PART = 64  # images a part: what a kill can cost
-Progress = Callable[[int, int], None]  # images done, images in all
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def predict(
             elif strict:
                 raise item[1]
             else:
-                reasons[i] = _without_path(item[1], item[0])
+                reasons[i] = reason_of(item[1], item[0])
 
     for output in run_each(runner, inputs()):
         i, item, normalised = under_way.popleft()
@@ -197,6 +196,6 @@ def _load_part(path: Path) -> Predicted | None:
         return None
 
 
-def _without_path(error: BadImage, record: PoseRecord) -> str:
+def reason_of(error: BadImage, record: PoseRecord) -> str:
     """The reason without the machine's path: results travel."""
     return error.what.replace(str(record.image), record.image.name)

@@ -24,7 +24,7 @@ class ModelSpec:
         output: "maps", "upscaled" or "keypoints".
         output_shape: without the batch: (h, w, K) or (K, 3).
         ops: operators by type; empty for a checkpoint.
-        float_islands: float operators inside an integer model; None where the question is void.
+        float_operators: float operators inside an integer model; None where the question is void.
         deflated_bytes: of the file after deflate.
     """
 
@@ -42,7 +42,7 @@ class ModelSpec:
     parameters: int | None
     flops: int | None
     ops: dict[str, int]
-    float_islands: int | None
+    float_operators: int | None
     runtime: dict[str, str]
     deflated_bytes: int
 

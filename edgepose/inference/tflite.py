@@ -49,7 +49,7 @@ class TFLiteRunner:
             parameters=metadata.parameters,
             flops=metadata.flops,
             ops=dict(info.ops),
-            float_islands=len(info.float_islands) if info.is_integer else None,
+            float_operators=len(info.float_operators) if info.is_integer else None,
             runtime={"name": self._session.runtime.name, "version": self._session.runtime.version},
         )
 

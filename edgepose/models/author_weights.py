@@ -19,6 +19,7 @@ from edgeio import sha256_file
 from edgepose.errors import BadCheckpoint, UsageError
 from edgepose.frameworks import keras
 from edgepose.keypoints import MPII_16, keypoint_set
+from edgepose.models.bn_folded import read_folded_layers, restore_norms, with_plain_norms
 from edgepose.models.checkpoint import (
     UPSCALING_PREFIX,
     CheckpointInfo,
@@ -28,7 +29,6 @@ from edgepose.models.checkpoint import (
     weights_of,
     weights_to_start_from,
 )
-from edgepose.models.folded import read_folded_layers, restore_norms, with_plain_norms
 from edgepose.models.hdf5 import Layers, read_layers
 from edgepose.models.layers import bilinear_kernel
 from edgepose.models.networks import HEAD_WIDTH

@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass, replace
 
 from edgeio import lookup
-from edgepose.models.layers import Kit, Tensor
+from edgepose.frameworks import Tensor
+from edgepose.models.layers import Kit
 
 DROP_CONNECT = 0.2
 

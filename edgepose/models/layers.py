@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
+from edgepose.frameworks import Tensor
 from edgepose.upsampling import BILINEAR_TAPS
-
-Tensor = Any
 
 E_SWISH_BETA = 1.25
 

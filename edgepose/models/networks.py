@@ -9,9 +9,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from edgepose.frameworks import keras
+from edgepose.frameworks import Tensor, keras
 from edgepose.models.backbones import densenet121, efficientnet, vgg19
-from edgepose.models.layers import Kit, Tensor
+from edgepose.models.layers import Kit
 from edgepose.models.outputs import with_output
 from edgepose.models.variants import Variant, checked_resolution, variant
 

@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import Any
 
 from edgeio import lookup
-from edgepose.frameworks import keras, tensorflow
-from edgepose.models.layers import Kit, Tensor
+from edgepose.frameworks import Tensor, keras, tensorflow
+from edgepose.models.layers import Kit
 from edgepose.upsampling import upsampling_matrix
 
 

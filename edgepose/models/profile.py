@@ -15,14 +15,14 @@ from edgepose.models.networks import HEAD_WIDTH
 from edgepose.models.variants import variant
 
 
-class Cost(NamedTuple):
+class InferenceCost(NamedTuple):
     """Of the inference graph, upscaling included: all weights, and floating point operations an image."""
 
     parameters: int
     flops: int
 
 
-def inference_cost(info: CheckpointInfo) -> Cost:
+def inference_cost(info: CheckpointInfo) -> InferenceCost:
     """What a checkpoint's network costs, as Table 1 counts it; counted once, since that takes seconds.
 
     TensorFlow's profiler counts the operations, on tf_keras's graph: that keeps batch normalisation as
@@ -32,12 +32,12 @@ def inference_cost(info: CheckpointInfo) -> Cost:
 
 
 @cache
-def _counted(info: CheckpointInfo) -> Cost:
+def _counted(info: CheckpointInfo) -> InferenceCost:
     model = build(info, "upscaled", tf_keras())
-    return Cost(parameters(model), model_flops(model))
+    return InferenceCost(parameters(model), model_flops(model))
 
 
-def paper_cost(key: str) -> Cost:
+def paper_cost(key: str) -> InferenceCost:
     """What a variant costs as the paper builds it; frees the networks that were built before."""
     tf_keras().backend.clear_session()
     gc.collect()

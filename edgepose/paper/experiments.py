@@ -21,7 +21,7 @@ class Scale:
     Attributes:
         key: its one name, as in `--scale miniature`.
         what: what it is and what to make of its numbers, for the reader of a report.
-        built_in: the made-up infants that stand in where no data is given; None asks for data.
+        built_in: the synthetic infants that take the place of data that is not given; None asks for data.
     """
 
     key: str
@@ -75,7 +75,7 @@ PLAIN = Arm()
 
 
 @dataclass(frozen=True)
-class Settings:
+class ExperimentSettings:
     """An experiment at one scale.
 
     Attributes:
@@ -103,8 +103,8 @@ class Settings:
 
 def _miniature(
     *networks: str, arms: tuple[Arm, ...] = (PLAIN,), epochs: int = 1, steps: int | None = 3
-) -> Settings:
-    return Settings(
+) -> ExperimentSettings:
+    return ExperimentSettings(
         networks=networks,
         arms=arms,
         epochs=epochs,
@@ -117,8 +117,8 @@ def _miniature(
     )
 
 
-def _short(*networks: str, arms: tuple[Arm, ...] = (PLAIN,), speed: bool = False) -> Settings:
-    return Settings(
+def _short(*networks: str, arms: tuple[Arm, ...] = (PLAIN,), speed: bool = False) -> ExperimentSettings:
+    return ExperimentSettings(
         networks=networks,
         arms=arms,
         epochs=10,
@@ -159,7 +159,7 @@ class Experiment:
     title: str
     question: str
     needs: str
-    scales: dict[str, Settings]
+    scales: dict[str, ExperimentSettings]
     split: str = "test"
     varies_training: bool = False
     transfer: bool = False
@@ -178,7 +178,7 @@ EXPERIMENTS = {
             "How well does each network place keypoints, and what does it cost?",
             _IN_MOTION,
             {
-                FULL: Settings(speed=True),
+                FULL: ExperimentSettings(speed=True),
                 SHORT: _short(*PAPER_NETWORKS, speed=True),
                 MINIATURE: _miniature("cima", "rt", "i", "b4"),
             },
@@ -189,7 +189,7 @@ EXPERIMENTS = {
             "On which keypoints is a network as close as 95 % of human marks are?",
             _RATERS,
             {
-                FULL: Settings(_TABLE_2),
+                FULL: ExperimentSettings(_TABLE_2),
                 SHORT: _short("rt", "i", "cima", "b4"),
                 MINIATURE: _miniature("rt", "cima"),
             },
@@ -200,7 +200,7 @@ EXPERIMENTS = {
             "Are the keypoints that are hard for a network those that are hard for people?",
             _RATERS,
             {
-                FULL: Settings(_TABLE_2),
+                FULL: ExperimentSettings(_TABLE_2),
                 SHORT: _short("rt", "i", "cima", "b4"),
                 MINIATURE: _miniature("rt", "cima"),
             },
@@ -211,7 +211,7 @@ EXPERIMENTS = {
             "What does a small batch cost, when all else stays the same?",
             "--data: In-Motion Poses; --init KEY=MPII.safetensors",
             {
-                FULL: Settings(("rt", "i", "ii", "iii"), _BATCHES),
+                FULL: ExperimentSettings(("rt", "i", "ii", "iii"), _BATCHES),
                 SHORT: _short("rt", "i", arms=_BATCHES),
                 MINIATURE: _miniature("rt", arms=_MINIATURE_BATCHES, steps=None),
             },
@@ -223,7 +223,7 @@ EXPERIMENTS = {
             "Does a network that learnt from one set of recordings work on another?",
             "--data mini-rgbd:PATH; --models KEY=TRAINED.safetensors, or --train-data: In-Motion Poses",
             {
-                FULL: Settings(),
+                FULL: ExperimentSettings(),
                 SHORT: _short("rt", "i", "cima", "b4"),
                 MINIATURE: _miniature("rt", "cima"),
             },
@@ -236,7 +236,7 @@ EXPERIMENTS = {
             "How are a network's errors distributed, beside the distances between human marks?",
             _RATERS,
             {
-                FULL: Settings(_TABLE_2),
+                FULL: ExperimentSettings(_TABLE_2),
                 SHORT: _short("rt", "i", "cima", "b4"),
                 MINIATURE: _miniature("rt", "i"),
             },
@@ -247,7 +247,7 @@ EXPERIMENTS = {
             "How many annotated images does a network need, with and without pretraining?",
             "--data: In-Motion Poses with a videos.csv that names setups; --init KEY=MPII.safetensors",
             {
-                FULL: Settings(("rt", "b4"), _samples(100, 300, 1000, 3000, 10000)),
+                FULL: ExperimentSettings(("rt", "b4"), _samples(100, 300, 1000, 3000, 10000)),
                 SHORT: _short("rt", arms=_samples(100, 400)),
                 MINIATURE: _miniature("rt", arms=_samples(12), epochs=2, steps=None),
             },
@@ -262,6 +262,6 @@ def experiment(key: str) -> Experiment:
     return lookup(EXPERIMENTS, "experiment", key)
 
 
-def settings_at(chosen: Experiment, scale: str) -> Settings:
+def settings_at(chosen: Experiment, scale: str) -> ExperimentSettings:
     """An experiment's settings at a scale; raises UnknownName."""
     return lookup(chosen.scales, "scale", scale)

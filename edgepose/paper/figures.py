@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import ScalarFormatter
 
 from edgepose.keypoints import IN_MOTION_19
-from edgepose.paper.outcome import QUANTILES, Outcome, Row
+from edgepose.paper.outcome import QUANTILES, ExperimentOutcome, TableRow
 from edgepose.paper.rows import RATERS
 from edgepose.paper.tables import whose
 from edgepose.results.results import METRICS
@@ -23,18 +23,18 @@ _SHOWN = ("pckh@0.5", "pckh@0.1", "me")
 _REACH = 0.6  # head lengths that the distributions are drawn to
 
 
-def _style(row: Row, colour: str) -> dict[str, Any]:
+def _style(row: TableRow, colour: str) -> dict[str, Any]:
     fill = "white" if row.whose == "paper" else colour
     return {"marker": "D" if row.whose == "paper" else "o", "mfc": fill, "mec": colour, "mew": 1.3, "ms": 6}
 
 
-def _colours(rows: Sequence[Row]) -> Mapping[str, str]:
+def _colours(rows: Sequence[TableRow]) -> Mapping[str, str]:
     """One a network; more networks than colours begin again, and are told apart by their labels."""
     keys = dict.fromkeys(row.network for row in rows if row.network != RATERS)
     return {RATERS: INK} | {key: COLOURS[i % len(COLOURS)] for i, key in enumerate(keys)}
 
 
-def draw_scores(outcome: Outcome) -> Figure:
+def draw_scores(outcome: ExperimentOutcome) -> Figure:
     """PCKh@0.5, PCKh@0.1 and ME: a line for each row of the table."""
     panels = [(key, f"{METRICS[key].label}, {METRICS[key].unit}") for key in _SHOWN]
     figure = _dots(outcome, panels)
@@ -44,7 +44,7 @@ def draw_scores(outcome: Outcome) -> Figure:
     return figure
 
 
-def draw_agreement(outcome: Outcome) -> Figure:
+def draw_agreement(outcome: ExperimentOutcome) -> Figure:
     """Both coefficients with their intervals: a line for each row of the table."""
     figure = _dots(outcome, [("A1", "ICC(A,1), absolute agreement"), ("C1", "ICC(C,1), consistency")])
     for axes in figure.axes:
@@ -53,7 +53,7 @@ def draw_agreement(outcome: Outcome) -> Figure:
     return figure
 
 
-def _dots(outcome: Outcome, panels: Sequence[tuple[str, str]]) -> Figure:
+def _dots(outcome: ExperimentOutcome, panels: Sequence[tuple[str, str]]) -> Figure:
     rows, colours = outcome.rows, _colours(outcome.rows)
     figure = new_figure(2.6 + 2.9 * len(panels), 0.27 * len(rows) + 1.3)
     axes_of = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -72,7 +72,7 @@ def _dots(outcome: Outcome, panels: Sequence[tuple[str, str]]) -> Figure:
     return figure
 
 
-def _stripe_networks(axes: Axes, rows: Sequence[Row]) -> None:
+def _stripe_networks(axes: Axes, rows: Sequence[TableRow]) -> None:
     """A light ground behind every second network, so that pairs are seen as pairs."""
     keys = list(dict.fromkeys(row.network for row in rows))
     for place, row in enumerate(rows):
@@ -80,7 +80,7 @@ def _stripe_networks(axes: Axes, rows: Sequence[Row]) -> None:
             axes.axhspan(place - 0.5, place + 0.5, color="#F3F3F3", zorder=0, lw=0)
 
 
-def draw_human_level(outcome: Outcome) -> Figure:
+def draw_human_level(outcome: ExperimentOutcome) -> Figure:
     """PCKh@Human^0.95 by keypoint, with human level."""
     names, colours = (*IN_MOTION_19.names, "all"), _colours(outcome.rows)
     figure = new_figure(8.5, 0.3 * len(names) + 1.8)
@@ -107,7 +107,7 @@ def draw_human_level(outcome: Outcome) -> Figure:
     return figure
 
 
-def draw_distributions(outcome: Outcome) -> Figure:
+def draw_distributions(outcome: ExperimentOutcome) -> Figure:
     """For every keypoint, the share of errors (and of distances between raters) up to each length."""
     (paper,) = outcome.rows_of("paper", RATERS)
     drawn, colours = [row for row in outcome.rows if row.curves], _colours(outcome.rows)
@@ -134,7 +134,7 @@ def draw_distributions(outcome: Outcome) -> Figure:
     return figure
 
 
-def draw_samples(outcome: Outcome) -> Figure:
+def draw_samples(outcome: ExperimentOutcome) -> Figure:
     """PCKh@0.1 and ME against training images, with and without pretraining."""
     colours = _colours(outcome.rows)
     figure = new_figure(8.5, 7.5)
@@ -153,7 +153,7 @@ def draw_samples(outcome: Outcome) -> Figure:
     return figure
 
 
-def _sample_lines(axes: Axes, outcome: Outcome, network: str, key: str, colour: str) -> None:
+def _sample_lines(axes: Axes, outcome: ExperimentOutcome, network: str, key: str, colour: str) -> None:
     ours = outcome.rows_of("ours", network)
     lines = [
         (f"ours, {outcome.scale}: {{}}, pretrained", "-", [r for r in ours if r.values["pretrained"]]),
@@ -175,7 +175,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 _HOLLOW = "Hollow: the paper. Filled: ours, at the scale named."
-FIGURES: Mapping[str, tuple[Callable[[Outcome], Figure], str]] = {
+FIGURES: Mapping[str, tuple[Callable[[ExperimentOutcome], Figure], str]] = {
     "table1": (draw_scores, f"Performance of the networks; bars are 95 % intervals. {_HOLLOW}"),
     "table2": (draw_human_level, f"PCKh@Human^0.95 by keypoint; 95 % is human level. {_HOLLOW}"),
     "table3": (draw_agreement, f"Agreement with the spread of raters; bars are 95 % intervals. {_HOLLOW}"),

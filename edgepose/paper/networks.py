@@ -20,11 +20,11 @@ from edgepose.errors import UsageError
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.models.pretrained import default_weights
 from edgepose.models.variants import variant
-from edgepose.paper.experiments import Arm, Settings
+from edgepose.paper.experiments import Arm, ExperimentSettings
 from edgepose.paper.request import PaperRequest, ProgressReporter
 from edgepose.paper.sampling import sample, setup_counts
 from edgepose.training.checkpoints import row_text
-from edgepose.training.data import NO_VALIDATION, DataRequest, TrainingData, open_material
+from edgepose.training.data import NO_VALIDATION, DataRequest, TrainingData, open_training_data
 from edgepose.training.fit import fit
 from edgepose.training.loop import Listener
 from edgepose.training.request import FitRequest
@@ -51,7 +51,7 @@ class CompetingModel:
     training: Mapping[str, Any]
 
 
-def entrant(
+def competing_model(
     request: PaperRequest, network: str, arm: Arm, data: Dataset | None, teller: ProgressReporter
 ) -> CompetingModel:
     """The network trained by an arm; trains it where nothing stands for it.
@@ -107,7 +107,7 @@ def _no_pretraining(request: PaperRequest, network: str) -> UsageError:
 
 
 def fit_request(
-    settings: Settings, network: str, arm: Arm, data: DataRequest, out: Path, init: Path | None
+    settings: ExperimentSettings, network: str, arm: Arm, data: DataRequest, out: Path, init: Path | None
 ) -> FitRequest:
     """An arm as a training request."""
     sigma = None
@@ -144,31 +144,31 @@ def _trained(
     data = DataRequest(dataset.name, validation_split=validation)
     training = fit_request(request.settings, network, arm, data, folder.path, start)
     training = replace(training, seed=request.seed, workers=request.workers, overwrite=request.overwrite)
-    material = _material(data, arm, request.seed)
+    training_data = _training_data(data, arm, request.seed)
     asked = {
         "settings": training.settings(),
         "data": dataset.label,
-        "images": len(material.records),
-        "setups": setup_counts(material.records),
+        "images": len(training_data.records),
+        "setups": setup_counts(training_data.records),
         "init": start_name,
         "init_sha256": sha256_file(start) if start else None,
         jobs.CODE: jobs.code_sha256(),
     }
-    how = _told(training, len(material.records), start_name)
+    how = _told(training, len(training_data.records), start_name)
     if not _finished(kept, asked, request.overwrite):
         teller.say(f"training {name}: {how}")
-        best = _fit(training, material, teller)
+        best = _fit(training, training_data, teller)
         with replacing(kept) as temporary:
             shutil.copyfile(best, temporary)
         write_json(kept.with_suffix(".json"), {"asked": asked, "sha256": sha256_file(kept)})
     return CompetingModel(network, arm, name, kept, how, asked)
 
 
-def _material(data: DataRequest, arm: Arm, seed: int) -> TrainingData:
-    material = open_material(data)
+def _training_data(data: DataRequest, arm: Arm, seed: int) -> TrainingData:
+    training_data = open_training_data(data)
     if arm.images is None:
-        return material
-    return replace(material, records=sample(material.records, arm.images, seed))
+        return training_data
+    return replace(training_data, records=sample(training_data.records, arm.images, seed))
 
 
 def _told(fit: FitRequest, images: int, start: str) -> str:
@@ -197,11 +197,11 @@ def _finished(kept: Path, asked: Mapping[str, Any], overwrite: bool) -> bool:
     return False
 
 
-def _fit(request: FitRequest, material: TrainingData, teller: ProgressReporter) -> Path:
+def _fit(request: FitRequest, training_data: TrainingData, teller: ProgressReporter) -> Path:
     """Train, or go on; frees the network that was trained before."""
     from edgepose.frameworks import keras
 
     keras().backend.clear_session()
     gc.collect()
     listener = Listener(teller.step, lambda row: teller.say(row_text(row)), teller.say)
-    return fit(request, listener, material)
+    return fit(request, listener, training_data)

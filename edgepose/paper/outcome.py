@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 SCHEMA_VERSION = 1
 RESULTS_NAME = "results.json"
-# Of `Row.curves`: quantiles of a distribution, in percent.
+# Of `TableRow.curves`: quantiles of a distribution, in percent.
 QUANTILES = tuple(range(0, 101, 5))
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of the table, or one line of the figure.
 
     Attributes:
@@ -42,7 +42,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Spread:
+class SpreadRecord:
     """Inter-rater spread by keypoint, in head lengths."""
 
     source: str
@@ -51,7 +51,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Data:
+class ExperimentData:
     """What ours were scored on."""
 
     name: str
@@ -90,7 +90,7 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExperimentOutcome:
     """The results.json of an experiment.
 
     Attributes:
@@ -110,12 +110,12 @@ class Outcome:
     created: str
     command: str
     seed: int
-    data: Data
-    human: Mapping[str, Spread]
+    data: ExperimentData
+    human: Mapping[str, SpreadRecord]
     networks: tuple[RunResult, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     notes: tuple[str, ...]
 
-    def rows_of(self, whose: str, network: str | None = None) -> tuple[Row, ...]:
+    def rows_of(self, whose: str, network: str | None = None) -> tuple[TableRow, ...]:
         """Rows in their order."""
         return tuple(r for r in self.rows if r.whose == whose and network in (None, r.network))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgeio import replacing
 from edgepose.paper.figures import FIGURES
-from edgepose.paper.outcome import Outcome
+from edgepose.paper.outcome import ExperimentOutcome
 from edgepose.paper.tables import TABLES
 from edgepose.reporting.document import (
     Block,
@@ -24,7 +24,7 @@ from edgepose.results import cells
 from edgepose.visual.style import figure_style, save_figure
 
 
-def write_report(outcome: Outcome, out: Path) -> Path:
+def write_report(outcome: ExperimentOutcome, out: Path) -> Path:
     """Write report.md, report.html and figures/EXPERIMENT.png into `out`, each whole.
 
     Returns:
@@ -46,7 +46,7 @@ def write_report(outcome: Outcome, out: Path) -> Path:
     return out / "report.md"
 
 
-def _document(outcome: Outcome, picture: Picture) -> Document:
+def _document(outcome: ExperimentOutcome, picture: Picture) -> Document:
     data = outcome.data
     front: tuple[Block, ...] = (
         Paragraph(outcome.question),
@@ -73,18 +73,18 @@ def _document(outcome: Outcome, picture: Picture) -> Document:
     )
 
 
-def _made(outcome: Outcome) -> tuple[Block, ...]:
+def _made(outcome: ExperimentOutcome) -> tuple[Block, ...]:
     rows = tuple(
         (
-            ran.name,
-            ran.how,
-            f"{ran.input_size[0]} × {ran.input_size[1]}",
-            ran.decode,
-            f"{ran.runtime['name']} {ran.runtime['version']}",
-            ran.speed or "not timed",
-            ran.sha256[:16],
+            run_result.name,
+            run_result.how,
+            f"{run_result.input_size[0]} × {run_result.input_size[1]}",
+            run_result.decode,
+            f"{run_result.runtime['name']} {run_result.runtime['version']}",
+            run_result.speed or "not timed",
+            run_result.sha256[:16],
         )
-        for ran in outcome.networks
+        for run_result in outcome.networks
     )
     columns = (
         "Ours",

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgepose.errors import UsageError
 from edgepose.models.pretrained import checkpoint_path
 from edgepose.models.variants import variant
-from edgepose.paper.experiments import SCALES, Experiment, Settings, experiment, settings_at
+from edgepose.paper.experiments import SCALES, Experiment, ExperimentSettings, experiment, settings_at
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PaperRequest:
         return experiment(self.experiment)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ExperimentSettings:
         return settings_at(self.chosen, self.scale)
 
     @property

@@ -21,8 +21,16 @@ from edgepose.evaluation.subject import Request
 from edgepose.keypoints import IN_MOTION_19, MINI_RGBD_25
 from edgepose.models.variants import variant
 from edgepose.paper.experiments import SCALES, Arm
-from edgepose.paper.networks import CompetingModel, check_pretraining, entrant
-from edgepose.paper.outcome import RESULTS_NAME, SCHEMA_VERSION, Data, Outcome, Row, RunResult, Spread
+from edgepose.paper.networks import CompetingModel, check_pretraining, competing_model
+from edgepose.paper.outcome import (
+    RESULTS_NAME,
+    SCHEMA_VERSION,
+    ExperimentData,
+    ExperimentOutcome,
+    RunResult,
+    SpreadRecord,
+    TableRow,
+)
 from edgepose.paper.report import write_report
 from edgepose.paper.request import PaperRequest, ProgressReporter
 from edgepose.paper.rows import ROWS, Scored, raters_row, spread_of
@@ -39,36 +47,36 @@ class _Sets:
     def __init__(self, request: PaperRequest, teller: ProgressReporter) -> None:
         built_in = SCALES[request.scale].built_in
         needed = request.data is None or (request.chosen.transfer and request.train_data is None)
-        stand_in = made_up(built_in, teller.say, teller.step) if built_in and needed else None
-        self.training = self._training(request, stand_in)
-        self.scored = self._scored(request, stand_in)
+        substitute = made_up(built_in, teller.say, teller.step) if built_in and needed else None
+        self.training = self._training(request, substitute)
+        self.scored = self._scored(request, substitute)
         self.raters = request.raters
         if (
             request.raters is None
             and request.data is None
             and request.experiment in _WITH_RATERS
-            and stand_in
+            and substitute
         ):
-            self.raters = stand_in / "raters.csv"
+            self.raters = substitute / "raters.csv"
 
-    def _training(self, request: PaperRequest, stand_in: Path | None) -> Dataset | None:
+    def _training(self, request: PaperRequest, substitute: Path | None) -> Dataset | None:
         spec = request.train_data or (None if request.chosen.transfer else request.data)
-        if spec is None and stand_in is None:
+        if spec is None and substitute is None:
             return None  # every network is given
-        return _checked(open_dataset(spec or f"in-motion:{stand_in}"), IN_MOTION_19.key)
+        return _checked(open_dataset(spec or f"in-motion:{substitute}"), IN_MOTION_19.key)
 
-    def _scored(self, request: PaperRequest, stand_in: Path | None) -> Dataset:
+    def _scored(self, request: PaperRequest, substitute: Path | None) -> Dataset:
         if request.chosen.transfer:
             if request.data is not None:
                 return _checked(open_dataset(request.data), MINI_RGBD_25.key)
-            assert stand_in is not None and self.training is not None
-            source = self.training if request.train_data is None else open_dataset(f"in-motion:{stand_in}")
-            folder = as_mini_rgbd(source, stand_in.with_name(f"{stand_in.name}-as-mini-rgbd"))
+            assert substitute is not None and self.training is not None
+            source = self.training if request.train_data is None else open_dataset(f"in-motion:{substitute}")
+            folder = as_mini_rgbd(source, substitute.with_name(f"{substitute.name}-as-mini-rgbd"))
             return open_dataset(f"mini-rgbd:{folder}")
-        return _checked(open_dataset(request.data or f"in-motion:{stand_in}"), IN_MOTION_19.key)
+        return _checked(open_dataset(request.data or f"in-motion:{substitute}"), IN_MOTION_19.key)
 
 
-def run(request: PaperRequest, teller: ProgressReporter | None = None) -> tuple[Outcome, Path]:
+def run(request: PaperRequest, teller: ProgressReporter | None = None) -> tuple[ExperimentOutcome, Path]:
     """Run an experiment: train what is missing, score, and write results.json, report and figures.
 
     Cut off, it goes on where it was when it is run again.
@@ -89,7 +97,7 @@ def run(request: PaperRequest, teller: ProgressReporter | None = None) -> tuple[
     scored = []
     for key in request.keys:
         for arm in arms:
-            trained = entrant(request, key, arm, sets.training, teller)
+            trained = competing_model(request, key, arm, sets.training, teller)
             scored.append(_score(request, trained, sets, teller))
     rows = ROWS[request.experiment](scored)
     if report is not None and request.experiment == "fig4":
@@ -149,7 +157,7 @@ def _score(request: PaperRequest, trained: CompetingModel, sets: _Sets, teller: 
     return Scored(trained, results, path)
 
 
-def _human(sets: _Sets, scored: Sequence[Scored]) -> dict[str, Spread]:
+def _human(sets: _Sets, scored: Sequence[Scored]) -> dict[str, SpreadRecord]:
     """The paper's spread and the raters' own, where networks are held against one."""
     if scored[0].results.metrics.human is None:
         return {}
@@ -176,9 +184,11 @@ def _notes(request: PaperRequest, scored: Sequence[Scored]) -> list[str]:
         notes.append("a human.json holds no single distances, so its raters are not drawn: give the CSV")
     if request.experiment == "fig5":
         notes.append("every sample is trained for the same number of passes")
-        if any(s.entrant.arm.images and not s.entrant.training["setups"] for s in scored):
+        if any(s.competing_model.arm.images and not s.competing_model.training["setups"] for s in scored):
             notes.append("the data set names no setups, so the samples are drawn from all images alike")
-    untrained = [s.entrant.name for s in scored if s.entrant.training.get("init", "") == "nothing"]
+    untrained = [
+        s.competing_model.name for s in scored if s.competing_model.training.get("init", "") == "nothing"
+    ]
     if untrained:
         notes.append(
             f"trained from random weights, where the paper pretrained on MPII: {', '.join(untrained)}"
@@ -187,10 +197,10 @@ def _notes(request: PaperRequest, scored: Sequence[Scored]) -> list[str]:
 
 
 def _outcome(
-    request: PaperRequest, sets: _Sets, scored: Sequence[Scored], rows: Sequence[Row], notes: list[str]
-) -> Outcome:
+    request: PaperRequest, sets: _Sets, scored: Sequence[Scored], rows: Sequence[TableRow], notes: list[str]
+) -> ExperimentOutcome:
     chosen, data = request.chosen, scored[0].results.data
-    return Outcome(
+    return ExperimentOutcome(
         schema_version=SCHEMA_VERSION,
         experiment=chosen.key,
         title=chosen.title,
@@ -202,7 +212,7 @@ def _outcome(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=_command(request),
         seed=request.seed,
-        data=Data(
+        data=ExperimentData(
             data.name,
             data.split,
             data.sha256,
@@ -213,20 +223,20 @@ def _outcome(
             len(data.excluded),
         ),
         human=_human(sets, scored),
-        networks=tuple(_ran(s) for s in scored),
+        networks=tuple(_run_result(s) for s in scored),
         rows=tuple(rows),
         notes=tuple(notes),
     )
 
 
-def _ran(s: Scored) -> RunResult:
-    who, results = s.entrant, s.results
+def _run_result(s: Scored) -> RunResult:
+    model, results = s.competing_model, s.results
     return RunResult(
-        name=who.name,
-        network=who.network,
-        arm=who.arm.key,
-        how=who.how,
-        training=who.training,
+        name=model.name,
+        network=model.network,
+        arm=model.arm.key,
+        how=model.how,
+        training=model.training,
         sha256=results.model.sha256,
         input_size=results.model.input_size,
         decode=results.decode,

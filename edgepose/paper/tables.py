@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edgepose.keypoints import IN_MOTION_19
-from edgepose.paper.outcome import QUANTILES, Outcome, Row
+from edgepose.paper.outcome import QUANTILES, ExperimentOutcome, TableRow
 from edgepose.paper.rows import PCKH, RATERS
 from edgepose.reporting.document import Block, Table
 from edgepose.results import cells
@@ -16,22 +16,26 @@ _PCKH_DIGITS = 2  # the paper's
 _PAPER_ARMS = {"": "", "table1": ", as in Table 1", "batch4": ", batch 4"}
 
 
-def whose(outcome: Outcome, row: Row) -> str:
+def whose(outcome: ExperimentOutcome, row: TableRow) -> str:
     """What a row is called: it says at once whose it is and, of ours, at what scale."""
     if row.whose == "paper":
         return f"paper: {row.name}{_PAPER_ARMS[row.arm]}"
     return f"ours, {outcome.scale}: {row.name}{_batch(outcome, row)}"
 
 
-def _batch(outcome: Outcome, row: Row) -> str:
+def _batch(outcome: ExperimentOutcome, row: TableRow) -> str:
     """The batch of a row of ours, where that is what is compared."""
     if outcome.experiment != "table5":
         return ""
-    (ran,) = (ran for ran in outcome.networks if (ran.network, ran.arm) == (row.network, row.arm))
-    return f", batch {ran.training['settings']['batch']}"
+    (run_result,) = (
+        run_result
+        for run_result in outcome.networks
+        if (run_result.network, run_result.arm) == (row.network, row.arm)
+    )
+    return f", batch {run_result.training['settings']['batch']}"
 
 
-def _score_table(outcome: Outcome, costs: bool = False) -> tuple[Block, ...]:
+def _score_table(outcome: ExperimentOutcome, costs: bool = False) -> tuple[Block, ...]:
     extra = ("Parameters", "FLOPs", "Latency, ms") if costs else ()
     rows = []
     for row in outcome.rows:
@@ -45,15 +49,15 @@ def _score_table(outcome: Outcome, costs: bool = False) -> tuple[Block, ...]:
     return (Table(("Network", *headings, *extra), tuple(rows)),)
 
 
-def _pckh(row: Row, key: str) -> str:
+def _pckh(row: TableRow, key: str) -> str:
     return cells.number(row.values.get(key), _PCKH_DIGITS)
 
 
-def _table1(outcome: Outcome) -> tuple[Block, ...]:
+def _table1(outcome: ExperimentOutcome) -> tuple[Block, ...]:
     return _score_table(outcome, costs=True)
 
 
-def _table2(outcome: Outcome) -> tuple[Block, ...]:
+def _table2(outcome: ExperimentOutcome) -> tuple[Block, ...]:
     """As the paper has it, keypoints down and networks across; two columns where ours ran the network too."""
     columns: list[tuple[str, Mapping[str, float | None], int]] = []
     for owner, spread in outcome.human.items():
@@ -75,17 +79,17 @@ def _mean(table: Mapping[str, float]) -> float:
     return sum(table.values()) / len(table)
 
 
-def _table3(outcome: Outcome) -> tuple[Block, ...]:
+def _table3(outcome: ExperimentOutcome) -> tuple[Block, ...]:
     rows = tuple((whose(outcome, row), *(_icc(row, key) for key in ("A1", "C1"))) for row in outcome.rows)
     return (Table(("Network", "ICC(A,1) [95 % interval]", "ICC(C,1) [95 % interval]"), rows),)
 
 
-def _icc(row: Row, key: str) -> str:
+def _icc(row: TableRow, key: str) -> str:
     value, interval = row.values[key], row.intervals.get(key)
     return cells.NONE if value is None or interval is None else cells.triple((value, *interval))
 
 
-def _fig4(outcome: Outcome) -> tuple[Block, ...]:
+def _fig4(outcome: ExperimentOutcome) -> tuple[Block, ...]:
     drawn = [row for row in outcome.rows if row.curves]
     (paper,) = outcome.rows_of("paper", RATERS)
     columns = ["Errors, head lengths", f"{whose(outcome, paper)}, P95 (H^0.95)"]
@@ -101,7 +105,7 @@ def _fig4(outcome: Outcome) -> tuple[Block, ...]:
     return (Table(tuple(columns), tuple(rows)),)
 
 
-def _fig5(outcome: Outcome) -> tuple[Block, ...]:
+def _fig5(outcome: ExperimentOutcome) -> tuple[Block, ...]:
     keys = ("pckh@0.5", "pckh@0.1", "me", "pckh@human")
     rows = []
     for row in outcome.rows:
@@ -116,7 +120,7 @@ def _fig5(outcome: Outcome) -> tuple[Block, ...]:
     return (Table(("Network", "Training images", "Start", *headings), tuple(rows)),)
 
 
-TABLES: Mapping[str, Callable[[Outcome], tuple[Block, ...]]] = {
+TABLES: Mapping[str, Callable[[ExperimentOutcome], tuple[Block, ...]]] = {
     "table1": _table1,
     "table2": _table2,
     "table3": _table3,

@@ -64,16 +64,16 @@ class Commands:
 
 
 @dataclass(frozen=True)
-class Light:
+class VerdictBlock:
     """A verdict: its colour, "green", "amber" or "red", is written out as well as shown."""
 
     colour: str
     heading: str
     text: str
-    kind: str = "light"
+    kind: str = "verdict"
 
 
-Block = Paragraph | Table | Picture | Terms | Commands | Light
+Block = Paragraph | Table | Picture | Terms | Commands | VerdictBlock
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from edgepose.results import cells
-from edgepose.results.results import HumanSpread, Results
+from edgepose.results.results import HumanSpreadRecord, Results
 from edgepose.visual.style import (
     FAINT,
     GREY,
@@ -31,7 +31,7 @@ _HUMAN = "human spread"
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostAxis:
     """What accuracy is bought with.
 
     Attributes:
@@ -45,11 +45,11 @@ class Cost:
     value: Callable[[Results], float | None]
 
 
-SIZE = Cost("size", "Model file, MB (10⁶ bytes)", lambda r: r.model.size_bytes / 1e6)
-LATENCY = Cost(
+SIZE = CostAxis("size", "Model file, MB (10⁶ bytes)", lambda r: r.model.size_bytes / 1e6)
+LATENCY = CostAxis(
     "latency", "Latency, median ms an image", lambda r: r.speed.latency_ms.median if r.speed else None
 )
-INSTRUCTIONS = Cost(
+INSTRUCTIONS = CostAxis(
     "instructions",
     "Instructions of one inference, millions",
     lambda r: r.device.instructions.per_inference / 1e6 if r.device and r.device.instructions else None,
@@ -74,7 +74,7 @@ class Panel:
     key: str
 
 
-def draw_tradeoff(results: Sequence[Results], cost: Cost, subtitle: str) -> Figure:
+def draw_tradeoff(results: Sequence[Results], cost: CostAxis, subtitle: str) -> Figure:
     """Accuracy against one cost, coarse above fine, with the Pareto front and 95 % intervals.
 
     Args:
@@ -98,7 +98,7 @@ def draw_on_devices(devices: Mapping[str, Sequence[Results]]) -> Figure:
 
 
 def _draw_panels(
-    panels: Sequence[Panel], cost: Cost, subtitle: str, labels: Mapping[str, str], width: float
+    panels: Sequence[Panel], cost: CostAxis, subtitle: str, labels: Mapping[str, str], width: float
 ) -> Figure:
     """Panels one above the other over one axis of cost; `labels` are by row name, `width` in inches."""
     figure = new_figure(width, 0.7 + 4.4 * len(panels))
@@ -119,13 +119,13 @@ def _scored(panel: Panel) -> list[Results]:
     return [r for r in panel.rows if r.metrics.overall.scores[panel.key] is not None]
 
 
-def _position(result: Results, cost: Cost, key: str) -> tuple[float, float]:
+def _position(result: Results, cost: CostAxis, key: str) -> tuple[float, float]:
     x, y = cost.value(result), result.metrics.overall.scores[key]
     assert x is not None and y is not None
     return x, y
 
 
-def _tradeoff_panel(axes: Axes, panel: Panel, cost: Cost, colour: Mapping[str, str]) -> None:
+def _tradeoff_panel(axes: Axes, panel: Panel, cost: CostAxis, colour: Mapping[str, str]) -> None:
     rows, key = _scored(panel), panel.key
     points = [_position(r, cost, key) for r in rows]
     xs, ys = [x for x, _ in points], [y for _, y in points]
@@ -184,7 +184,7 @@ def _end_label(axes: Axes, row: Results, end: tuple[float, float], height: float
     )
 
 
-def draw_keypoint_errors(results: Sequence[Results], human: HumanSpread | None) -> Figure:
+def draw_keypoint_errors(results: Sequence[Results], human: HumanSpreadRecord | None) -> Figure:
     """Mean error of every keypoint, beside the human spread where it is defined."""
     names = results[0].data.scored_keypoints
     figure = new_figure(7.5, 0.34 * len(names) + 1.6 + 0.11 * len(results))
@@ -218,7 +218,7 @@ def draw_keypoint_errors(results: Sequence[Results], human: HumanSpread | None) 
     return figure
 
 
-def _draw_human(axes: Axes, names: Sequence[str], human: HumanSpread) -> None:
+def _draw_human(axes: Axes, names: Sequence[str], human: HumanSpreadRecord) -> None:
     for i, name in enumerate(names):
         first = not axes.patches
         if name in human.spread_p95:

@@ -25,7 +25,7 @@ _FEW = 20  # fewer distances have no value that 5 % of them exceed
 
 
 @dataclass(frozen=True)
-class Spread:
+class RaterSpread:
     """One keypoint, or all: mean distance and 95th percentile in head lengths, over `n` distances."""
 
     h: float
@@ -73,8 +73,8 @@ class HumanFile:
     sha256: str
     keypoints: str
     unit: str
-    overall: Spread
-    per_keypoint: Mapping[str, Spread]
+    overall: RaterSpread
+    per_keypoint: Mapping[str, RaterSpread]
     raters: Mapping[str, RaterFacts]
     frames: tuple[FrameFacts, ...]
     outliers: tuple[Outlier, ...]
@@ -102,8 +102,8 @@ def describe(raters: RaterSet, sha256: str) -> tuple[HumanFile, RaterReport]:
         sha256=sha256,
         keypoints=raters.keypoints.key,
         unit="head lengths",
-        overall=Spread(human.h_all, human.h95_all, sum(counts.values())),
-        per_keypoint={name: Spread(h, h95, counts[name]) for name, h, h95 in rows},
+        overall=RaterSpread(human.h_all, human.h95_all, sum(counts.values())),
+        per_keypoint={name: RaterSpread(h, h95, counts[name]) for name, h, h95 in rows},
         raters=_raters(raters, report),
         frames=_frames(raters, report),
         outliers=report.outliers,

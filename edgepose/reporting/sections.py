@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgepose.comparison.compare import Comparison
 from edgepose.comparison.differences import DIFFERED
+from edgepose.comparison.verdict import readable_name
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.published import TABLE_1_SOURCE
 from edgepose.reporting import sections_against as against
@@ -29,7 +30,7 @@ _MODEL_COLUMNS = (
     "Deflated, MB",
     "Parameters",
     "FLOPs, 10⁹",
-    "Float islands",
+    "Float operators",
 )
 _SPEED_COLUMNS = (
     "Model",
@@ -161,14 +162,14 @@ def _cost(comparison: Comparison) -> tuple[Block, ...]:
                 cells.megabytes(r.model.deflated_bytes),
                 cells.number(r.model.parameters, 0),
                 cells.number(None if r.model.flops is None else r.model.flops / 1e9, 3),
-                cells.number(r.model.float_islands, 0),
+                cells.number(r.model.float_operators, 0),
             )
             for r in comparison.results
         ),
     )
-    ran = comparison.everywhere
-    speed = Table(_SPEED_COLUMNS, tuple(_speed_row(r) for r in ran))
-    notes = dict.fromkeys(r.speed.note for r in ran if r.speed and r.speed.note)
+    everywhere = comparison.everywhere
+    speed = Table(_SPEED_COLUMNS, tuple(_speed_row(r) for r in everywhere))
+    notes = dict.fromkeys(r.speed.note for r in everywhere if r.speed and r.speed.note)
     text = "Times hold for the processor, runtime and threads beside them only; MB are 10⁶ bytes."
     return (models, speed, Paragraph(" ".join([text, *(f"Note: {n}." for n in notes)])))
 
@@ -233,13 +234,13 @@ def _keypoints(results: Sequence[Results]) -> tuple[Block, ...]:
         spread = (human.spread.get(name), human.spread_p95.get(name)) if human else ()
         errors = [r.metrics.per_keypoint[name].scores["me"] for r in results]
         n = results[0].metrics.per_keypoint[name].n
-        rows.append((_spoken(name), f"{n:,}", *(cells.number(v, 4) for v in (*spread, *errors))))
+        rows.append((readable_name(name), f"{n:,}", *(cells.number(v, 4) for v in (*spread, *errors))))
     models = tuple(r.name for r in results)
     blocks: list[Block] = [Table(("Mean error, head lengths", "n", *yardstick, *models), tuple(rows))]
     if human:
         shares = [
             (
-                _spoken(name),
+                readable_name(name),
                 *(cells.number(r.metrics.per_keypoint[name].scores["pckh@human"], 1) for r in results),
             )
             for name in names
@@ -253,7 +254,7 @@ def _keypoints(results: Sequence[Results]) -> tuple[Block, ...]:
 
 def _definitions(names: Sequence[str]) -> str:
     known = zip(IN_MOTION_19.names, IN_MOTION_19.definitions, strict=True)
-    told = "; ".join(f"{_spoken(n)}: {d[0].lower()}{d[1:]}" for n, d in known if n in names)
+    told = "; ".join(f"{readable_name(n)}: {d[0].lower()}{d[1:]}" for n, d in known if n in names)
     return f"Definitions of In-Motion Poses, which other data sets may not share: {told}."
 
 
@@ -264,7 +265,7 @@ def _taxonomy(results: Sequence[Results]) -> tuple[Block, ...]:
     rows = tuple(
         (r.name, *(cells.number(r.metrics.taxonomy.get(kind), 1) for kind in kinds)) for r in results
     )
-    return (Table(("Model", *(f"{_spoken(kind)}, %" for kind in kinds)), rows),)
+    return (Table(("Model", *(f"{readable_name(kind)}, %" for kind in kinds)), rows),)
 
 
 def _worst(comparison: Comparison, pictures: Sequence[Picture]) -> tuple[Block, ...]:
@@ -358,11 +359,11 @@ def _evaluate_command(result: Results) -> str:
         words += ["--margin", f"{data.crop_margin:g}"]
     words += ["--decode", result.decode, "--target", result.target, "--seed", str(result.seed)]
     words += ["--near"] if data.near_matched else []
-    words += _how_it_ran(result)
+    words += _run_conditions(result)
     return _shell([*words, "--out", "RESULTS"])
 
 
-def _how_it_ran(result: Results) -> list[str]:
+def _run_conditions(result: Results) -> list[str]:
     device, speed = result.device, result.speed
     if device is None:
         return ["--threads", str(speed.latency_ms.threads)] if speed else ["--no-speed"]
@@ -381,7 +382,3 @@ def _compare_command(comparison: Comparison) -> str:
 
 def _shell(words: Sequence[str]) -> str:
     return " ".join(shlex.join(words).split("\n"))
-
-
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")

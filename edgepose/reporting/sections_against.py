@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from edgepose.comparison.compare import Comparison
 from edgepose.comparison.movement import Movement
-from edgepose.comparison.verdict import margin_range, spoken
+from edgepose.comparison.verdict import margin_range, readable_name
 from edgepose.evaluation.noninferiority import MIN_VIDEOS, MarginResult
 from edgepose.evaluation.subgroups import GroupScore, Subgroups
 from edgepose.evaluation.temporal import BASELINE, Measure
-from edgepose.reporting.document import Block, Light, Paragraph, Picture, Table
+from edgepose.reporting.document import Block, Paragraph, Picture, Table, VerdictBlock
 from edgepose.results import cells
 from edgepose.results.results import METRICS, Results
 
@@ -27,7 +27,7 @@ def front_page(comparison: Comparison) -> tuple[Block, ...]:
         return ()
     return (
         *_question(comparison),
-        *(Light(v.light, f"{v.name}: {v.outcome}", v.text) for v in comparison.verdicts),
+        *(VerdictBlock(v.colour, f"{v.name}: {v.outcome}", v.text) for v in comparison.verdicts),
         Paragraph(_how_good(comparison)),
         Paragraph(_movement_in_short(comparison)),
         Paragraph(_not_shown(comparison)),
@@ -115,12 +115,12 @@ def noninferiority(comparison: Comparison, pictures: Sequence[Picture]) -> tuple
     rows = []
     for name in comparison.results[0].data.scored_keypoints:
         judged = [model.keypoints[name] for model in found]
-        rows.append((spoken(name), *_counts(judged[0]), *map(_judged, judged)))
+        rows.append((readable_name(name), *_counts(judged[0]), *map(_judged, judged)))
     mean = [model.mean for model in found]
     rows.append(("mean of all", *_counts(mean[0]), *map(_judged, mean)))
     rows.append(("verdict", *[cells.NONE] * 3, *(model.verdict for model in found)))
     reasons = dict.fromkeys(
-        f"{spoken(name)}: {judged.reason}"
+        f"{readable_name(name)}: {judged.reason}"
         for model in found
         for name, judged in model.keypoints.items()
         if judged.reason
@@ -300,7 +300,7 @@ def _group_table(found: Subgroups, baseline: str) -> Table:
         for i, score in enumerate(group.scores):
             rows.append((*(shared if i == 0 else (group.value, "", "", "")), *_group_score(score)))
     columns = (
-        spoken(found.column),
+        readable_name(found.column),
         "Images",
         "Videos",
         "Points",

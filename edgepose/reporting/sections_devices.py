@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from android_harness.cost import Estimate
+from android_harness.cost import LatencyEstimate
 from edgepose.comparison.compare import SAME_PX, Comparison
 from edgepose.reporting.document import Block, Paragraph, Picture, Table
 from edgepose.reporting.figures import INSTRUCTIONS, ON_DEVICES
@@ -37,7 +37,7 @@ def on_devices(comparison: Comparison, pictures: Sequence[Picture]) -> tuple[Blo
         ("Model", "Target", *map(cells.heading, keys), *_COSTS),
         tuple((r.model_name, r.place, *_scores(r, keys), *_costs(r)) for r in rows),
     )
-    text = f"{_text(devices)}{_folded_text(len(comparison.folded))}"
+    text = f"{_text(devices)}{_equivalent_runs_text(len(comparison.equivalent_runs))}"
     return (Paragraph(text), table, *_notes(rows), *pictures)
 
 
@@ -82,7 +82,7 @@ def _costs(row: Results) -> tuple[str, ...]:
     )
 
 
-def _estimate(estimate: Estimate) -> str:
+def _estimate(estimate: LatencyEstimate) -> str:
     error = estimate.error_percent
     known = "error not known" if error is None else f"± {error:.0f} %"
     return f"{cells.number(estimate.ms, 1)} ({estimate.phone}, {known})"
@@ -106,7 +106,7 @@ def _text(devices: Sequence[DeviceFacts]) -> str:
     )
 
 
-def _folded_text(count: int) -> str:
+def _equivalent_runs_text(count: int) -> str:
     if not count:
         return ""
     runs = "One run" if count == 1 else f"{count} runs"

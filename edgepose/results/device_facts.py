@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from android_harness.cost import Estimate, Instructions
+from android_harness.cost import Instructions, LatencyEstimate
 from edgeio.records import Sha256
 
 
@@ -57,7 +57,7 @@ class DeviceFacts:
     """null where they were not counted; `not_counted` says why."""
     not_counted: str | None
     """Why instructions were not counted; null where they were."""
-    estimates: tuple[Estimate, ...]
+    estimates: tuple[LatencyEstimate, ...]
     """Milliseconds of named phones, estimated from the instructions; empty where nothing is known to estimate
     from."""
     parity: Parity

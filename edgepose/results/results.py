@@ -128,7 +128,7 @@ class ModelFacts:
     """Floating-point operations of one inference at batch 1, as TensorFlow's profiler counts."""
     ops: Mapping[str, PositiveInt]
     """Number of operators of the .tflite file by type; empty for a checkpoint."""
-    float_islands: NonNegativeInt | None
+    float_operators: NonNegativeInt | None
     """Float operators inside an integer model; null where the model is not integer."""
     deflated_bytes: NonNegativeInt
     """Size of the model file after deflate (zlib, level 9), bytes."""
@@ -156,8 +156,8 @@ class DataFacts:
     """SHA-256 over ids, videos, annotations and the bytes of the images."""
     split: str
     """train, val, test or all."""
-    crop: Literal["none", "person"]
-    """Whole image (none) or cropped to the annotated person."""
+    crop: Literal["none", "person", "found"]
+    """Whole image (none), or cropped to the annotated person, or to where the network found one."""
     crop_margin: NonNegativeFloat | None
     """Margin around the person as a share of the person's box; null without a crop."""
     keypoints: str
@@ -176,6 +176,10 @@ class DataFacts:
     """Images that were not scored."""
     head_length: str
     """How the head length of each image was had, in words."""
+    turn: Literal["none", "upright", "found"] = "none"
+    """Quarter turns: by the labelled trunk (upright), or as the network is surest (found)."""
+    ruler: str = "head"
+    """Key of what distances are divided by, as in `--ruler`."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class HumanSpread:
+class HumanSpreadRecord:
     """Inter-rater spread per keypoint, in head lengths, where it is defined."""
 
     source: str
@@ -225,7 +229,7 @@ class HumanSpread:
 
 
 @dataclass(frozen=True)
-class Curve:
+class PckhCurve:
     """PCKh over all keypoints, in percent, at thresholds t in head lengths."""
 
     t: tuple[NonNegativeFloat, ...]
@@ -247,6 +251,26 @@ class BootstrapFacts:
 
 
 @dataclass(frozen=True)
+class Oks:
+    """COCO's average precision and recall by object keypoint similarity (OKS), in percent."""
+
+    ap: Percent
+    """Mean precision over OKS 0.50 to 0.95."""
+    ap50: Percent
+    """Precision at OKS 0.50."""
+    ap75: Percent
+    """Precision at OKS 0.75."""
+    ar: Percent
+    """Mean recall over OKS 0.50 to 0.95."""
+    n: NonNegativeInt
+    """Persons."""
+    keypoints: PositiveInt
+    """How many of COCO's 17 were scored."""
+    source: str
+    """What computed it."""
+
+
+@dataclass(frozen=True)
 class Metrics:
     """All that says how well the model places keypoints."""
 
@@ -257,10 +281,12 @@ class Metrics:
     """null where fewer than two keypoints have a human spread."""
     taxonomy: Mapping[str, float]
     """Error taxonomy after Ruggero Ronchi & Perona (2017): percent of scored keypoints by kind of outcome."""
-    human: HumanSpread | None
+    human: HumanSpreadRecord | None
     """null where no scored keypoint has a human spread."""
-    curve: Curve
+    curve: PckhCurve
     bootstrap: BootstrapFacts
+    oks: Oks | None = None
+    """null where it was not asked for, or the keypoints do not allow it."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Pose:
+class BodyPose:
     """All joint angles of one moment, degrees; for `left` and `right` see `Side`.
 
     Attributes:
@@ -135,7 +135,7 @@ class Pose:
 
 
 SIDE_DOFS = tuple(f.name for f in fields(Side))
-BODY_DOFS = tuple(f.name for f in fields(Pose) if f.name not in ("left", "right"))
+BODY_DOFS = tuple(f.name for f in fields(BodyPose) if f.name not in ("left", "right"))
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def bone_scales(p: Proportions) -> np.ndarray:
 class _Poser:
     """Builds one skeleton from the chest outwards."""
 
-    def __init__(self, pose: Pose, proportions: Proportions) -> None:
+    def __init__(self, pose: BodyPose, proportions: Proportions) -> None:
         self.pose = pose
         self.scales = bone_scales(proportions)
         self.rotations = np.tile(np.eye(3), (len(BONES), 1, 1))
@@ -341,7 +341,7 @@ def _above(frame: np.ndarray, start: np.ndarray, length: float, radius: float) -
     return _lifted(frame, along, float(np.clip(floor, -0.97 * length, 0.97 * length)))
 
 
-def posed(pose: Pose, proportions: Proportions) -> Skeleton:
+def posed(pose: BodyPose, proportions: Proportions) -> Skeleton:
     """The skeleton of a pose, lying on the mattress z = 0."""
     return _Poser(pose, proportions).build()
 

@@ -18,7 +18,7 @@ import re
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -31,20 +31,26 @@ import scipy
 from PIL import Image
 
 import edgepose
-from edgeio import UserError, read_json, replacing, write_json
+from edgeio import Progress, UserError, read_json, replacing, write_json
 from edgepose.data.records import SPLITS
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.synthetic.raters import IMAGES, RATERS, write_raters
-from edgepose.synthetic.video import FRAME_SECONDS, Draw, Frame, Video, stream, video, video_split
+from edgepose.synthetic.video import (
+    FRAME_SECONDS,
+    Draw,
+    SyntheticFrame,
+    SyntheticVideo,
+    stream,
+    video,
+    video_split,
+)
 
 GENERATOR = 2  # raise it whenever the same seed gives other bytes
 IMAGES_FOLDER = "images_1024x1024"
 FINISHED, UNFINISHED = "dataset.json", "unfinished.json"
 _SIDES = (64, 4096)
 _CHUNK = 25  # frames that one worker makes in a row
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -264,32 +270,32 @@ def frame_name(number: int, index: int) -> str:
 
 
 def _write_frame(task: _Task, index: int) -> None:
-    film = video(task.seed, task.number, task.size)
-    frame = film.frame(index)
-    folder = task.out / "processed" / film.split
+    clip = video(task.seed, task.number, task.size)
+    frame = clip.frame(index)
+    folder = task.out / "processed" / clip.split
     name = frame_name(task.number, index)
     with replacing(folder / "points" / f"{name}.txt") as temporary:
         temporary.write_text(_points(frame), encoding="ascii")
     with replacing(folder / IMAGES_FOLDER / f"{name}.jpg") as temporary:
-        Image.fromarray(frame.picture).save(temporary, quality=film.quality)
+        Image.fromarray(frame.picture).save(temporary, quality=clip.quality)
 
 
-def _points(frame: Frame) -> str:
+def _points(frame: SyntheticFrame) -> str:
     height, width, _ = frame.picture.shape
     return "".join(f"{x:.10f} {y:.10f}\n" for x, y in frame.keypoints_px / (width, height))
 
 
 def _finish(out: Path, spec: Spec) -> None:
     """The lists beside the frames, and last the file that says that all is there."""
-    films = [video(spec.seed, number, spec.size) for number in range(spec.videos)]
-    _write_videos(out / "videos.csv", films)
+    clips = [video(spec.seed, number, spec.size) for number in range(spec.videos)]
+    _write_videos(out / "videos.csv", clips)
     images = _write_raters(out, spec)
-    write_json(out / FINISHED, _description(spec, films, images))
+    write_json(out / FINISHED, _description(spec, clips, images))
     (out / UNFINISHED).unlink(missing_ok=True)
 
 
-def _write_videos(path: Path, films: list[Video]) -> None:
-    rows = [film.columns() for film in films]
+def _write_videos(path: Path, clips: list[SyntheticVideo]) -> None:
+    rows = [clip.columns() for clip in clips]
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -324,16 +330,16 @@ def _read_points(path: Path) -> np.ndarray:
         raise BadDataset(f"{path} is missing or damaged", "delete its picture, then run again") from None
 
 
-def _description(spec: Spec, films: list[Video], rated: int) -> dict[str, Any]:
-    counts = Counter(film.split for film in films)
+def _description(spec: Spec, clips: list[SyntheticVideo], rated: int) -> dict[str, Any]:
+    counts = Counter(clip.split for clip in clips)
     return {
         "what": "synthetic infants in the layout of In-Motion Poses (processed), annotated exactly",
         "spec": spec.json(),
         "keypoints": IN_MOTION_19.key,
         "frame_seconds": FRAME_SECONDS,
         "splits": {s: {"videos": counts[s], "frames": counts[s] * spec.frames} for s in SPLITS},
-        "setups": dict(sorted(Counter(film.setup.name for film in films).items())),
-        "rare_videos": sum(film.rare for film in films),
+        "setups": dict(sorted(Counter(clip.setup.name for clip in clips).items())),
+        "rare_videos": sum(clip.rare for clip in clips),
         "raters": {"raters": RATERS, "images": rated, "spread": "Groos et al. 2021, Table 2"},
         "versions": {
             "edgepose": edgepose.__version__,

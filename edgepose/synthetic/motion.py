@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgepose.synthetic.body import BODY_DOFS, SIDE_DOFS, Pose, Side
+from edgepose.synthetic.body import BODY_DOFS, SIDE_DOFS, BodyPose, Side
 
 SLOW_HZ = (0.02, 0.12)
 FAST_HZ = (0.3, 1.7)
@@ -20,7 +20,7 @@ _SLOW_SINES, _FAST_SINES = 3, 6
 
 @dataclass(frozen=True)
 class Dof:
-    """One joint angle's habits, in its own unit (see `Side` and `Pose`).
+    """One joint angle's habits, in its own unit (see `Side` and `BodyPose`).
 
     Attributes:
         low, high: where a video's resting value lies.
@@ -221,7 +221,7 @@ class Motion:
     kicks: tuple[Kick, Kick]
     blink: tuple[float, float]
 
-    def at(self, seconds: float) -> Pose:
+    def at(self, seconds: float) -> BodyPose:
         """The pose `seconds` after the video's start."""
         body = {name: wave.at(seconds) for name, wave in self.body.items()}
         period, phase = self.blink
@@ -231,7 +231,7 @@ class Motion:
             _kicked({name: wave.at(seconds) for name, wave in waves.items()}, kick.at(seconds))
             for waves, kick in zip((self.left, self.right), self.kicks, strict=True)
         )
-        return Pose(Side(**left), Side(**right), **body)
+        return BodyPose(Side(**left), Side(**right), **body)
 
 
 def motion(rng: np.random.Generator, posture: str) -> Motion:

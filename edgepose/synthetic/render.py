@@ -12,7 +12,7 @@ from edgepose.synthetic.body import Skeleton
 from edgepose.synthetic.dress import attributes, dressed, paint
 from edgepose.synthetic.patterns import Surface
 from edgepose.synthetic.raster import Hits, merged, rasterise
-from edgepose.synthetic.scene import Camera, Infant, Light
+from edgepose.synthetic.scene import Camera, Infant, Lighting
 from edgepose.synthetic.skin import skinned
 from edgepose.synthetic.template import Template, template
 from edgepose.synthetic.toys import Toy
@@ -41,13 +41,13 @@ class SensorEffects:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Scene:
     """All that stays the same through one video."""
 
     who: Infant
     surface: Surface
-    light: Light
-    film: SensorEffects
+    light: Lighting
+    sensor: SensorEffects
     toys: tuple[Toy, ...]
 
     @cached_property
@@ -66,7 +66,7 @@ class Stage:
 
 
 def render(
-    stage: Stage, skeleton: Skeleton, camera: Camera, eyes: float, mouth: float, rng: np.random.Generator
+    stage: Scene, skeleton: Skeleton, camera: Camera, eyes: float, mouth: float, rng: np.random.Generator
 ) -> np.ndarray:
     """(H, W, 3) uint8 picture.
 
@@ -89,7 +89,7 @@ def render(
     picture = _ground(stage, camera, maps).reshape(-1, 3)
     bodies = _bodies(stage, t, hits, vertices, normals, camera, maps, (eyes, mouth))
     picture[hits.pixels] += (bodies - picture[hits.pixels]) * cover[:, None]
-    return develop(picture.reshape(height, width, 3), stage.film, rng)
+    return develop(picture.reshape(height, width, 3), stage.sensor, rng)
 
 
 class HeightMap:
@@ -129,7 +129,7 @@ class HeightMap:
 Maps = tuple[HeightMap, ...]  # along the sky's and the key light's direction
 
 
-def _ground(stage: Stage, camera: Camera, maps: Maps) -> np.ndarray:
+def _ground(stage: Scene, camera: Camera, maps: Maps) -> np.ndarray:
     """(H, W, 3) lit colour of the mattress; shadows are soft, so a coarse grid does for them."""
     xy = camera.ground(_SHADOW_STEP)
     points = np.concatenate([xy, np.zeros((*xy.shape[:2], 1), np.float32)], axis=2).reshape(-1, 3)
@@ -150,7 +150,7 @@ def _enlarged(grid: np.ndarray, every: int) -> np.ndarray:
     return both.reshape(len(rows), -1, grid.shape[2])
 
 
-def _shadows(light: Light, points: np.ndarray, maps: Maps, bias: float) -> tuple[np.ndarray, np.ndarray]:
+def _shadows(light: Lighting, points: np.ndarray, maps: Maps, bias: float) -> tuple[np.ndarray, np.ndarray]:
     """(P,) share of the key light and of the sky that reaches each point."""
     sky, sun = maps
     over = sun.above(points, light.softness)
@@ -161,7 +161,7 @@ def _shadows(light: Light, points: np.ndarray, maps: Maps, bias: float) -> tuple
 
 
 def _bodies(
-    stage: Stage,
+    stage: Scene,
     t: Template,
     hits: Hits,
     vertices: np.ndarray,
@@ -190,7 +190,7 @@ def _bodies(
 
 
 def _shade(
-    stage: Stage,
+    stage: Scene,
     points: np.ndarray,
     normal: np.ndarray,
     colour: np.ndarray,
@@ -217,17 +217,17 @@ def _shade(
     return shaded + shine[:, None] * light.key.astype(np.float32)
 
 
-def develop(picture: np.ndarray, film: SensorEffects, rng: np.random.Generator) -> np.ndarray:
+def develop(picture: np.ndarray, sensor: SensorEffects, rng: np.random.Generator) -> np.ndarray:
     """(H, W, 3) uint8 from linear light: lens blur, exposure, tone, vignette and noise."""
     height, width, _ = picture.shape
-    gain = (film.exposure * film.balance).astype(np.float32)
+    gain = (sensor.exposure * sensor.balance).astype(np.float32)
     tone = np.sqrt(np.maximum(picture * gain, 0))
     bright = tone > 0.8
     tone[bright] = 1 - 0.2 * np.exp((0.8 - tone[bright]) / 0.2)  # highlights roll off
-    sigma = (np.hypot(film.blur, film.smear[1]), np.hypot(film.blur, film.smear[0]), 0)
+    sigma = (np.hypot(sensor.blur, sensor.smear[1]), np.hypot(sensor.blur, sensor.smear[0]), 0)
     tone = gaussian_filter(tone.astype(np.float32), sigma, truncate=3)
     y = (np.arange(height, dtype=np.float32) / height - 0.5)[:, None]
     x = (np.arange(width, dtype=np.float32) / width - 0.5)[None, :]
-    tone *= (1 - film.vignette * 2 * (x * x + y * y))[..., None]
-    grain = rng.standard_normal(tone.shape, dtype=np.float32) * np.float32(film.noise / 255)
+    tone *= (1 - sensor.vignette * 2 * (x * x + y * y))[..., None]
+    grain = rng.standard_normal(tone.shape, dtype=np.float32) * np.float32(sensor.noise / 255)
     return np.clip((tone + grain * (0.6 + 0.5 * (1 - tone))) * 255 + 0.5, 0, 255).astype(np.uint8)

@@ -206,7 +206,7 @@ def _proportions(rng: np.random.Generator, weeks: float) -> Proportions:
 
 
 @dataclass(frozen=True)
-class Light:
+class Lighting:
     """One key light and a soft sky.
 
     Attributes:
@@ -221,7 +221,7 @@ class Light:
     softness: float
 
 
-def light(rng: np.random.Generator, setup: Setup) -> Light:
+def light(rng: np.random.Generator, setup: Setup) -> Lighting:
     """Draw the light: window or lamp, warm or cold, hard or soft."""
     slant, azimuth = np.radians(rng.uniform(12, 58)), rng.uniform(0, 2 * np.pi)
     contrast = rng.uniform(*setup.contrast)
@@ -231,7 +231,7 @@ def light(rng: np.random.Generator, setup: Setup) -> Light:
     key = total * contrast / (1 + contrast) * np.array([1 + warmth, 1.0, 1 - warmth])
     sky_warmth = rng.normal(0, 0.04)
     sky = total / (1 + contrast) * np.array([1 + sky_warmth, 1.0, 1 - sky_warmth])
-    return Light(direction, key, sky, float(rng.uniform(0.8, 4)))
+    return Lighting(direction, key, sky, float(rng.uniform(0.8, 4)))
 
 
 @dataclass(frozen=True)

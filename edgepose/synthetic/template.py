@@ -23,7 +23,7 @@ from edgepose.synthetic.body import (
     SKULL_RADII,
     THIGH,
     UPPER_ARM,
-    Pose,
+    BodyPose,
     Proportions,
     Skeleton,
     posed,
@@ -174,7 +174,7 @@ def _pieces() -> tuple[Piece, ...]:
     )
 
 
-REST_POSE = Pose(curl=8)
+REST_POSE = BodyPose(curl=8)
 
 
 @lru_cache(maxsize=1)
@@ -275,7 +275,7 @@ def _gradient(piece: Piece, rest: Skeleton, points: np.ndarray) -> tuple[np.ndar
 def _weights(
     piece: Piece, rest: Skeleton, vertices: np.ndarray, faces: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nearby bones share a vertex; sharing is then evened out over the surface."""
+    """Nearby bones share a vertex; sharing is then smoothed over the surface."""
     distances = _field(piece, rest, vertices)
     dense = np.zeros((len(vertices), len(BONES)))
     share = np.exp(-(distances - distances.min(axis=0)) / (0.5 * piece.soft))

@@ -19,7 +19,7 @@ from edgepose.data.records import SPLITS
 from edgepose.synthetic.body import Skeleton, keypoints_world, posed
 from edgepose.synthetic.motion import COMMON, RARE, Motion, motion
 from edgepose.synthetic.patterns import Bedding, bedding, surface
-from edgepose.synthetic.render import SensorEffects, Stage, render
+from edgepose.synthetic.render import Scene, SensorEffects, render
 from edgepose.synthetic.scene import (
     SETUP_DECK,
     SETUPS,
@@ -55,7 +55,7 @@ class Draw(IntEnum):
     LIGHT = 4
     SURFACE = 5
     TOYS = 6
-    FILM = 7
+    SENSOR = 7
     FRAME = 8
     SETUP_DECK = 9
     RARE_DECK = 10
@@ -85,7 +85,7 @@ def _dealt(seed: int, part: Draw, deck: Sequence[T], number: int) -> T:
 
 
 @dataclass(frozen=True)
-class Frame:
+class SyntheticFrame:
     """One frame.
 
     Attributes:
@@ -98,7 +98,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Video:
+class SyntheticVideo:
     """One video, ready to be filmed.
 
     Attributes:
@@ -122,13 +122,13 @@ class Video:
     quality: int
 
     @cached_property
-    def stage(self) -> Stage:
+    def stage(self) -> Scene:
         """The scene; painted when the first frame is filmed."""
-        return Stage(
+        return Scene(
             self.who,
             surface(stream(self.seed, Draw.SURFACE, self.number), self.bedding),
             light(stream(self.seed, Draw.LIGHT, self.number), self.setup),
-            _film(stream(self.seed, Draw.FILM, self.number), self.setup, self.camera.size),
+            _sensor(stream(self.seed, Draw.SENSOR, self.number), self.setup, self.camera.size),
             self.toys,
         )
 
@@ -137,16 +137,16 @@ class Video:
 
     def keypoints_px(self, index: int) -> np.ndarray:
         """(19, 2) the annotation alone, without a picture."""
-        return self._filmed(index)[2]
+        return self._frame_geometry(index)[2]
 
-    def frame(self, index: int) -> Frame:
+    def frame(self, index: int) -> SyntheticFrame:
         """Film one frame."""
-        skeleton, view, keypoints = self._filmed(index)
+        skeleton, view, keypoints = self._frame_geometry(index)
         pose = self.motion.at(index * FRAME_SECONDS)
         rng = stream(self.seed, Draw.FRAME, self.number, index)
-        return Frame(render(self.stage, skeleton, view, pose.eyes, pose.mouth, rng), keypoints)
+        return SyntheticFrame(render(self.stage, skeleton, view, pose.eyes, pose.mouth, rng), keypoints)
 
-    def _filmed(self, index: int) -> tuple[Skeleton, Camera, np.ndarray]:
+    def _frame_geometry(self, index: int) -> tuple[Skeleton, Camera, np.ndarray]:
         """The skeleton, the camera as it is held just then, and the keypoints in px."""
         seconds = index * FRAME_SECONDS
         skeleton = posed(self.motion.at(seconds), self.who.proportions)
@@ -180,7 +180,7 @@ class Video:
 
 
 @lru_cache(maxsize=1)
-def video(seed: int, number: int, size: tuple[int, int] | None = None) -> Video:
+def video(seed: int, number: int, size: tuple[int, int] | None = None) -> SyntheticVideo:
     """Draw a video (its scene is painted later); the last one drawn is kept.
 
     Args:
@@ -200,7 +200,7 @@ def video(seed: int, number: int, size: tuple[int, int] | None = None) -> Video:
     reach = np.concatenate([keypoints_world(posed(course.at(s), who.proportions)) for s in _REACH_SECONDS])
     chosen = size or pick(rng(Draw.SIZE), setup.sizes)
     filming = rng(Draw.CAMERA)
-    return Video(
+    return SyntheticVideo(
         seed=seed,
         number=number,
         name=f"synth{number:05d}",
@@ -217,7 +217,7 @@ def video(seed: int, number: int, size: tuple[int, int] | None = None) -> Video:
     )
 
 
-def _film(rng: np.random.Generator, setup: Setup, size: tuple[int, int]) -> SensorEffects:
+def _sensor(rng: np.random.Generator, setup: Setup, size: tuple[int, int]) -> SensorEffects:
     scale = max(size) / 640
     smear = rng.uniform(0, 0.8, 2) * (setup.shake[1] > 0) * scale
     warm, green = rng.normal(0, 0.05), rng.normal(0, 0.02)

@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeio import UserError, jobs, read_json, sha256_file, write_json
+from edgeio import Progress, UserError, jobs, read_json, sha256_file, write_json
 from edgepose.errors import UsageError
 from edgepose.inference.estimator import Estimator
-from edgepose.inference.predictor import Progress
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import Runner
 from edgepose.tracking.confidence import read_confidence
 from edgepose.tracking.overlay import encoder, overlay_image, overlay_video
 from edgepose.tracking.pictures import draw_confidence, draw_sheet
-from edgepose.tracking.predict import Prediction, Settings, predict_source
+from edgepose.tracking.predict import Prediction, PredictSettings, predict_source
 from edgepose.tracking.smoothing import parse_smoothing
 from edgepose.tracking.sources import Source
 from edgepose.tracking.summary import speed, summarise
-from edgepose.tracking.tables import Format, check_format, write_table
-from edgepose.tracking.tracking import parse_crop
+from edgepose.tracking.tables import TableFormat, check_format, write_table
+from edgepose.tracking.tracking import parse_crop, parse_turn
 from edgepose.tracking.video import Fingerprint, fingerprint
 
 # A bar for one step of one input: (title, unit) -> update(done, total).
@@ -41,6 +40,7 @@ class PredictRequest:
     Attributes:
         smooth: see `parse_smoothing`.
         crop: see `parse_crop`.
+        turn: see `parse_turn`.
         format: key of a table format.
         confidence: a file of `calibrate-confidence`, or None.
         abstain_below: None is 0.5 with a confidence file and 0, never, without.
@@ -49,6 +49,7 @@ class PredictRequest:
 
     smooth: str = "median:5"
     crop: str = "none"
+    turn: str = "0"
     format: str = "csv"
     overlay: bool = False
     confidence: Path | None = None
@@ -59,7 +60,7 @@ class PredictRequest:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class InputOutcome:
     """What became of one input: its summary, or why there is none.
 
     Attributes:
@@ -77,9 +78,9 @@ class _Run:
     """What all inputs of a command share."""
 
     estimator: Estimator
-    settings: Settings
+    settings: PredictSettings
     request: PredictRequest
-    form: Format
+    form: TableFormat
     out: Path
     overwrite: bool
     bars: Bars
@@ -87,7 +88,7 @@ class _Run:
 
 def predict_all(
     model: Path, sources: Sequence[Source], request: PredictRequest, out: Path, overwrite: bool, bars: Bars
-) -> list[Outcome]:
+) -> list[InputOutcome]:
     """Predict inputs one after another; what is wrong with one does not keep the others from being done.
 
     Raises:
@@ -104,11 +105,11 @@ def predict_all(
         try:
             outcomes.append(_one(run, source))
         except UserError as error:
-            outcomes.append(Outcome(source, None, error))
+            outcomes.append(InputOutcome(source, None, error))
     return outcomes
 
 
-def settings_of(request: PredictRequest) -> Settings:
+def settings_of(request: PredictRequest) -> PredictSettings:
     """The request, parsed; raises UserError."""
     confidence = None if request.confidence is None else read_confidence(request.confidence)
     below = request.abstain_below
@@ -116,12 +117,17 @@ def settings_of(request: PredictRequest) -> Settings:
         below = 0.0 if confidence is None else CALIBRATED_THRESHOLD
     if not 0 <= below <= 1:
         raise UsageError(f"--abstain-below {below:g} is no share", "give a number from 0 to 1")
-    return Settings(
-        parse_crop(request.crop), parse_smoothing(request.smooth), confidence, below, request.workers
+    return PredictSettings(
+        parse_crop(request.crop),
+        parse_turn(request.turn),
+        parse_smoothing(request.smooth),
+        confidence,
+        below,
+        request.workers,
     )
 
 
-def make_estimator(runner: Runner, decode: str | None, settings: Settings) -> Estimator:
+def make_estimator(runner: Runner, decode: str | None, settings: PredictSettings) -> Estimator:
     """An open model, sure to fit the confidence file; raises UserError."""
     estimator = Estimator(runner, decode)
     if settings.confidence is not None:
@@ -139,13 +145,13 @@ def _check_out(out: Path) -> None:
     probe.unlink()
 
 
-def _one(run: _Run, source: Source) -> Outcome:
+def _one(run: _Run, source: Source) -> InputOutcome:
     known = fingerprint(source.paths[0]) if source.kind == "video" else None
     job = _job(run, source)
     summary_path = run.out / f"{source.name}.json"
     finished = _finished(summary_path, job, run.overwrite)
     if finished is not None:
-        return Outcome(source, finished, before=True)
+        return InputOutcome(source, finished, before=True)
     _sweep(run.out, source.name)
     with run.bars(source.name, "frames") as progress:
         prediction = predict_source(run.estimator, source, run.settings, progress, known)
@@ -153,7 +159,7 @@ def _one(run: _Run, source: Source) -> Outcome:
     summary["outputs"], seconds = _write(run, source, prediction, summary, known)
     summary["speed"] = speed(prediction, seconds, run.request.threads)
     write_json(summary_path, summary)  # last: it says that all else is there
-    return Outcome(source, summary)
+    return InputOutcome(source, summary)
 
 
 def _job(run: _Run, source: Source) -> dict[str, Any]:
@@ -173,6 +179,7 @@ def _job(run: _Run, source: Source) -> dict[str, Any]:
         "files": len(source.paths),
         "smooth": str(run.settings.smoothing),
         "crop": request.crop,
+        "turn": request.turn,
         "abstain_below": run.settings.abstain_below,
         "confidence": None if request.confidence is None else sha256_file(request.confidence),
         "format": run.form.key,

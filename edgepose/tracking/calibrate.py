@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeio import Progress
 from edgepose.data.framing import DEFAULT_MARGIN, Framing
 from edgepose.data.head_length import head_lengths
 from edgepose.data.records import SPLITS, Dataset, PoseRecord
@@ -15,7 +16,7 @@ from edgepose.errors import BadDataset, UsageError
 from edgepose.evaluation.metrics import normalised_distances
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.estimator import Clock, Estimator
-from edgepose.inference.predictor import Predicted, Progress, predict
+from edgepose.inference.predictor import Predicted, predict
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec, Runner
 from edgepose.keypoints import mapping

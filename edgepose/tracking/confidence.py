@@ -41,7 +41,7 @@ _HINT = "make it with `edgepose calibrate-confidence`"
 
 
 @dataclass(frozen=True)
-class Curve:
+class ConfidenceCurve:
     """One keypoint's.
 
     Attributes:
@@ -123,7 +123,7 @@ class Confidence:
     model_name: str
     keypoints: str
     decode: str
-    curves: dict[str, Curve]
+    curves: dict[str, ConfidenceCurve]
     reliability: Reliability | None
     data: dict[str, Any]
 
@@ -150,7 +150,7 @@ class Confidence:
 
 def fit(
     peak: np.ndarray, hit: np.ndarray, names: Sequence[str], empty: np.ndarray, method: str = "logistic"
-) -> dict[str, Curve]:
+) -> dict[str, ConfidenceCurve]:
     """Fit a curve to each keypoint.
 
     Args:
@@ -172,7 +172,9 @@ def fit(
     return curves
 
 
-def fit_curve(peak: np.ndarray, hit: np.ndarray, empty: np.ndarray, method: str = "logistic") -> Curve:
+def fit_curve(
+    peak: np.ndarray, hit: np.ndarray, empty: np.ndarray, method: str = "logistic"
+) -> ConfidenceCurve:
     """Of N peaks and whether each was a hit, and of E peaks on pictures without an infant."""
     x = np.concatenate([peak, empty])
     right = np.concatenate([hit, np.zeros(len(empty), bool)])
@@ -183,7 +185,7 @@ def fit_curve(peak: np.ndarray, hit: np.ndarray, empty: np.ndarray, method: str 
     high, low = (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2)
     slope, intercept = _logistic(x, np.where(right, high, low), weight)
     knots = _isotonic(x, right, weight, (low, high)) if method == "isotonic" else ()
-    return Curve(slope, intercept, len(hit), int(hit.sum()), False, knots)
+    return ConfidenceCurve(slope, intercept, len(hit), int(hit.sum()), False, knots)
 
 
 def _logistic(x: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, float]:

@@ -11,10 +11,9 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from edgeio import replacing
+from edgeio import Progress, replacing
 from edgepose.data.images import read_image
 from edgepose.geometry import Size, letterbox
-from edgepose.inference.predictor import Progress
 from edgepose.keypoints import KeypointSet
 from edgepose.tracking.track import Track
 from edgepose.tracking.video import Fingerprint, Video

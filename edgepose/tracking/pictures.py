@@ -38,16 +38,16 @@ class Thumbnails:
 
     def __init__(self) -> None:
         self._kept: list[Thumbnail] = []
-        self._every, self._seen = 1, 0
+        self._every, self._count = 1, 0
 
     def see(self, frame: Frame) -> None:
         """Keep the next frame, if it is its turn."""
-        if self._seen % self._every == 0:
+        if self._count % self._every == 0:
             where = letterbox(frame.image.shape[:2], (CELL, CELL))
             self._kept.append(Thumbnail(frame.index, where.draw(frame.image), where))
             if len(self._kept) == 2 * CELLS:
                 self._kept, self._every = self._kept[::2], 2 * self._every
-        self._seen += 1
+        self._count += 1
 
     def chosen(self) -> list[Thumbnail]:
         """At most 12, in the order of time."""

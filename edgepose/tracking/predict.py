@@ -9,17 +9,19 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 import numpy as np
 
+from edgeio import Progress
 from edgeio.ahead import ahead
 from edgepose.data.images import decode_parallel
 from edgepose.errors import BadImage, UsageError
 from edgepose.inference.estimator import Clock, Estimator, Placed
-from edgepose.inference.predictor import Progress
+from edgepose.inference.finding import Turn, find_turn
 from edgepose.tracking.confidence import Confidence
 from edgepose.tracking.pictures import Thumbnail, Thumbnails
-from edgepose.tracking.quality import QualityWarning, warn
+from edgepose.tracking.quality import QualityWarning, quality_warnings, warn_of_turns
 from edgepose.tracking.smoothing import Smoothing
 from edgepose.tracking.sources import Source
 from edgepose.tracking.track import FramePose, Track, make_track
@@ -28,19 +30,22 @@ from edgepose.tracking.video import Fingerprint, Frame, Skipped, Video, VideoFac
 
 _QUEUE_BYTES = 96_000_000  # of decoded frames, in each of two queues
 _DEEPEST = 8
+_LOOKED_AT = (0, 6, 12, 18, 24)  # frames of a video that its turn is found on
 
 
 @dataclass(frozen=True)
-class Settings:
+class PredictSettings:
     """How poses are made of pictures, and tracks of poses.
 
     Attributes:
+        turn: right angles by which pictures are turned clockwise; None finds it, once a video.
         confidence: a model's curves; None takes the peaks as they are.
         abstain_below: keypoints of less confidence are left out of the smoothed track.
         workers: threads that decode images (videos have one).
     """
 
     crop: Crop = field(default_factory=lambda: Crop(NONE))
+    turn: int | None = 0
     smoothing: Smoothing = field(default_factory=Smoothing)
     confidence: Confidence | None = None
     abstain_below: float = 0.0
@@ -58,6 +63,7 @@ class Prediction:
         seconds: by stage; stages overlap, so they add up to more than `wall_s`.
         wall_s: from opening the input to the last pose.
         tracked: of --crop auto: pictures on which the infant was "lost", and "whole" ones.
+        turns: how each looked-for turn came out; empty where none was looked for.
     """
 
     name: str
@@ -68,13 +74,14 @@ class Prediction:
     seconds: dict[str, float]
     wall_s: float
     tracked: dict[str, int]
+    turns: tuple[Turn, ...]
     thumbnails: list[Thumbnail]
 
 
 def predict_source(
     estimator: Estimator,
     source: Source,
-    settings: Settings,
+    settings: PredictSettings,
     progress: Progress,
     known: Fingerprint | None = None,
 ) -> Prediction:
@@ -96,14 +103,14 @@ def predict_source(
         return work.prediction(source.name, video.skipped, video.warnings, video.facts)
     skipped: list[Skipped] = []
     work.all(_images(source, settings.workers, skipped), 2, len(source.paths))
-    if not work.seen:
+    if not work.frame_poses:
         raise BadImage(
             f"no image of {source.name} can be used ({skipped[0].reason})", "copy or export it again"
         )
     return work.prediction(source.name, skipped)
 
 
-def predict_array(estimator: Estimator, image: np.ndarray, settings: Settings) -> Prediction:
+def predict_array(estimator: Estimator, image: np.ndarray, settings: PredictSettings) -> Prediction:
     """Predict one picture in memory.
 
     Args:
@@ -134,22 +141,26 @@ def _images(source: Source, workers: int, skipped: list[Skipped]) -> Iterator[Fr
 class _Work:
     """The pictures of one input on their way to poses."""
 
-    def __init__(self, estimator: Estimator, settings: Settings, progress: Progress) -> None:
+    def __init__(self, estimator: Estimator, settings: PredictSettings, progress: Progress) -> None:
         self._estimator, self._crop, self._progress = estimator, settings.crop, progress
         self.clock, self.thumbnails = Clock(), Thumbnails()
-        self.seen: list[FramePose] = []
+        self.frame_poses: list[FramePose] = []
         self._settings, self._started = settings, time.perf_counter()
         self.tracked: dict[str, int] = {}
+        self.turns: list[Turn] = []
 
     def all(self, frames: Iterable[Frame], depth: int, expected: int | None) -> None:
-        """Predict frames; results are in `seen`."""
+        """Predict frames; results are in `frame_poses`."""
         follow = self._crop.mode == AUTO
         with closing(ahead(self._timed(frames), depth)) as decoded:
-            poses = self._followed(decoded) if follow else self._framed(decoded, depth)
+            if self._settings.turn is None:
+                poses = self._turned(decoded, follow, depth)
+            else:
+                poses = self._posed(decoded, follow, depth, self._settings.turn)
             with closing(poses):
                 for entry in poses:
-                    self.seen.append(entry)
-                    self._progress(len(self.seen), max(expected or 0, len(self.seen)))
+                    self.frame_poses.append(entry)
+                    self._progress(len(self.frame_poses), max(expected or 0, len(self.frame_poses)))
 
     def prediction(
         self,
@@ -161,7 +172,7 @@ class _Work:
         """What came of it; `said` are the file's own warnings."""
         chosen = self._settings
         track = make_track(
-            self.seen,
+            self.frame_poses,
             self._estimator.spec.keypoints,
             chosen.confidence,
             chosen.abstain_below,
@@ -171,11 +182,16 @@ class _Work:
             name=name,
             track=track,
             skipped=tuple(skipped),
-            warnings=(*(QualityWarning("file", None, text) for text in said), *warn(track)),
+            warnings=(
+                *(QualityWarning("file", None, text) for text in said),
+                *warn_of_turns(self.turns),
+                *quality_warnings(track),
+            ),
             video=video,
             seconds=self.clock.seconds,
             wall_s=time.perf_counter() - self._started,
             tracked=self.tracked,
+            turns=tuple(self.turns),
             thumbnails=self.thumbnails.chosen(),
         )
 
@@ -188,7 +204,29 @@ class _Work:
                 return
             yield frame
 
-    def _framed(self, frames: Iterator[Frame], depth: int) -> Generator[FramePose, None, None]:
+    def _turned(self, frames: Iterator[Frame], follow: bool, depth: int) -> Generator[FramePose, None, None]:
+        """A video's turn is found on its first frames, an image's on itself."""
+        first = next(frames, None)
+        if first is None:
+            return
+        if not first.file:
+            most = min(max(_QUEUE_BYTES // first.image.nbytes, 1), _LOOKED_AT[-1] + 1)
+            begin = [first, *islice(frames, most - 1)]
+            frame_poses = [begin[i].image for i in _LOOKED_AT if i < len(begin)]
+            turn = find_turn(self._estimator, frame_poses, self.clock)
+            self.turns.append(turn)
+            yield from self._posed(chain(begin, frames), follow, depth, turn.quarters)
+            return
+        for frame in chain([first], frames):
+            self.turns.append(find_turn(self._estimator, [frame.image], self.clock))
+            yield from self._posed(iter([frame]), follow, 1, self.turns[-1].quarters)
+
+    def _posed(
+        self, frames: Iterator[Frame], follow: bool, depth: int, turns: int
+    ) -> Generator[FramePose, None, None]:
+        return self._followed(frames, turns) if follow else self._framed(frames, depth, turns)
+
+    def _framed(self, frames: Iterator[Frame], depth: int, turns: int) -> Generator[FramePose, None, None]:
         """The whole picture or a fixed box: letterboxed ahead of the network."""
         box = self._crop.box
 
@@ -196,19 +234,20 @@ class _Work:
             for frame in frames:
                 if box is not None:
                     box_inside(box, (frame.image.shape[0], frame.image.shape[1]))
-                yield frame, self._estimator.place(frame.image, box, self.clock)
+                yield frame, self._estimator.place(frame.image, box, self.clock, turns)
 
         with closing(ahead(placed(), depth)) as ready:
             for frame, where in ready:
                 self.thumbnails.see(frame)
                 yield FramePose.of(frame, self._estimator.pose(where, box is None, self.clock))
 
-    def _followed(self, frames: Iterator[Frame]) -> Generator[FramePose, None, None]:
+    def _followed(self, frames: Iterator[Frame], turns: int) -> Generator[FramePose, None, None]:
         """Where the network looks depends on the pose before; one image knows nothing of the next."""
-        tracker = Tracker(self._estimator)
+        tracker, before = Tracker(self._estimator, turns), self.tracked
         for frame in frames:
             if frame.file:
                 tracker.forget()
             self.thumbnails.see(frame)
             yield FramePose.of(frame, tracker.pose(frame.image, self.clock))
-            self.tracked = {"lost": tracker.lost, "whole": tracker.whole}
+            now = {"lost": tracker.lost, "whole": tracker.whole}
+            self.tracked = {name: before.get(name, 0) + count for name, count in now.items()}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from edgepose.inference.finding import Turn
 from edgepose.tracking.smoothing import uneven
 from edgepose.tracking.track import Track
 
@@ -15,7 +16,7 @@ HEAD_CELLS = 2.0  # a head shorter than so many map cells is too small to tell i
 # benchmarks/predict_warnings.py says how many of each the shipped networks are warned of.
 NONE_BELOW = 0.1  # the middle one of the keypoints' peaks
 TWO_ABOVE = 1 / 3  # share of maps with a second strong peak
-TORN_ABOVE = 4.5  # the longest segment in lengths of the middle one
+OVERLONG_ABOVE = 4.5  # the longest segment in lengths of the middle one
 _EDGE_CELLS = 1.0  # a keypoint this near to the frame's edge may lie beyond it
 _FRAMES = 0.1  # share of frames, from which a warning is given
 _NAMED = 4  # keypoints spelt out in a warning
@@ -58,13 +59,13 @@ def second_found(track: Track) -> np.ndarray:
     return np.nan_to_num(track.doubles) >= TWO_ABOVE
 
 
-def torn(track: Track) -> np.ndarray:
+def overlong(track: Track) -> np.ndarray:
     """(N,) bool: a segment is too long beside the others for one body, however bent."""
     ends = np.array(track.keypoints.segment_indices)
     if not len(ends):
         return np.zeros(len(track), bool)
     lengths = np.linalg.norm(track.raw_px[:, ends[:, 0]] - track.raw_px[:, ends[:, 1]], axis=-1)
-    return lengths.max(1) > TORN_ABOVE * np.median(lengths, 1)
+    return lengths.max(1) > OVERLONG_ABOVE * np.median(lengths, 1)
 
 
 def at_edge(track: Track) -> np.ndarray:
@@ -75,10 +76,20 @@ def at_edge(track: Track) -> np.ndarray:
     return (x < margin) | (y < margin) | (x > width - margin) | (y > height - margin)
 
 
-def warn(track: Track) -> list[QualityWarning]:
+def quality_warnings(track: Track) -> list[QualityWarning]:
     """Everything that applies, the gravest first."""
-    rules = (_nobody, _second, _torn, _small, _beyond, _uncertain, _steps)
+    rules = (_nobody, _second, _overlong, _small, _beyond, _uncertain, _steps)
     return [found for rule in rules if (found := rule(track)) is not None]
+
+
+def warn_of_turns(turns: Sequence[Turn]) -> list[QualityWarning]:
+    """Where a turn was looked for and no way up was surer than the others."""
+    share = float(np.mean([not turn.decided for turn in turns])) if turns else 0.0
+    text = (
+        f"no way up was surer than the others in {share:.0%} of what was looked at, which was taken as it"
+        " is: give --turn 0, 90, 180 or 270"
+    )
+    return [QualityWarning("turn-undecided", share, text)] if share > 0 else []
 
 
 Rule = Callable[[Track], QualityWarning | None]
@@ -100,18 +111,18 @@ def _second(track: Track) -> QualityWarning | None:
     return QualityWarning("second-infant", share, text) if share >= _FRAMES else None
 
 
-def _torn(track: Track) -> QualityWarning | None:
-    share = _share(torn(track)[~none_found(track)])
+def _overlong(track: Track) -> QualityWarning | None:
+    share = _share(overlong(track)[~none_found(track)])
     text = (
-        f"a limb is over {TORN_ABOVE:g} times as long as most in {share:.0%} of frames: a pose may mix two"
-        " infants, or the network is lost; film one infant, or use --crop x,y,w,h"
+        f"a limb is over {OVERLONG_ABOVE:g} times as long as most in {share:.0%} of frames: a pose may mix"
+        " two infants, or the network is lost; film one infant, or use --crop x,y,w,h"
     )
-    return QualityWarning("torn-pose", share, text) if share >= _FRAMES else None
+    return QualityWarning("overlong-limb", share, text) if share >= _FRAMES else None
 
 
 def _small(track: Track) -> QualityWarning | None:
-    seen = ~none_found(track)
-    cells = head_cells(track)[seen]
+    visible = ~none_found(track)
+    cells = head_cells(track)[visible]
     share = _share(cells < HEAD_CELLS)
     text = (
         f"the head is shorter than {HEAD_CELLS:g} map cells in {share:.0%} of frames"
@@ -121,8 +132,8 @@ def _small(track: Track) -> QualityWarning | None:
 
 
 def _beyond(track: Track) -> QualityWarning | None:
-    seen = ~none_found(track)
-    flags = at_edge(track)[seen]
+    visible = ~none_found(track)
+    flags = at_edge(track)[visible]
     if not len(flags):
         return None
     share = _share(flags.any(1))

@@ -65,6 +65,20 @@ def _frames(prediction: Prediction) -> dict[str, Any]:
         "values_too_short_to_smooth": track.unsmoothed,
         "median_head_cells": None if np.isnan(cells).all() else round(float(np.nanmedian(cells)), 3),
         "tracking": prediction.tracked or None,
+        "turn": _turn(prediction),
+    }
+
+
+def _turn(prediction: Prediction) -> dict[str, Any] | None:
+    """How the way up was found: degrees clockwise and how often, or the mean peak of each turn of a video."""
+    turns = prediction.turns
+    if not turns:
+        return None
+    degrees = [90 * turn.quarters for turn in turns]
+    return {
+        "clockwise_degrees": {str(angle): degrees.count(angle) for angle in sorted(set(degrees))},
+        "undecided": sum(not turn.decided for turn in turns),
+        "mean_peaks_by_turn": [round(v, 4) for v in turns[0].sureness] if len(turns) == 1 else None,
     }
 
 

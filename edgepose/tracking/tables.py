@@ -40,7 +40,7 @@ class MissingPackage(EdgeposeError):
 
 
 @dataclass(frozen=True)
-class Format:
+class TableFormat:
     """A file format.
 
     Attributes:
@@ -56,7 +56,7 @@ class Format:
     package: str | None = None
 
 
-def check_format(key: str) -> Format:
+def check_format(key: str) -> TableFormat:
     """The format called `key`, once it is sure that it can be written.
 
     Raises:
@@ -69,7 +69,7 @@ def check_format(key: str) -> Format:
     return chosen
 
 
-def write_table(track: Track, facts: dict[str, Any], path: Path, form: Format) -> None:
+def write_table(track: Track, facts: dict[str, Any], path: Path, form: TableFormat) -> None:
     """Write a track, whole or not at all.
 
     Args:
@@ -79,7 +79,7 @@ def write_table(track: Track, facts: dict[str, Any], path: Path, form: Format) -
         form.write(track, facts, temporary)
 
 
-def _package(form: Format) -> None:
+def _package(form: TableFormat) -> None:
     try:
         __import__(str(form.package))
     except ImportError:
@@ -212,9 +212,9 @@ def _coco_person(number: int, smooth: np.ndarray, raw: np.ndarray, track: Track)
 FORMATS = {
     f.key: f
     for f in (
-        Format("csv", ".csv", _csv),
-        Format("parquet", ".parquet", _parquet, "pyarrow"),
-        Format("coco", ".coco.json", _coco),
-        Format("h5", ".h5", _h5, "h5py"),
+        TableFormat("csv", ".csv", _csv),
+        TableFormat("parquet", ".parquet", _parquet, "pyarrow"),
+        TableFormat("coco", ".coco.json", _coco),
+        TableFormat("h5", ".h5", _h5, "h5py"),
     )
 }

@@ -80,20 +80,20 @@ class FramePose:
 
 
 def make_track(
-    seen: Sequence[FramePose],
+    frame_poses: Sequence[FramePose],
     keypoints: KeypointSet,
     confidence: Confidence | None,
     abstain_below: float,
     smoothing: Smoothing,
 ) -> Track:
     """Put frames together: confidence, abstention, smoothing. Images are never smoothed."""
-    raw = np.stack([entry.pose.points_px for entry in seen])
-    peak = np.stack([entry.pose.peaks for entry in seen])
+    raw = np.stack([entry.pose.points_px for entry in frame_poses])
+    peak = np.stack([entry.pose.peaks for entry in frame_poses])
     certain = peak if confidence is None else confidence.probability(peak)
     abstained = certain < abstain_below
-    index = np.array([entry.index for entry in seen])
-    time_s = np.array([entry.time_s for entry in seen], np.float64)
-    files = tuple(entry.file for entry in seen)
+    index = np.array([entry.index for entry in frame_poses])
+    time_s = np.array([entry.time_s for entry in frame_poses], np.float64)
+    files = tuple(entry.file for entry in frame_poses)
     how = Smoothing(NONE) if any(files) else smoothing
     smoothed = smooth(raw, ~abstained, breaks_in_time(time_s, index), how)
     return Track(
@@ -101,13 +101,13 @@ def make_track(
         files=files,
         index=index,
         time_s=time_s,
-        sizes=np.array([entry.size for entry in seen]),
+        sizes=np.array([entry.size for entry in frame_poses]),
         raw_px=raw,
         smooth_px=smoothed.points_px,
         peak=peak,
         confidence=certain,
         abstained=abstained,
-        cells_per_px=np.array([entry.pose.cells_per_px for entry in seen]),
-        doubles=np.array([entry.pose.doubles for entry in seen]),
+        cells_per_px=np.array([entry.pose.cells_per_px for entry in frame_poses]),
+        doubles=np.array([entry.pose.doubles for entry in frame_poses]),
         unsmoothed=smoothed.too_short,
     )

@@ -19,12 +19,8 @@ import numpy as np
 from edgepose.errors import UsageError
 from edgepose.geometry import Box, Size
 from edgepose.inference.estimator import Clock, Estimator, Pose
+from edgepose.inference.finding import extent, is_found, square
 
-CONFIDENT = 0.2  # a map's peak; training's targets peak at 1
-_FOUND = 0.5  # share of keypoints that must be confident
-# The infant's longer side in the square's. The project's networks saw whole pictures of recordings,
-# where it is 0.3 to 0.6; a tighter square costs accuracy, as a distance never seen.
-_SHARE = 0.45
 _FOLLOW = 0.2  # of the way to where the infant is
 _INSIDE = 0.1  # of the square's side, that the infant must keep from its edge
 RECHECK = 30
@@ -63,6 +59,14 @@ def parse_crop(text: str) -> Crop:
     return Crop("box", (x, y, x + w, y + h))
 
 
+def parse_turn(text: str) -> int | None:
+    """Right angles, clockwise, of `auto` (None), `0`, `90`, `180` or `270`; raises UsageError."""
+    turns = {AUTO: None, **{str(90 * quarters): quarters for quarters in range(4)}}
+    if text not in turns:
+        raise UsageError(f"--turn {text} is no quarter turn", f"write one of {', '.join(turns)}")
+    return turns[text]
+
+
 def box_inside(box: Box, size: Size) -> None:
     """Refuse a box that reaches outside pictures of `size`; raises UsageError."""
     if box[2] > size[1] or box[3] > size[0]:
@@ -73,10 +77,14 @@ def box_inside(box: Box, size: Size) -> None:
 
 
 class Tracker:
-    """Follows one infant from picture to picture."""
+    """Follows one infant from picture to picture.
 
-    def __init__(self, estimator: Estimator) -> None:
-        self._estimator = estimator
+    Args:
+        turns: right angles by which pictures are turned clockwise before the network sees them.
+    """
+
+    def __init__(self, estimator: Estimator, turns: int = 0) -> None:
+        self._estimator, self.turns = estimator, turns
         self._box: Box | None = None
         self._since_whole = 0
         self.lost = 0  # pictures on which a followed infant was lost
@@ -91,10 +99,10 @@ class Tracker:
         if self._box is not None:
             found = self._look(image, self._box, clock)
             if _leaves(self._box, found, image.shape[:2]):
-                self._box = _square(found, image.shape[:2])
+                self._box = square(found, image.shape[:2])
                 found = self._look(image, self._box, clock)
-            if _is_found(found):
-                self._box = _towards(self._box, _square(found, image.shape[:2]))
+            if is_found(found):
+                self._box = _towards(self._box, square(found, image.shape[:2]))
                 return self._checked(found, image, clock)
             self.lost += 1
         return self._search(image, clock)
@@ -103,10 +111,10 @@ class Tracker:
         """Stage one, and stage two where it finds the infant."""
         wide = self._look(image, None, clock)
         self._since_whole = 0
-        self._box = _square(wide, image.shape[:2]) if _is_found(wide) else None
+        self._box = square(wide, image.shape[:2]) if is_found(wide) else None
         if self._box is not None:
             near = self._look(image, self._box, clock)
-            if _is_found(near):
+            if is_found(near):
                 return replace(near, doubles=wide.doubles)
             self._box = None
         self.whole += 1
@@ -121,41 +129,14 @@ class Tracker:
         return replace(found, doubles=self._look(image, None, clock).doubles)
 
     def _look(self, image: np.ndarray, box: Box | None, clock: Clock) -> Pose:
-        return self._estimator.pose(self._estimator.place(image, box, clock), box is None, clock)
-
-
-def confident(pose: Pose) -> np.ndarray:
-    """(K,) bool."""
-    return pose.peaks >= CONFIDENT
-
-
-def _is_found(pose: Pose) -> bool:
-    return bool(confident(pose).mean() >= _FOUND)
-
-
-def _extent(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
-    points = pose.points_px[confident(pose)]
-    return points.min(0), points.max(0)
-
-
-def _square(pose: Pose, size: Size) -> Box:
-    """A square around the confident keypoints, moved and cut to lie in the picture."""
-    low, high = _extent(pose)
-    return _box((low + high) / 2, max(float((high - low).max()), 1.0) / _SHARE, size)
-
-
-def _box(centre: np.ndarray, side: float, size: Size) -> Box:
-    width, height = min(side, size[1]), min(side, size[0])
-    x = float(np.clip(centre[0] - width / 2, 0, size[1] - width))
-    y = float(np.clip(centre[1] - height / 2, 0, size[0] - height))
-    return x, y, x + width, y + height
+        return self._estimator.pose(self._estimator.place(image, box, clock, self.turns), box is None, clock)
 
 
 def _leaves(box: Box, pose: Pose, size: Size) -> bool:
     """Whether a found infant comes near an edge of the square that is none of the picture."""
-    if not _is_found(pose):
+    if not is_found(pose):
         return False
-    low, high = _extent(pose)
+    low, high = extent(pose)
     room = _INSIDE * max(box[2] - box[0], box[3] - box[1])
     first, last = np.array(box[:2]), np.array(box[2:])
     out = (low - room < first) & (first > 0) | (high + room > last) & (last < size[::-1])

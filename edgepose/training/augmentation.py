@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from edgepose.frameworks import Tensor
 from edgepose.geometry import Affine, Size
 from edgepose.models.variants import Normalisation
 
-Tensor = Any
 Arrays = dict[str, Any]  # by name; NumPy on the host, the backend's tensors in the graph
 
-DRAWS = 7  # uniform numbers a frame: flip, scale, rotation, three channels' gains, saturation
+# Uniform numbers a frame: flip, scale, rotation, three gains, saturation; then shift to the right and
+# down, and for each of the erased boxes its centre, width, height and brightness.
+BASE_DRAWS = 7
+ERASED = 3
+DRAWS = BASE_DRAWS + 2 + 5 * ERASED
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Augmentation:
         rotation_degrees: largest angle to either side, about the canvas's centre.
         colour: largest change of the channels' gains and of the saturation. Both keep black black, as
             the letterbox's padding is at prediction.
+        shift: largest shift to either side, as a share of the canvas.
+        erase: largest side of the boxes that are painted over, as a share of the canvas. What they hide keeps
+            its labels (random erasing, Zhong et al. 2020).
     """
 
     key: str
@@ -38,6 +45,8 @@ class Augmentation:
     scale: tuple[float, float] = (0.75, 1.25)
     rotation_degrees: float = 45.0
     colour: float = 0.0
+    shift: float = 0.0
+    erase: float = 0.0
 
     def arrays(self, draws: np.ndarray, size: Size) -> Arrays:
         """What the graph needs of the draws.
@@ -48,18 +57,26 @@ class Augmentation:
 
         Returns:
             to_input (B, 2, 3), from canvas pixels to the augmented input's; to_canvas, its inverse;
-            flipped (B,) bool; colour (B, 3, 3), new = colour @ old; all float32.
+            flipped (B,) bool; colour (B, 3, 3), new = colour @ old; erased (B, ERASED, 5), boxes as centre,
+            width and height in shares of the canvas and brightness 0..1; all float32.
         """
         flipped = draws[:, 0] < self.flip
         low, high = self.scale
         scales = low + (high - low) * draws[:, 1]
         degrees = self.rotation_degrees * (2 * draws[:, 2] - 1)
-        maps = [_affine(*row, size) for row in zip(flipped, scales, degrees, strict=True)]
+        shifts = self.shift * (2 * draws[:, 7:9] - 1)
+        maps = [_affine(*row, size) for row in zip(flipped, scales, degrees, shifts, strict=True)]
+        boxes = draws[:, 9:].reshape(len(draws), ERASED, 5)
         return {
             "to_input": np.stack([m.matrix for m in maps]).astype(np.float32),
             "to_canvas": np.stack([m.inverse().matrix for m in maps]).astype(np.float32),
             "flipped": flipped,
-            "colour": _colours(1 + self.colour * (2 * draws[:, 3:] - 1)).astype(np.float32),
+            "colour": _colours(1 + self.colour * (2 * draws[:, 3:7] - 1)).astype(np.float32),
+            **(
+                {"erased": (boxes * np.array([1.0, 1.0, self.erase, self.erase, 1.0])).astype(np.float32)}
+                if self.erase
+                else {}
+            ),
         }
 
 
@@ -68,19 +85,24 @@ AUGMENTATIONS = {
     for a in (
         Augmentation("paper"),
         Augmentation("paper-colour", colour=0.25),
+        # Framing as a phone in a hand gives it, adult hands and cloths in front, lamps and daylight.
+        Augmentation("home", scale=(0.7, 1.3), rotation_degrees=45.0, colour=0.4, shift=0.1, erase=0.25),
+        Augmentation(
+            "home-any-turn", scale=(0.7, 1.3), rotation_degrees=180.0, colour=0.4, shift=0.1, erase=0.25
+        ),
         Augmentation("none", flip=0.0, scale=(1.0, 1.0), rotation_degrees=0.0),
     )
 }
 
 
-def _affine(flipped: bool, scale: float, degrees: float, size: Size) -> Affine:
+def _affine(flipped: bool, scale: float, degrees: float, shift: np.ndarray, size: Size) -> Affine:
     centre = (size[1] / 2, size[0] / 2)
     mirrored = Affine.mirror(size[1]) if flipped else Affine.identity()
     return (
         mirrored.then(Affine.rotation(degrees, centre))
         .then(Affine.translation(-centre[0], -centre[1]))
         .then(Affine.scaling(scale, scale))
-        .then(Affine.translation(*centre))
+        .then(Affine.translation(centre[0] + shift[0] * size[1], centre[1] + shift[1] * size[0]))
     )
 
 
@@ -92,7 +114,11 @@ def _colours(factors: np.ndarray) -> np.ndarray:
 
 
 def augmented(
-    arrays: Arrays, swaps: tuple[int, ...], normalisation: Normalisation, has_colour: bool = False
+    arrays: Arrays,
+    swaps: tuple[int, ...],
+    normalisation: Normalisation,
+    has_colour: bool = False,
+    erase: float = 0.0,
 ) -> Arrays:
     """Apply the draws, in the graph.
 
@@ -102,6 +128,7 @@ def augmented(
         swaps: K indices, see `KeypointSet.swaps`.
         normalisation: the network's.
         has_colour: whether `colour` does anything.
+        erase: not 0 where boxes are painted over.
 
     Returns:
         The arrays without images, and with inputs (B, H, W, 3) float32 for the network, keypoints_px and
@@ -114,6 +141,8 @@ def augmented(
     pixels = resample(arrays["images"], arrays["to_canvas"])
     if has_colour:
         pixels = ops.clip(ops.einsum("bhwc,bdc->bhwd", pixels, arrays["colour"]), 0.0, 255.0)
+    if erase:
+        pixels = _erased(pixels, arrays["erased"])
     points = move_points(arrays["keypoints_px"], arrays["to_input"], arrays["flipped"], swaps)
     annotated = swap(arrays["annotated"], arrays["flipped"], swaps)
     limit = np.array([width, height], np.float32)
@@ -125,6 +154,21 @@ def augmented(
         "present": annotated & inside,
     }
     return {key: value for key, value in arrays.items() if key != "images"} | changed
+
+
+def _erased(pixels: Tensor, boxes: Tensor) -> Tensor:
+    """Paint boxes (B, n, 5) over pixels (B, H, W, 3), as `Augmentation.arrays` gives them, in the graph."""
+    from edgepose.frameworks import keras
+
+    ops = keras().ops
+    height, width = pixels.shape[1:3]
+    across = np.arange(0.5, width, dtype=np.float32)[None, None, :] / width
+    down = np.arange(0.5, height, dtype=np.float32)[None, :, None] / height
+    for k in range(ERASED):
+        x, y, w, h, grey = (boxes[:, k, i, None, None] for i in range(5))
+        inside = (ops.abs(across - x) < w / 2) & (ops.abs(down - y) < h / 2)
+        pixels = ops.where(inside[..., None], 255.0 * grey[..., None], pixels)
+    return pixels
 
 
 def normalised(images: Tensor, normalisation: Normalisation) -> Tensor:

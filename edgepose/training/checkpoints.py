@@ -23,17 +23,17 @@ SCHEMA_VERSION = 1
 _KEY = "edgepose-training"
 _HINT = "start the run again in another folder"
 
-Row = dict[str, float | int | None]  # one epoch in the log
+LogRow = dict[str, float | int | None]  # one epoch in the log
 
 
-def row_text(row: Row) -> str:
+def row_text(row: LogRow) -> str:
     """An epoch in one line for a reader."""
     texts = (f"{name} {v:.5g}" if isinstance(v, float) else f"{name} {v}" for name, v in row.items())
     return ", ".join(texts)
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """How far a run has come.
 
     Attributes:
@@ -47,15 +47,15 @@ class Progress:
     step: int = 0
     sums: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
-    rows: tuple[Row, ...] = ()
+    rows: tuple[LogRow, ...] = ()
     best_epoch: int | None = None
 
-    def after(self, losses: Mapping[str, float], seconds: float) -> Progress:
+    def after(self, losses: Mapping[str, float], seconds: float) -> TrainingProgress:
         """One step later."""
         sums = {name: self.sums.get(name, 0.0) + value for name, value in losses.items()}
         return replace(self, step=self.step + 1, sums=sums, seconds=self.seconds + seconds)
 
-    def with_epoch(self, row: Row, is_best: bool) -> Progress:
+    def with_epoch(self, row: LogRow, is_best: bool) -> TrainingProgress:
         """With a finished epoch's row; the sums start again."""
         best = len(self.rows) if is_best else self.best_epoch
         return replace(self, sums={}, rows=(*self.rows, row), best_epoch=best)
@@ -72,7 +72,7 @@ def _path(variable: Any) -> str:
     return re.sub(r"seed_generator_\d+", "seed_generator", variable.path)
 
 
-def save_state(path: Path, variables: Mapping[str, Any], progress: Progress) -> None:
+def save_state(path: Path, variables: Mapping[str, Any], progress: TrainingProgress) -> None:
     """Write a state, whole or not at all.
 
     Raises:
@@ -89,7 +89,7 @@ def save_state(path: Path, variables: Mapping[str, Any], progress: Progress) -> 
         temporary.write_bytes(save(arrays, {_KEY: json.dumps(metadata)}))
 
 
-def load_state(path: Path, variables: Mapping[str, Any]) -> Progress:
+def load_state(path: Path, variables: Mapping[str, Any]) -> TrainingProgress:
     """Assign a state to the variables.
 
     Raises:
@@ -110,4 +110,4 @@ def load_state(path: Path, variables: Mapping[str, Any]) -> Progress:
         raise BadCheckpoint(f"{path} is the state of another network or optimizer", _HINT)
     for name, array in arrays.items():
         variables[name].assign(array)
-    return Progress(**plain | {"rows": tuple(plain["rows"])})
+    return TrainingProgress(**plain | {"rows": tuple(plain["rows"])})

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Tensor = Any
+from edgepose.frameworks import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class WeightConstraints:
     """Of one run.
 
     Attributes:
-        holds: kept in every step.
+        every_step: kept in every step.
         edits: step -> what changes the model's variables before it.
         best_from: the first epoch whose weights may be the best ones.
     """
 
-    holds: tuple[WeightConstraint, ...] = ()
+    every_step: tuple[WeightConstraint, ...] = ()
     edits: Mapping[int, Callable[[], None]] = field(default_factory=dict)
     best_from: int = 0
 
 
-NO_SHAPING = WeightConstraints()
+NO_CONSTRAINTS = WeightConstraints()
 
 
 def kept_zeros(before: Tensor, after: Tensor) -> Tensor:

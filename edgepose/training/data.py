@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from edgeio import Progress, lookup
 from edgepose.codec import Codec
 from edgepose.data.fingerprint import data_sha256
-from edgepose.data.framing import Framing
+from edgepose.data.framing import Framing, Placing
+from edgepose.data.mixture import Group, Source, open_mixture, source_of
 from edgepose.data.records import SPLITS, Dataset, PoseRecord
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.geometry import Size
 from edgepose.keypoints import KeypointSet, Mapping, keypoint_set, mapping
-from edgepose.training.frames import Frames, Progress, Reader, is_labelled
-from edgepose.training.validation import Validator, validator
+from edgepose.training.frames import Frames, Reader, is_labelled
+from edgepose.training.validation import Validate, Validators, validator
 
 NO_VALIDATION = "none"
 _FEWEST = 2  # batch statistics of one frame, whatever its augmentations, are of that frame
@@ -25,14 +28,18 @@ class DataRequest:
     """What to train and validate on.
 
     Attributes:
-        data: `FORMAT:PATH` or a path.
+        data: `FORMAT:PATH` or a path, and how its frames are taken (`mixture.source_of`).
+        more: further data sets that are mixed in.
         split, validation_split: names of splits; "none" validates on nothing.
         keypoints: the network's keypoint set; None for the data set's own.
         near: also take keypoints that the data set defines slightly differently (hip for pelvis).
         partial: train although the data set lacks some of the network's keypoints, which then learn
             nothing.
         crop, margin: see `Framing`.
-        limit: take only the first so many labelled frames of the training split.
+        limit: take only the first so many labelled frames of the training split, of each data set.
+        select_by: label of the data set whose validation chooses the best checkpoint; None for the first
+            that has one.
+        drop_shared: leave pictures of a mixture out that another split has too, instead of refusing them.
     """
 
     data: str
@@ -44,6 +51,26 @@ class DataRequest:
     crop: str = "none"
     margin: float = 0.2
     limit: int | None = None
+    more: tuple[str, ...] = ()
+    select_by: str | None = None
+    drop_shared: bool = False
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every data set with its framing and weight; raises UsageError for one that cannot be used."""
+        return tuple(source_of(text, self.crop, self.margin) for text in (self.data, *self.more))
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether frames are to be weighed, or drawn otherwise than as one data set stands."""
+        return self.sources != (Source(self.data, crop=self.crop, margin=(self.margin, self.margin)),)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, as JSON; the frames are bound by their hash."""
+        plain = {k: v for k, v in vars(self).items() if k not in ("data", "more")}
+        if self.is_mixture:
+            plain["sources"] = [source.settings() for source in self.sources]
+        return plain
 
 
 @dataclass(frozen=True)
@@ -56,16 +83,22 @@ class TrainingData:
         records: labelled frames to train on.
         validation: labelled frames to validate on, or empty.
         unlabelled: how many frames of the training split were left out for want of a keypoint.
+        groups: of `records`, where several data sets are mixed by weight.
+        validation_groups: how many of `validation` each data set has, by label; the first one chooses.
+        shared: pictures left out of training since another split has them too.
     """
 
     dataset: Dataset
     keypoints: KeypointSet
     mapping: Mapping
     near: bool
-    framing: Framing
+    framing: Placing
     records: tuple[PoseRecord, ...]
     validation: tuple[PoseRecord, ...]
     unlabelled: int
+    groups: tuple[Group, ...] = ()
+    validation_groups: tuple[tuple[str, int], ...] = ()
+    shared: tuple[str, ...] = ()
 
     def sha256(self, workers: int) -> str:
         """Over ids, annotations and images of all frames, in their order."""
@@ -78,17 +111,22 @@ class TrainingData:
         """The training frames."""
         return self.reader(size, workers).open(self.records, budget_bytes, progress)
 
-    def validator(self, codec: Codec, batch: int, workers: int, budget_bytes: int) -> Validator | None:
+    def validator(self, codec: Codec, batch: int, workers: int, budget_bytes: int) -> Validate | None:
         """None where nothing is to be validated."""
         if not self.validation:
             return None
         silent: Callable[[int, int], None] = lambda done, total: None  # noqa: E731
-        frames = self.reader(codec.input_size, workers).open(self.validation, budget_bytes, silent)
+        reader = self.reader(codec.input_size, workers)
         back = mapping(self.keypoints, self.dataset.keypoints, self.near)
-        return validator(self.dataset, self.validation, frames, back, codec.decode, batch)
+        parts, start = {}, 0
+        for label, count in self.validation_groups or (("", len(self.validation)),):
+            records = self.validation[start : start + count]
+            frames, start = reader.open(records, budget_bytes, silent), start + count
+            parts[label] = validator(self.dataset, records, frames, back, codec.decode, batch)
+        return next(iter(parts.values())) if len(parts) == 1 else Validators(parts)
 
 
-def open_material(request: DataRequest, labelled: bool = True) -> TrainingData:
+def open_training_data(request: DataRequest, labelled: bool = True) -> TrainingData:
     """Read the data set and choose its frames.
 
     Args:
@@ -105,24 +143,21 @@ def open_material(request: DataRequest, labelled: bool = True) -> TrainingData:
             raise UsageError(
                 f"unknown split '{split}'", f"known: {', '.join(SPLITS)}, all; or none to validate"
             )
+    if request.is_mixture:
+        return _mixed(request)
+    if request.select_by is not None:
+        raise UsageError("one data set leaves nothing to select by", "leave --select-by out")
     framing = Framing(request.crop, request.margin)
     dataset = open_dataset(request.data)
     keypoints = keypoint_set(request.keypoints) if request.keypoints else dataset.keypoints
     to_network = mapping(dataset.keypoints, keypoints, request.near)
-    if labelled and to_network.absent and not request.partial:
-        raise BadDataset(
-            f"{dataset.name} lacks keypoints of {keypoints.key}: {', '.join(to_network.absent)}",
-            "give --partial to train the others only, or --near to take nearly the same ones",
-        )
+    if labelled:
+        _check_complete(request, dataset.name, keypoints, to_network.absent)
     chosen = dataset.split(request.split)
     records = tuple(r for r in chosen if not labelled or is_labelled(r, to_network))
     _check_enough(records, dataset, request.split, keypoints)
     validation = tuple(r for r in dataset.split(request.validation_split) if is_labelled(r, to_network))
-    if not validation and request.validation_split != NO_VALIDATION:
-        raise BadDataset(
-            f"{dataset.name} has no labelled frame in split '{request.validation_split}' to validate on",
-            "name another --validation-split, or none",
-        )
+    _check_validation(request, dataset.name, len(validation))
     unlabelled = len(chosen) - len(records)
     records = records[: request.limit]
     return TrainingData(
@@ -139,4 +174,55 @@ def _check_enough(
     raise BadDataset(
         f"{dataset.name} has {count} in split '{split}' with a keypoint of {keypoints.key}",
         f"annotate at least {_FEWEST}, or name another --split",
+    )
+
+
+def _check_complete(request: DataRequest, name: str, keypoints: KeypointSet, absent: tuple[str, ...]) -> None:
+    if absent and not request.partial:
+        raise BadDataset(
+            f"{name} lacks keypoints of {keypoints.key}: {', '.join(absent)}",
+            "give --partial to train the others only, or --near to take nearly the same ones",
+        )
+
+
+def _check_validation(request: DataRequest, name: str, count: int) -> None:
+    if not count and request.validation_split != NO_VALIDATION:
+        raise BadDataset(
+            f"{name} has no labelled frame in split '{request.validation_split}' to validate on",
+            "name another --validation-split, or none",
+        )
+
+
+def _mixed(request: DataRequest) -> TrainingData:
+    """Several data sets, or one that is drawn otherwise than it stands, in the network's keypoints."""
+    keypoints = keypoint_set(request.keypoints) if request.keypoints else None
+    found = open_mixture(
+        request.sources,
+        request.split,
+        request.validation_split,
+        keypoints,
+        request.near,
+        request.limit,
+        request.drop_shared,
+    )
+    dataset, labels = found.dataset, list(found.validation)
+    _check_complete(request, dataset.name, dataset.keypoints, found.absent)
+    _check_enough(found.records, dataset, request.split, dataset.keypoints)
+    _check_validation(request, dataset.name, len(labels))
+    if request.select_by is not None:
+        lookup({label: label for label in labels}, "data set with frames to validate on", request.select_by)
+        labels.sort(key=lambda label: label != request.select_by)
+    same = mapping(dataset.keypoints, dataset.keypoints)
+    return TrainingData(
+        dataset,
+        dataset.keypoints,
+        replace(same, near=found.near, absent=found.absent),
+        request.near,
+        found.framing,
+        found.records,
+        tuple(record for label in labels for record in found.validation[label]),
+        found.unlabelled,
+        found.groups,
+        tuple((label, len(found.validation[label])) for label in labels),
+        found.shared,
     )

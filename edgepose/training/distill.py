@@ -27,10 +27,10 @@ from edgepose.training.losses import GroundTruth, Term, fading
 from edgepose.training.pipeline import Extras
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder
-from edgepose.training.setup import TrainingSetup, assembled
+from edgepose.training.setup import TrainingSetup, open_setup
 from edgepose.training.teacher import Teacher, open_teacher
-from edgepose.training.teacher_cache import TeacherQuery, answers
-from edgepose.training.teacher_check import standing
+from edgepose.training.teacher_cache import TeacherQuery, teacher_outputs
+from edgepose.training.teacher_check import check_teacher
 from edgepose.training.teacher_targets import TEACHER_TARGETS, TeacherContext, TeacherTargets, shared_targets
 
 _GIB = 1024**3
@@ -49,31 +49,31 @@ def distill(request: DistillRequest, listener: Listener | None = None) -> Path:
     """
     listener = listener or Listener()
     request.check()
-    material = request.material()
+    training_data = request.training_data()
     if request.student.overwrite:  # before a teacher is trained: a kill then leaves no older run's stamp
         folder = RunFolder(request.student.out)
         with jobs.locked(folder.path):
             folder.clear()
-    student = _started(request, material, listener)
+    student = _started(request, training_data, listener)
     if not request.listens_to.teacher:
-        return _taught(request, student, material, None, listener)
-    weights = request.weights or _default_teacher(request, material, listener)
+        return _taught(request, student, training_data, None, listener)
+    weights = request.weights or _default_teacher(request, training_data, listener)
     weights = weights or _trained_teacher(request, listener)
     teacher = open_teacher(weights, request.teacher, student.workers)
-    return _taught(request, student, material, teacher, listener)
+    return _taught(request, student, training_data, teacher, listener)
 
 
-def _started(request: DistillRequest, material: TrainingData, listener: Listener) -> FitRequest:
+def _started(request: DistillRequest, training_data: TrainingData, listener: Listener) -> FitRequest:
     """The student's run with the weights that it starts from."""
     student = request.student
     if student.init is not None:
         read_checkpoint(student.init)  # before hours are spent on a teacher
     if student.init is not None or not request.default_start:
         return student
-    shipped = default_weights(student.model, material.keypoints.key)
+    shipped = default_weights(student.model, training_data.keypoints.key)
     if shipped is None:
         listener.say(
-            f"no --init, and no weights of {student.model} for {material.keypoints.key} come with the "
+            f"no --init, and no weights of {student.model} for {training_data.keypoints.key} come with the "
             "project: the student starts from nothing"
         )
         return student
@@ -84,27 +84,27 @@ def _started(request: DistillRequest, material: TrainingData, listener: Listener
 def _taught(
     request: DistillRequest,
     student: FitRequest,
-    material: TrainingData,
+    training_data: TrainingData,
     teacher: Teacher | None,
     listener: Listener,
 ) -> Path:
-    pairs = _pairs(request, material, teacher, listener) if teacher else None
-    with assembled(student, listener, _binding(request, teacher), material) as assembly:
-        model = assembly.network()
-        truth = assembly.ground_truth(model)
+    pairs = _pairs(request, training_data, teacher, listener) if teacher else None
+    with open_setup(student, listener, _binding(request, teacher), training_data) as setup:
+        model = setup.network()
+        truth = setup.ground_truth(model)
         if teacher is None or pairs is None:
-            return assembly.train(model, assembly.objective(Term("ground_truth", truth)))
-        if said := standing(teacher, material, student.workers):
+            return setup.train(model, setup.objective(Term("ground_truth", truth)))
+        if said := check_teacher(teacher, training_data, student.workers):
             listener.say(said)
-        taught, terms = _terms(request, truth, pairs, material.keypoints.swaps)
+        taught, terms = _terms(request, truth, pairs, training_data.keypoints.swaps)
         whole = model
         if request.listens_to.features:
-            features = feature_loss(teacher.path, NORMALISATIONS[assembly.variant.normalisation])
+            features = feature_loss(teacher.path, NORMALISATIONS[setup.variant.normalisation])
             whole = with_alignment(model, features.channels)
             terms.append(Term("features", features, fading(request.feature_weight)))
-        extras = _extras(request, assembly, teacher, taught)
+        extras = _extras(request, setup, teacher, taught)
         maps = len(model.outputs) - 1
-        return assembly.train(whole, assembly.objective(*terms), network=model, maps=maps, extras=extras)
+        return setup.train(whole, setup.objective(*terms), network=model, maps=maps, extras=extras)
 
 
 def _terms(
@@ -122,7 +122,9 @@ def _terms(
     return taught, [Term("ground_truth", labels), said]
 
 
-def _pairs(request: DistillRequest, material: TrainingData, teacher: Teacher, listener: Listener) -> Mapping:
+def _pairs(
+    request: DistillRequest, training_data: TrainingData, teacher: Teacher, listener: Listener
+) -> Mapping:
     """From the teacher's keypoints to the student's.
 
     Raises:
@@ -134,7 +136,7 @@ def _pairs(request: DistillRequest, material: TrainingData, teacher: Teacher, li
             f"{teacher.path} gives keypoints and no maps to resize", "use --teacher-targets rendered"
         )
     data = request.student.data
-    found = mapping(teacher.keypoints, material.keypoints, data.near)
+    found = mapping(teacher.keypoints, training_data.keypoints, data.near)
     if not found.absent:
         return found
     lacking = f"the teacher ({found.source}) lacks keypoints of {found.target}: {', '.join(found.absent)}"
@@ -148,38 +150,40 @@ def _pairs(request: DistillRequest, material: TrainingData, teacher: Teacher, li
 
 
 def _extras(
-    request: DistillRequest, assembly: TrainingSetup, teacher: Teacher, taught: TeacherTargets
+    request: DistillRequest, setup: TrainingSetup, teacher: Teacher, taught: TeacherTargets
 ) -> Extras:
-    """The teacher's word on every frame: asked now, or read from the cache."""
-    material, listener = assembly.material, assembly.listener
+    """The teacher's outputs on every frame: computed now, or read from the cache."""
+    training_data, listener = setup.training_data, setup.listener
     workers = request.student.workers
-    asking = TeacherQuery(teacher, material.reader(teacher.input_size, workers), material.records, taught)
+    query = TeacherQuery(
+        teacher, training_data.reader(teacher.input_size, workers), training_data.records, taught
+    )
     job = {
         "teacher_sha256": teacher.sha256,
-        "data_sha256": read_json(assembly.folder.description, "choose another --out")["data_sha256"],
+        "data_sha256": read_json(setup.folder.description, "choose another --out")["data_sha256"],
         "targets": request.targets,
-        "pairs": [list(pair) for pair in taught.lesson.pairs],
-        "framing": vars(material.framing),
-        "input_size": list(assembly.input_size),
-        "map_size": list(assembly.map_size),
+        "pairs": [list(pair) for pair in taught.context.pairs],
+        "framing": training_data.framing.plain(),
+        "input_size": list(setup.input_size),
+        "map_size": list(setup.map_size),
         "backend": keras().backend.backend(),
         jobs.CODE: jobs.code_sha256(),
     }
     started = time.monotonic()
-    cache = request.cache or assembly.folder.path / "teacher-cache"
-    found = answers(asking, cache, job, request.cache_gib * _GIB, listener.step)
-    late = len(material.records) - found.cached
+    cache = request.cache or setup.folder.path / "teacher-cache"
+    found = teacher_outputs(query, cache, job, request.cache_gib * _GIB, listener.step)
+    late = len(training_data.records) - found.cached
     more = f"; {late} more do not fit into --cache-gib and are asked in every pass" if late else ""
     seconds = time.monotonic() - started
     listener.say(f"the teacher's outputs on {found.cached} frames are on disk after {seconds:.0f} s{more}")
     return found
 
 
-def _default_teacher(request: DistillRequest, material: TrainingData, listener: Listener) -> Path | None:
+def _default_teacher(request: DistillRequest, training_data: TrainingData, listener: Listener) -> Path | None:
     """The checkpoint that comes with the project; None where there is none, or another is asked for."""
     if request.teacher_resolution or request.teacher_epochs:
         return None
-    shipped = default_weights(request.teacher, material.keypoints.key)
+    shipped = default_weights(request.teacher, training_data.keypoints.key)
     if shipped is None:
         return None
     listener.say(f"no --teacher-weights: the project's {shipped.name}, {shipped.trained}")

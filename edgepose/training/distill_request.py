@@ -11,7 +11,7 @@ from edgeio import lookup
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.models.variants import checked_resolution, variant
-from edgepose.training.data import TrainingData, open_material
+from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.request import FitRequest
 from edgepose.training.teacher_targets import TEACHER_TARGETS
 
@@ -46,15 +46,15 @@ class DistillRequest:
             there is one for the keypoint set; else it is trained first, on the same data.
         default_start: start from the student's weights that come with the project, where there are any
             for the keypoint set and `student.init` is None.
-        unlabelled: folder of images to learn from by the teacher's word alone, or None.
+        unlabelled: folder of images to learn from by the teacher's outputs alone, or None.
         unlabelled_limit: take only the first so many of them.
         loss: a name in LOSSES.
         share: of the teacher, beside labels, where a keypoint is annotated too, between 0 and 1; the labels
             have the rest. A keypoint that only one of them knows is learned from that one alone.
         feature_weight: of the features' term at the start of the run; see `features.FeatureLoss`.
         targets: a name in TEACHER_TARGETS.
-        cache: folder of the teacher's answers, which runs may share; None for one in the run's folder.
-        cache_gib: bound of what is kept of the teacher on disk; it is asked again for further frames.
+        cache: folder of the teacher's outputs, which runs may share; None for one in the run's folder.
+        cache_gib: bound of what is kept of the teacher on disk; on further frames it runs in every pass.
         teacher_resolution, teacher_epochs: of a teacher that is trained first, which either asks for; None
             for the network's own and for as many as the student's.
     """
@@ -114,16 +114,16 @@ class DistillRequest:
                 "leave them out, or --teacher-weights",
             )
 
-    def material(self) -> TrainingData:
+    def training_data(self) -> TrainingData:
         """The student's frames, those without labels last.
 
         Raises:
             BadDataset: no labelled frame where labels are asked for, or no frame at all.
         """
-        material = open_material(self.student.data, labelled=self.listens_to.labels)
+        training_data = open_training_data(self.student.data, labelled=self.listens_to.labels)
         if self.unlabelled is None:
-            return material
-        return _with_unlabelled(material, self.unlabelled, self.unlabelled_limit)
+            return training_data
+        return _with_unlabelled(training_data, self.unlabelled, self.unlabelled_limit)
 
     def teacher_run(self) -> FitRequest:
         """The run that makes the teacher."""
@@ -146,16 +146,16 @@ def smoke(request: DistillRequest) -> DistillRequest:
     return replace(request, student=student, unlabelled_limit=_SMOKE_FRAMES, teacher_resolution=pixels)
 
 
-def _with_unlabelled(material: TrainingData, folder: Path, limit: int | None) -> TrainingData:
+def _with_unlabelled(training_data: TrainingData, folder: Path, limit: int | None) -> TrainingData:
     """With the images of a folder behind the data set's own frames."""
     found = open_dataset(f"images:{folder}")
-    nothing = np.full((len(material.dataset.keypoints), 2), np.nan)
+    nothing = np.full((len(training_data.dataset.keypoints), 2), np.nan)
     more = tuple(replace(r, id=f"unlabelled/{r.id}", keypoints_px=nothing) for r in found.records[:limit])
-    known = {record.image.resolve() for record in (*material.records, *material.validation)}
+    known = {record.image.resolve() for record in (*training_data.records, *training_data.validation)}
     twice = sum(record.image.resolve() in known for record in more)
     if twice:
         raise BadDataset(
             f"{folder} holds {twice} images that are among the labelled or validation frames",
             "give a folder of others",
         )
-    return replace(material, records=material.records + more)
+    return replace(training_data, records=training_data.records + more)

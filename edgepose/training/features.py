@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgepose.frameworks import Tensor
 from edgepose.models.checkpoint import load_model, read_checkpoint
 from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
 from edgepose.training.augmentation import Arrays, normalised, pixels_of
-
-Tensor = Any
 
 ALIGNMENT = "feature_alignment"  # the projection's layer
 _LEAST = 1e-6  # mean square of features that are nothing at all

@@ -8,14 +8,16 @@ from edgepose.training.data import TrainingData
 from edgepose.training.loop import Listener
 from edgepose.training.losses import Term
 from edgepose.training.request import FitRequest
-from edgepose.training.setup import assembled
+from edgepose.training.setup import open_setup
 
 
-def fit(request: FitRequest, listener: Listener | None = None, material: TrainingData | None = None) -> Path:
+def fit(
+    request: FitRequest, listener: Listener | None = None, training_data: TrainingData | None = None
+) -> Path:
     """Train a network, or go on training it.
 
     Args:
-        material: the frames, where they are not those that `request.data` says.
+        training_data: the frames, where they are not those that `request.data` says.
 
     Returns:
         the checkpoint that scored best on the validation split, or the last one without validation.
@@ -24,7 +26,7 @@ def fit(request: FitRequest, listener: Listener | None = None, material: Trainin
         UserError: bad input, or a loss that is no longer a number; says what and what to do.
         KeyboardInterrupt: asked to stop; the state is saved first.
     """
-    with assembled(request, listener, material=material) as assembly:
-        model = assembly.network()
-        goal = assembly.objective(Term("ground_truth", assembly.ground_truth(model)))
-        return assembly.train(model, goal)
+    with open_setup(request, listener, training_data=training_data) as setup:
+        model = setup.network()
+        goal = setup.objective(Term("ground_truth", setup.ground_truth(model)))
+        return setup.train(model, goal)

@@ -6,20 +6,19 @@ input equals the prediction's to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
 import numpy as np
 
-from edgepose.data.framing import Framing, Input, prepare
+from edgeio import Progress
+from edgepose.data.framing import Input, Placing, prepare
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadImage
 from edgepose.geometry import Affine, Size
 from edgepose.keypoints import Mapping
-
-Progress = Callable[[int, int], None]  # done, in all
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Reader:
     """
 
     size: Size
-    framing: Framing
+    framing: Placing
     mapping: Mapping
     keypoints: int
     workers: int = 2

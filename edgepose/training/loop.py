@@ -1,6 +1,6 @@
 """The one training loop: steps, checkpoints, validation, logs, interruption, divergence.
 
-What is trained and towards what is the caller's: distillation is another plan, not another loop.
+What is trained and towards what is the caller's: distillation is another setup, not another loop.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from edgeio.ahead import ahead
 from edgepose.errors import EdgeposeError
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.training.augmentation import Arrays
-from edgepose.training.checkpoints import Progress, Row, load_state, save_state, variables_by_name
-from edgepose.training.constraints import NO_SHAPING, WeightConstraints
+from edgepose.training.checkpoints import LogRow, TrainingProgress, load_state, save_state, variables_by_name
+from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraints
 from edgepose.training.forecast import Forecast
 from edgepose.training.pipeline import Batch, Stream
 from edgepose.training.runs import RunFolder, TensorBoard, write_log
 from edgepose.training.steppers import Stepper, StepperSetup, make_stepper
-from edgepose.training.validation import Validator, is_better
+from edgepose.training.validation import Validate, is_better
 
 
 class Diverged(EdgeposeError):
@@ -46,7 +46,7 @@ class Listener:
     """
 
     step: Callable[[int, int], None] = lambda done, total: None
-    epoch: Callable[[Row], None] = lambda row: None
+    epoch: Callable[[LogRow], None] = lambda row: None
     say: Callable[[str], None] = lambda text: None
 
 
@@ -55,8 +55,8 @@ class LoopSetup:
     """Everything a run needs.
 
     Attributes:
-        trainee: model, optimizer and what the graph computes.
-        network: the model whose weights the checkpoints hold: the trainee's, or a part of it.
+        stepper_setup: model, optimizer and what the graph computes.
+        network: the model whose weights the checkpoints hold: the stepper's, or a part of it.
         info: what those weights belong to.
         stream: the batches.
         scalars: epoch -> what it sets in the graph, such as sigma.
@@ -67,10 +67,10 @@ class LoopSetup:
         validate: scores of the network, or None for no validation and no `best`.
         folder: where the run lives.
         tensorboard: log for TensorBoard too.
-        shaping: what is cut from the weights on the way; the trainee's holds are its own.
+        constraints: what is cut from the weights on the way; what every step keeps is in `stepper_setup`.
     """
 
-    trainee: StepperSetup
+    stepper_setup: StepperSetup
     network: Any
     info: CheckpointInfo
     stream: Stream
@@ -80,26 +80,26 @@ class LoopSetup:
     steps_per_epoch: int
     accumulate: int
     checkpoint_every: int
-    validate: Validator | None
+    validate: Validate | None
     folder: RunFolder
     tensorboard: bool = False
-    shaping: WeightConstraints = NO_SHAPING
+    constraints: WeightConstraints = NO_CONSTRAINTS
 
     @property
     def steps(self) -> int:
         return self.epochs * self.steps_per_epoch
 
 
-def run(plan: LoopSetup, listener: Listener) -> Progress:
+def run(setup: LoopSetup, listener: Listener) -> TrainingProgress:
     """Train from the folder's state, or from the start, to the end.
 
     Raises:
         KeyboardInterrupt: asked to stop (Ctrl-C, SIGTERM); the state is saved first.
         Diverged: the loss is no longer a number; the last good checkpoint is kept.
     """
-    session = _Session(plan, listener)
+    session = _Session(setup, listener)
     with _stop_requests() as asked_to_stop:
-        while len(session.progress.rows) < plan.epochs:
+        while len(session.progress.rows) < setup.epochs:
             session.train_epoch(asked_to_stop)
     return session.progress
 
@@ -108,65 +108,65 @@ def run(plan: LoopSetup, listener: Listener) -> Progress:
 class _Session:
     """A run in this process."""
 
-    plan: LoopSetup
+    setup: LoopSetup
     listener: Listener
     stepper: Stepper = field(init=False)
-    progress: Progress = field(init=False)
+    progress: TrainingProgress = field(init=False)
     _latest: Batch | None = field(init=False)
 
     def __post_init__(self) -> None:
-        plan = self.plan
-        self.stepper = make_stepper(plan.trainee)
-        self._variables = variables_by_name(plan.trainee.model, plan.trainee.optimizer)
-        self._board = TensorBoard(plan.folder.tensorboard) if plan.tensorboard else None
-        self.progress, self._latest = Progress(), None
+        setup = self.setup
+        self.stepper = make_stepper(setup.stepper_setup)
+        self._variables = variables_by_name(setup.stepper_setup.model, setup.stepper_setup.optimizer)
+        self._board = TensorBoard(setup.folder.tensorboard) if setup.tensorboard else None
+        self.progress, self._latest = TrainingProgress(), None
         self._forecast = Forecast(self.listener.say)
-        if plan.folder.state.exists():
-            self.progress = load_state(plan.folder.state, self._variables)
+        if setup.folder.state.exists():
+            self.progress = load_state(setup.folder.state, self._variables)
             self.stepper.push()
             self._write_derived()
 
     def train_epoch(self, asked_to_stop: threading.Event) -> None:
         """The rest of the current epoch, then its validation."""
-        plan, epoch = self.plan, len(self.progress.rows)
-        scalars, stop = plan.scalars(epoch), (epoch + 1) * plan.steps_per_epoch
+        setup, epoch = self.setup, len(self.progress.rows)
+        scalars, stop = setup.scalars(epoch), (epoch + 1) * setup.steps_per_epoch
         losses = _Losses(self._record, self._diverged)
-        with closing(ahead(plan.stream.batches(self.progress.step, stop))) as batches:
+        with closing(ahead(setup.stream.batches(self.progress.step, stop))) as batches:
             for batch in batches:
                 self._latest = batch
                 self._edit(batch.step)
-                rate = plan.learning_rate(batch.step / plan.steps)
-                losses.add(batch, self.stepper.step(batch.parts(plan.accumulate), scalars, rate))
+                rate = setup.learning_rate(batch.step / setup.steps)
+                losses.add(batch, self.stepper.step(batch.parts(setup.accumulate), scalars, rate))
                 if asked_to_stop.is_set():
                     losses.settle()
                     self._save()
                     raise KeyboardInterrupt
-                if (batch.step + 1) % plan.checkpoint_every == 0 and batch.step + 1 < stop:
+                if (batch.step + 1) % setup.checkpoint_every == 0 and batch.step + 1 < stop:
                     losses.settle()
                     self._save()
         losses.settle()
-        rate = plan.learning_rate((stop - 1) / plan.steps)
+        rate = setup.learning_rate((stop - 1) / setup.steps)
         self._end_epoch({"learning_rate": rate, "sigma": scalars["sigma"]})
 
     def _edit(self, step: int) -> None:
-        edit = self.plan.shaping.edits.get(step)
+        edit = self.setup.constraints.edits.get(step)
         if edit is not None:
             self.stepper.pull()
             edit()
             self.stepper.push()
 
-    def _end_epoch(self, settings: Row) -> None:
-        plan, progress = self.plan, self.progress
-        means = {name: total / plan.steps_per_epoch for name, total in progress.sums.items()}
-        if plan.validate:
+    def _end_epoch(self, settings: LogRow) -> None:
+        setup, progress = self.setup, self.progress
+        means = {name: total / setup.steps_per_epoch for name, total in progress.sums.items()}
+        if setup.validate:
             self._save()  # so that a kill in a long validation costs no step, and NaN is told before it
         started = time.monotonic()
-        scores = plan.validate(self.stepper.predict) if plan.validate else {}
+        scores = setup.validate(self.stepper.predict) if setup.validate else {}
         seconds = progress.seconds + time.monotonic() - started
-        row: Row = {"epoch": len(progress.rows), "step": progress.step, **settings, **means, **scores}
+        row: LogRow = {"epoch": len(progress.rows), "step": progress.step, **settings, **means, **scores}
         row["seconds"] = round(seconds, 1)
         best = progress.best_epoch
-        may_be_best = bool(scores) and len(progress.rows) >= plan.shaping.best_from
+        may_be_best = bool(scores) and len(progress.rows) >= setup.constraints.best_from
         is_best = may_be_best and (best is None or is_better(row, progress.rows[best]))
         self.progress = replace(progress, seconds=seconds).with_epoch(row, is_best)
         self._save()
@@ -176,14 +176,14 @@ class _Session:
 
     def _record(self, losses: Mapping[str, float], seconds: float) -> None:
         self.progress = self.progress.after(losses, seconds)
-        self._forecast.step(seconds, self.plan.steps - self.progress.step)
-        self.listener.step(self.progress.step, self.plan.steps)
+        self._forecast.step(seconds, self.setup.steps - self.progress.step)
+        self.listener.step(self.progress.step, self.setup.steps)
 
     def _save(self) -> None:
         """The state first, then what is derived from it."""
         self.stepper.pull()
         try:
-            save_state(self.plan.folder.state, self._variables, self.progress)
+            save_state(self.setup.folder.state, self._variables, self.progress)
         except FloatingPointError as error:
             assert self._latest is not None  # a state that was loaded is finite
             self._diverged(self._latest, f"the weights ({error})")
@@ -191,24 +191,24 @@ class _Session:
 
     def _write_derived(self) -> None:
         """Checkpoints of the network and the log, from the state that was just saved or loaded."""
-        plan, progress = self.plan, self.progress
-        weights = weights_of(plan.network)
-        save_checkpoint(plan.folder.last, weights, plan.info)
+        setup, progress = self.setup, self.progress
+        weights = weights_of(setup.network)
+        save_checkpoint(setup.folder.last, weights, setup.info)
         ends_best = progress.best_epoch is not None and progress.best_epoch == len(progress.rows) - 1
-        if ends_best and progress.step == len(progress.rows) * plan.steps_per_epoch:
-            save_checkpoint(plan.folder.best, weights, plan.info)
-        write_log(plan.folder.log, progress.rows)
+        if ends_best and progress.step == len(progress.rows) * setup.steps_per_epoch:
+            save_checkpoint(setup.folder.best, weights, setup.info)
+        write_log(setup.folder.log, progress.rows)
 
     def _diverged(self, batch: Batch, what: str) -> NoReturn:
-        plan = self.plan
-        files = [str(plan.stream.frames.records[i].image) for i in batch.indices]
-        epoch = batch.step // plan.steps_per_epoch
-        write_json(plan.folder.diverged, {"step": batch.step, "epoch": epoch, "what": what, "files": files})
+        setup = self.setup
+        files = [str(setup.stream.frames.records[i].image) for i in batch.indices]
+        epoch = batch.step // setup.steps_per_epoch
+        write_json(setup.folder.diverged, {"step": batch.step, "epoch": epoch, "what": what, "files": files})
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-        kept = _kept(plan.folder.last)
+        kept = _kept(setup.folder.last)
         raise Diverged(
             f"step {batch.step} (epoch {epoch}) made {what} NaN or infinite on {', '.join(files[:3])}{more}, "
-            f"listed in {plan.folder.diverged}",
+            f"listed in {setup.folder.diverged}",
             f"{kept}try a lower --learning-rate, or --precision float32",
         )
 

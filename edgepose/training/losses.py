@@ -14,11 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgepose.codec import CENTRES, confidence_maps, part_affinity_fields
+from edgepose.frameworks import Tensor
 from edgepose.geometry import Size
 from edgepose.training.augmentation import Arrays
 from edgepose.training.schedules import SigmaSchedule
-
-Tensor = Any
 
 # Far outside every map: a confidence map about it is zero.
 _FAR = -1e6

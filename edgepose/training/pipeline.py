@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from edgepose.training.augmentation import DRAWS, Arrays, Augmentation
+from edgepose.data.mixture import Group
+from edgepose.training.augmentation import BASE_DRAWS, DRAWS, Arrays, Augmentation
 from edgepose.training.frames import Canvases, Frames
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Stream:
         batch: frames a step.
         seed: not negative.
         extras: more arrays for the graph, by the frames' indices.
+        groups: what shares of a pass the frames have, in their order; without, each frame comes once a pass.
     """
 
     frames: Frames
@@ -60,6 +62,7 @@ class Stream:
     batch: int
     seed: int
     extras: Extras | None = None
+    groups: tuple[Group, ...] = ()
 
     @property
     def steps_per_pass(self) -> int:
@@ -81,9 +84,9 @@ class Stream:
         indices, draws = np.empty(self.batch, np.int64), np.empty((self.batch, DRAWS))
         for number in np.unique(passes):
             rows = passes == number
-            order, drawn = _pass(self.seed, int(number), len(self.frames.records))
+            order, drawn = _pass(self.seed, int(number), len(self.frames.records), self.groups)
             indices[rows] = order[places[rows]]
-            draws[rows] = drawn[indices[rows]]
+            draws[rows] = drawn[places[rows] if self.groups else indices[rows]]
         return indices, draws
 
     def arrays(self, canvases: Canvases, indices: np.ndarray, draws: np.ndarray) -> Arrays:
@@ -99,7 +102,27 @@ class Stream:
 
 
 @lru_cache(maxsize=2)
-def _pass(seed: int, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The order (N,) of the frames in a pass over the data, and each frame's draws (N, DRAWS)."""
+def _pass(seed: int, number: int, count: int, groups: tuple[Group, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The order (N,) of the frames in a pass over the data, and draws (N, DRAWS).
+
+    The draws are the frames' own without groups, and the places' in the order with them, where a frame may
+    come more than once in a pass.
+    """
     rng = np.random.default_rng([seed, number])
-    return rng.permutation(count), rng.random((count, DRAWS))
+    order = rng.permutation(_weighed(seed, number, count, groups) if groups else count)
+    first, more = rng.random((count, BASE_DRAWS)), rng.random((count, DRAWS - BASE_DRAWS))
+    return order, np.concatenate([first, more], axis=1)
+
+
+def _weighed(seed: int, number: int, count: int, groups: tuple[Group, ...]) -> np.ndarray:
+    """(N,) frames of a pass: each group has its share, and goes through all of its frames in turn."""
+    shares = np.cumsum([0.0, *(group.weight for group in groups)])
+    ends = np.round(count * shares / shares[-1]).astype(int)
+    chosen, first = [], 0
+    for k, (group, places) in enumerate(zip(groups, np.diff(ends), strict=True)):
+        turns, within = np.divmod(np.arange(number * places, (number + 1) * places), group.count)
+        for turn in np.unique(turns):
+            order = np.random.default_rng([seed, k, int(turn)]).permutation(group.count)
+            chosen.append(first + order[within[turns == turn]])
+        first += group.count
+    return np.concatenate(chosen)

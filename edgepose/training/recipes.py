@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from edgepose.errors import UsageError
+
+_WORD = re.compile(r"\b[A-Z][A-Z-]*[A-Z](?:\.[a-z]+)?\b")  # what is the reader's to fill in
 
 NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """A training with a name.
 
     Attributes:
@@ -25,9 +32,29 @@ class Recipe:
     hours: str = NOT_MEASURED
     expected: str = NOT_MEASURED
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words in capitals, each once, in their order."""
+        return tuple(dict.fromkeys(_WORD.findall(self.command)))
 
-def _paper(model: str, expected: str) -> Recipe:
-    return Recipe(
+    def filled(self, values: Sequence[str]) -> list[str]:
+        """The command's words with every `WORD=VALUE` put in.
+
+        Raises:
+            UsageError: a value for no word of the command, or a word without a value.
+        """
+        given = dict(value.partition("=")[::2] for value in values)
+        wanted = " ".join(f"{word}=..." for word in self.words)
+        for word in given:
+            if word not in self.words:
+                raise UsageError(f"{self.key} has no word '{word}'", f"give {wanted}")
+        if missing := [word for word in self.words if not given.get(word)]:
+            raise UsageError(f"{self.key} needs a value for {', '.join(missing)}", f"give {wanted}")
+        return [_WORD.sub(lambda found: given[found[0]], part) for part in shlex.split(self.command)]
+
+
+def _paper(model: str, expected: str) -> TrainingRecipe:
+    return TrainingRecipe(
         key=f"paper-{model}",
         paper="Groos et al. 2021: Adam, 1e-3, 100 epochs, flip, scale 0.75-1.25, rotation +-45 degrees",
         command=f"edgepose train --model {model} --data in-motion:DATA --init MPII.safetensors --out RUN",
@@ -43,17 +70,17 @@ _TWO_CORES = "two cores of a shared server (AVX2), no GPU, beside other work"
 _LSPET = "LSPET, persons cropped, 285 steps at batch 16, PCKh@0.5/0.2/0.1 on 400 photographs: "
 
 
-def _distil(key: str, paper: str, teacher: str, options: str, *measured: str) -> Recipe:
+def _distil(key: str, paper: str, teacher: str, options: str, *measured: str) -> TrainingRecipe:
     words = f"edgepose distill --teacher {teacher} --student rt {options} {_SHORT} --out RUN"
-    return Recipe(key, paper, words, *measured)
+    return TrainingRecipe(key, paper, words, *measured)
 
 
-RECIPES = {
+TRAINING_RECIPES = {
     r.key: r
     for r in (
         _paper("rt", "Table 1: PCKh@0.1 58.7, PCKh@0.5 99.7, ME 0.102"),
         _paper("b4", "Table 1: PCKh@0.1 81.1, PCKh@0.5 99.95, ME 0.068"),
-        Recipe(
+        TrainingRecipe(
             "fine-tune",
             "none: ours, for some hundreds of steps on labels of another kind",
             f"edgepose train --model rt --data DATA {_SHORT} --out RUN",

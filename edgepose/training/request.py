@@ -96,7 +96,7 @@ class FitRequest:
         plain = asdict(self)
         for name in _UNBOUND:
             del plain[name]
-        plain["data"] = {k: v for k, v in asdict(self.data).items() if k != "data"}
+        plain["data"] = self.data.settings()
         return plain
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from edgeio import replacing
 from edgepose.errors import UsageError
 from edgepose.frameworks import tensorflow
-from edgepose.training.checkpoints import Row
+from edgepose.training.checkpoints import LogRow
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class RunFolder:
         shutil.rmtree(self.tensorboard, ignore_errors=True)
 
 
-def write_log(path: Path, rows: tuple[Row, ...]) -> None:
+def write_log(path: Path, rows: tuple[LogRow, ...]) -> None:
     """All epochs as CSV; empty cells where a value is undefined."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, list(rows[0]) if rows else ["epoch"])
@@ -91,7 +91,7 @@ class TensorBoard:
         with self._v1.Graph().as_default():  # that writer works only where eager execution is off
             self._writer = self._v1.summary.FileWriter(str(path))
 
-    def write(self, row: Row) -> None:
+    def write(self, row: LogRow) -> None:
         """One epoch's values."""
         values = [
             self._v1.Summary.Value(tag=name, simple_value=value)

@@ -19,8 +19,8 @@ from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint
 from edgepose.models.networks import HEAD_WIDTH
 from edgepose.models.variants import NORMALISATIONS, Variant, checked_resolution, variant
 from edgepose.training.augmentation import AUGMENTATIONS, augmented, normalised
-from edgepose.training.constraints import NO_SHAPING, WeightConstraint, WeightConstraints
-from edgepose.training.data import TrainingData, open_material
+from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraint, WeightConstraints
+from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
 from edgepose.training.loop import Listener, LoopSetup, run
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
@@ -39,13 +39,13 @@ class TrainingSetup:
     """The parts of a run, with its folder claimed.
 
     Attributes:
-        material: frames and keypoints.
+        training_data: frames and keypoints.
         info: what is trained.
         precision: resolved.
     """
 
     request: FitRequest
-    material: TrainingData
+    training_data: TrainingData
     info: CheckpointInfo
     precision: str
     listener: Listener
@@ -81,7 +81,7 @@ class TrainingSetup:
 
     def ground_truth(self, model: Any) -> GroundTruth:
         """The paper's loss on the outputs of `network`'s model."""
-        segments = self.material.keypoints.segment_indices
+        segments = self.training_data.keypoints.segment_indices
         targets = Targets(self.input_size, self.map_size, segments, self.request.centre)
         return GroundTruth(targets, output_kinds(model))
 
@@ -97,7 +97,7 @@ class TrainingSetup:
         network: Any = None,
         maps: int = -1,
         extras: Extras | None = None,
-        shaping: WeightConstraints = NO_SHAPING,
+        constraints: WeightConstraints = NO_CONSTRAINTS,
     ) -> Path:
         """Run to the end.
 
@@ -107,7 +107,7 @@ class TrainingSetup:
             network: what the checkpoints hold; None for `model`.
             maps: index among the model's outputs of the maps that are kept.
             extras: more arrays for the graph, see `Stream`.
-            shaping: what is done to the weights beside the steps.
+            constraints: what is done to the weights beside the steps.
 
         Returns:
             the checkpoint that scored best, or the last one without validation.
@@ -116,8 +116,8 @@ class TrainingSetup:
         stream = self._stream(extras)
         rate = LEARNING_RATES[request.learning_rate_schedule]
         codec = Codec(self.input_size, self.map_size)
-        plan = LoopSetup(
-            trainee=self._trainee(model, goal, maps, shaping.holds),
+        loop_setup = LoopSetup(
+            stepper_setup=self._stepper_setup(model, goal, maps, constraints.every_step),
             network=network or model,
             info=self.info,
             stream=stream,
@@ -127,12 +127,12 @@ class TrainingSetup:
             steps_per_epoch=request.steps_per_epoch or stream.steps_per_pass,
             accumulate=request.accumulate,
             checkpoint_every=request.checkpoint_every,
-            validate=self.material.validator(codec, request.batch, request.workers, self._budget),
+            validate=self.training_data.validator(codec, request.batch, request.workers, self._budget),
             folder=self.folder,
             tensorboard=request.tensorboard,
-            shaping=shaping,
+            constraints=constraints,
         )
-        progress = run(plan, self.listener)
+        progress = run(loop_setup, self.listener)
         return self.folder.last if progress.best_epoch is None else self.folder.best
 
     @property
@@ -141,11 +141,14 @@ class TrainingSetup:
 
     def _stream(self, extras: Extras | None) -> Stream:
         request = self.request
-        frames = self.material.open_frames(self.input_size, request.workers, self._budget, self.listener.step)
-        return Stream(frames, AUGMENTATIONS[request.augmentation], request.batch, request.seed, extras)
+        frames = self.training_data.open_frames(
+            self.input_size, request.workers, self._budget, self.listener.step
+        )
+        augmentation, groups = AUGMENTATIONS[request.augmentation], self.training_data.groups
+        return Stream(frames, augmentation, request.batch, request.seed, extras, groups)
 
-    def _trainee(
-        self, model: Any, goal: Objective, maps: int, holds: tuple[WeightConstraint, ...]
+    def _stepper_setup(
+        self, model: Any, goal: Objective, maps: int, constraints: tuple[WeightConstraint, ...]
     ) -> StepperSetup:
         normalisation = NORMALISATIONS[self.variant.normalisation]
         return StepperSetup(
@@ -153,59 +156,64 @@ class TrainingSetup:
             optimizer=adam(self.precision, self.request.accumulate),
             augment=partial(
                 augmented,
-                swaps=self.material.keypoints.swaps,
+                swaps=self.training_data.keypoints.swaps,
                 normalisation=normalisation,
                 has_colour=AUGMENTATIONS[self.request.augmentation].colour > 0,
+                erase=AUGMENTATIONS[self.request.augmentation].erase,
             ),
             compute=goal,
             normalise=partial(normalised, normalisation=normalisation),
             maps=maps,
-            holds=holds,
+            constraints=constraints,
         )
 
 
 @contextmanager
-def assembled(
+def open_setup(
     request: FitRequest,
     listener: Listener | None = None,
     binding: Mapping[str, Any] | None = None,
-    material: TrainingData | None = None,
+    training_data: TrainingData | None = None,
 ) -> Iterator[TrainingSetup]:
     """Check a request, read its data, claim its folder; networks built in the block have its precision.
 
     Args:
         binding: what else decides the result (a teacher's hash), as JSON; a run that goes on is held to it.
-        material: the frames; None for those that the request's data names.
+        training_data: the frames; None for those that the request's data names.
 
     Raises:
         UserError: bad input; says what and what to do.
     """
     listener = listener or Listener()
     request.check()
-    material = material or open_material(request.data)
-    if material.unlabelled:
-        listener.say(f"{material.unlabelled} frames without a keypoint of the network are left out")
-    info = _info(request, material)
+    training_data = training_data or open_training_data(request.data)
+    if training_data.unlabelled:
+        listener.say(f"{training_data.unlabelled} frames without a keypoint of the network are left out")
+    if training_data.shared:
+        listener.say(
+            f"{len(training_data.shared)} pictures that another split has too are left out, listed in run.json"
+        )
+    info = _info(request, training_data)
     precision = resolve_precision(request.precision)
     check_shares(request.batch, request.accumulate)
     if request.tensorboard:
         check_tensorboard()
-    bound = {**_binding(request, material, info, precision), **(binding or {})}
+    bound = {**_binding(request, training_data, info, precision), **(binding or {})}
     folder = RunFolder(request.out)
     with jobs.locked(folder.path), computing(precision):
-        facts = _facts(request, material)
+        facts = _facts(request, training_data)
         if jobs.claim(
             folder.description, bound, request.overwrite, folder.clear, facts, results=folder.results
         ):
             listener.say(f"going on with the run in {folder.path}")
-        yield TrainingSetup(request, material, info, precision, listener)
+        yield TrainingSetup(request, training_data, info, precision, listener)
 
 
-def _info(request: FitRequest, material: TrainingData) -> CheckpointInfo:
+def _info(request: FitRequest, training_data: TrainingData) -> CheckpointInfo:
     """What is to be trained: built like the checkpoint that it starts from, where their heads agree."""
-    chosen, keypoints = variant(request.model), material.keypoints.key
+    chosen, keypoints = variant(request.model), training_data.keypoints.key
     resolution = checked_resolution(chosen, request.resolution)
-    source = f"trained on {len(material.records)} frames of {material.dataset.format}"
+    source = f"trained on {len(training_data.records)} frames of {training_data.dataset.format}"
     if request.init is None:
         return CheckpointInfo(chosen.key, keypoints, HEAD_WIDTH, resolution, source)
     theirs, _ = read_checkpoint(request.init)
@@ -215,7 +223,7 @@ def _info(request: FitRequest, material: TrainingData) -> CheckpointInfo:
 
 
 def _binding(
-    request: FitRequest, material: TrainingData, info: CheckpointInfo, precision: str
+    request: FitRequest, training_data: TrainingData, info: CheckpointInfo, precision: str
 ) -> dict[str, Any]:
     from edgepose.frameworks import keras
 
@@ -227,23 +235,24 @@ def _binding(
             "resolution": info.resolution,
         },
         "precision": precision,
-        "data_sha256": material.sha256(request.workers),
+        "data_sha256": training_data.sha256(request.workers),
         "init_sha256": sha256_file(request.init) if request.init else None,
         "backend": keras().backend.backend(),
         "devices": device_count(),
     }
 
 
-def _facts(request: FitRequest, material: TrainingData) -> dict[str, Any]:
+def _facts(request: FitRequest, training_data: TrainingData) -> dict[str, Any]:
     from edgepose.frameworks import keras
 
     return {
-        "data": material.dataset.name,
-        "frames": len(material.records),
-        "validation_frames": len(material.validation),
-        "unlabelled_frames": material.unlabelled,
-        "missing_keypoints": list(material.mapping.absent),
-        "near_keypoints": list(material.mapping.near),
+        "data": training_data.dataset.name,
+        "frames": len(training_data.records),
+        "validation_frames": len(training_data.validation),
+        "unlabelled_frames": training_data.unlabelled,
+        "shared_pictures": list(training_data.shared),
+        "missing_keypoints": list(training_data.mapping.absent),
+        "near_keypoints": list(training_data.mapping.near),
         "init": str(request.init) if request.init else None,
         "edgepose": edgepose.__version__,
         "keras": keras().__version__,

@@ -25,7 +25,7 @@ class StepperSetup:
         compute: outputs, sample and the epoch's scalars -> losses by name; `loss` is minimised.
         normalise: images (B, H, W, 3) uint8 -> inputs, for prediction.
         maps: index among the model's outputs of the maps that are kept.
-        holds: what every step keeps of some variables.
+        constraints: what every step keeps of some variables.
     """
 
     model: Any
@@ -34,7 +34,7 @@ class StepperSetup:
     compute: Callable[[list[Any], Arrays, Arrays], Arrays]
     normalise: Callable[[Any], Any]
     maps: int = -1
-    holds: tuple[WeightConstraint, ...] = ()
+    constraints: tuple[WeightConstraint, ...] = ()
 
 
 class Stepper(Protocol):
@@ -67,26 +67,28 @@ def as_graph(call: Callable[..., Any]) -> Callable[..., Any]:
 class TensorFlowStepper:
     """TensorFlow's graphs, which read and change the variables in place."""
 
-    def __init__(self, trainee: StepperSetup) -> None:
+    def __init__(self, stepper_setup: StepperSetup) -> None:
         from edgepose.frameworks import tensorflow
 
         tf = tensorflow()
-        model, optimizer = trainee.model, trainee.optimizer
+        model, optimizer = stepper_setup.model, stepper_setup.optimizer
 
         def step(arrays: Arrays, scalars: Arrays) -> Arrays:
-            sample = trainee.augment(arrays)
+            sample = stepper_setup.augment(arrays)
             with tf.GradientTape() as tape:
-                losses = trainee.compute(_listed(model(sample["inputs"], training=True)), sample, scalars)
+                losses = stepper_setup.compute(
+                    _listed(model(sample["inputs"], training=True)), sample, scalars
+                )
                 scaled = optimizer.scale_loss(losses["loss"])
             gradients = tape.gradient(scaled, model.trainable_variables)
-            before = [tf.identity(hold.variable) for hold in trainee.holds]
+            before = [tf.identity(constraint.variable) for constraint in stepper_setup.constraints]
             optimizer.apply(gradients, model.trainable_variables)
-            for hold, value in zip(trainee.holds, before, strict=True):
-                hold.variable.assign(hold.project(value, tf.identity(hold.variable)))
+            for constraint, value in zip(stepper_setup.constraints, before, strict=True):
+                constraint.variable.assign(constraint.project(value, tf.identity(constraint.variable)))
             return losses
 
         def predict(images: Any) -> Any:
-            return _listed(model(trainee.normalise(images), training=False))[trainee.maps]
+            return _listed(model(stepper_setup.normalise(images), training=False))[stepper_setup.maps]
 
         self._optimizer = optimizer
         self._step = as_graph(step)
@@ -114,12 +116,12 @@ class JaxStepper:
         list[Any], list[Any], list[Any]
     ]  # of the model's variables, trainable or not; the optimizer's
 
-    def __init__(self, trainee: StepperSetup) -> None:
+    def __init__(self, stepper_setup: StepperSetup) -> None:
         import jax
 
-        self._model, self._optimizer = trainee.model, trainee.optimizer
-        self._step = jax.jit(_jax_step(trainee), donate_argnums=0)
-        self._predict = jax.jit(_jax_predict(trainee))
+        self._model, self._optimizer = stepper_setup.model, stepper_setup.optimizer
+        self._step = jax.jit(_jax_step(stepper_setup), donate_argnums=0)
+        self._predict = jax.jit(_jax_predict(stepper_setup))
         # The last: a loss-scaling optimizer has one without use before that of the optimizer inside.
         names = [variable.name for variable in self._optimizer.variables]
         self._rate = max(i for i, name in enumerate(names) if name == "learning_rate")
@@ -153,17 +155,17 @@ class JaxStepper:
         return model.trainable_variables, model.non_trainable_variables, self._optimizer.variables
 
 
-def _jax_step(trainee: StepperSetup) -> Callable[[Any, Arrays, Arrays], Any]:
+def _jax_step(stepper_setup: StepperSetup) -> Callable[[Any, Arrays, Arrays], Any]:
     import jax
 
-    model, optimizer = trainee.model, trainee.optimizer
+    model, optimizer = stepper_setup.model, stepper_setup.optimizer
     places = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
-    held = [(places[id(hold.variable)], hold.project) for hold in trainee.holds]
+    held = [(places[id(constraint.variable)], constraint.project) for constraint in stepper_setup.constraints]
 
     def losses(trainable: Any, others: Any, scale: Any, arrays: Arrays, scalars: Arrays) -> Any:
-        sample = trainee.augment(arrays)
+        sample = stepper_setup.augment(arrays)
         outputs, others = model.stateless_call(trainable, others, sample["inputs"], training=True)
-        values = trainee.compute(_listed(outputs), sample, scalars)
+        values = stepper_setup.compute(_listed(outputs), sample, scalars)
         return scale * values["loss"], (values, others)
 
     def step(state: Any, arrays: Arrays, scalars: Arrays) -> Any:
@@ -179,11 +181,11 @@ def _jax_step(trainee: StepperSetup) -> Callable[[Any, Arrays, Arrays], Any]:
     return step
 
 
-def _jax_predict(trainee: StepperSetup) -> Callable[[Any, Any, Any], Any]:
+def _jax_predict(stepper_setup: StepperSetup) -> Callable[[Any, Any, Any], Any]:
     def predict(trainable: Any, others: Any, images: Any) -> Any:
-        inputs = trainee.normalise(images)
-        outputs, _ = trainee.model.stateless_call(trainable, others, inputs, training=False)
-        return _listed(outputs)[trainee.maps]
+        inputs = stepper_setup.normalise(images)
+        outputs, _ = stepper_setup.model.stateless_call(trainable, others, inputs, training=False)
+        return _listed(outputs)[stepper_setup.maps]
 
     return predict
 
@@ -194,7 +196,7 @@ STEPPERS: dict[str, Callable[[StepperSetup], Stepper]] = {
 }
 
 
-def make_stepper(trainee: StepperSetup) -> Stepper:
+def make_stepper(stepper_setup: StepperSetup) -> Stepper:
     """The stepper of the running backend; builds the optimizer's variables.
 
     Raises:
@@ -203,8 +205,8 @@ def make_stepper(trainee: StepperSetup) -> Stepper:
     from edgepose.frameworks import keras
 
     chosen = lookup(STEPPERS, "Keras backend for training", keras().backend.backend())
-    trainee.optimizer.build(trainee.model.trainable_variables)
-    return chosen(trainee)
+    stepper_setup.optimizer.build(stepper_setup.model.trainable_variables)
+    return chosen(stepper_setup)
 
 
 def _listed(outputs: Any) -> list[Any]:

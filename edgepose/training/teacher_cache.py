@@ -1,4 +1,4 @@
-"""What a teacher said of each frame, asked once and kept on disk up to a bound."""
+"""A teacher's outputs by frame, computed once and kept on disk up to a bound."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import replacing, write_json
+from edgeio import Progress, replacing, write_json
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadModel
 from edgepose.inference.keras_runner import BATCH
 from edgepose.training.augmentation import Arrays
-from edgepose.training.frames import Progress, Reader
+from edgepose.training.frames import Reader
 from edgepose.training.teacher import Teacher
 from edgepose.training.teacher_targets import TeacherTargets
 
@@ -28,12 +28,12 @@ _NAME = 16  # hexadecimal digits of the job's hash that name its folder
 
 @dataclass(frozen=True)
 class TeacherQuery:
-    """A teacher who is asked about frames.
+    """A teacher and the frames that it is to run on.
 
     Attributes:
         reader: draws the teacher's canvases.
         records: N frames.
-        targets: what is kept of the answer.
+        targets: what is kept of an output.
     """
 
     teacher: Teacher
@@ -63,21 +63,21 @@ class TeacherQuery:
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """The teacher's answers by frame: those of the first frames from disk, of the rest asked each time.
+    """The teacher's outputs by frame: of the first frames from disk, of the rest computed each time.
 
     Attributes:
         parts: memory-mapped arrays of PART frames each, the last of fewer.
         cached: frames in them.
     """
 
-    asking: TeacherQuery
+    query: TeacherQuery
     parts: tuple[Arrays, ...]
     cached: int
 
     def __call__(self, indices: np.ndarray) -> Arrays:
         """`pipeline.Extras`: arrays (B, ...) for the frames at `indices`."""
         late = np.unique(indices[indices >= self.cached])
-        asked = self.asking([int(i) for i in late]) if len(late) else {}
+        asked = self.query([int(i) for i in late]) if len(late) else {}
         row_of = {int(index): row for row, index in enumerate(late)}
 
         def one(name: str, index: int) -> np.ndarray:
@@ -85,29 +85,29 @@ class TeacherOutputs:
                 return np.asarray(self.parts[index // PART][name][index % PART])
             return np.asarray(asked[name][row_of[index]])
 
-        return {name: np.stack([one(name, int(i)) for i in indices]) for name in self.asking.targets.shapes()}
+        return {name: np.stack([one(name, int(i)) for i in indices]) for name in self.query.targets.shapes()}
 
 
-def answers(
-    asking: TeacherQuery, folder: Path, job: Mapping[str, Any], budget_bytes: float, progress: Progress
+def teacher_outputs(
+    query: TeacherQuery, folder: Path, job: Mapping[str, Any], budget_bytes: float, progress: Progress
 ) -> TeacherOutputs:
-    """Ask about as many frames as may be kept, or read what an earlier run asked.
+    """Compute as many as may be kept, or read those of an earlier run.
 
     Args:
         folder: of the cache; each job has its own in it, so that runs can share one.
-        job: all that the answers depend on, as JSON.
-        budget_bytes: of this job: frames beyond it are not kept and the teacher is asked again in every pass.
+        job: all that the outputs depend on, as JSON.
+        budget_bytes: of this job: frames beyond it are not kept, and the teacher runs on them in every pass.
     """
     own = _claimed(folder, job)
-    shapes = asking.targets.shapes()
+    shapes = query.targets.shapes()
     per_frame = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes.values())
-    cached = min(len(asking.records), int(budget_bytes / per_frame))
+    cached = min(len(query.records), int(budget_bytes / per_frame))
     parts = []
     for start in range(0, cached, PART):
         indices = range(start, min(start + PART, cached))
-        parts.append(_part(own / f"part-{start:07d}", shapes, len(indices), partial(asking, indices)))
+        parts.append(_part(own / f"part-{start:07d}", shapes, len(indices), partial(query, indices)))
         progress(indices.stop, cached)
-    return TeacherOutputs(asking, tuple(parts), cached)
+    return TeacherOutputs(query, tuple(parts), cached)
 
 
 def _part(
@@ -116,7 +116,7 @@ def _part(
     count: int,
     ask: Callable[[], Arrays],
 ) -> Arrays:
-    """A part from disk, asked and written first where it is not there, whole."""
+    """A part from disk, computed and written first where it is not there, whole."""
     paths = {name: stem.with_name(f"{stem.name}-{name}.npy") for name in shapes}
     found = {name: _mapped(paths[name], (count, *shape), kind) for name, (shape, kind) in shapes.items()}
     if any(array is None for array in found.values()):

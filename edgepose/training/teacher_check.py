@@ -1,4 +1,4 @@
-"""How well a teacher knows the labels, told before a student spends hours on its word."""
+"""How well a teacher knows the labels, told before a student spends hours on its outputs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from edgepose.errors import UsageError
 from edgepose.inference.keras_runner import BATCH
 from edgepose.keypoints import mapping
-from edgepose.training.checkpoints import Row
+from edgepose.training.checkpoints import LogRow
 from edgepose.training.data import TrainingData
 from edgepose.training.teacher import Teacher
 from edgepose.training.validation import validator
 
 _FRAMES = 32  # enough to tell a teacher from a lump of noise, few enough for the largest one on a CPU
-_POOR = 50.0  # PCKh@0.5 in percent: half of its word is not even near the joint
+_POOR = 50.0  # PCKh@0.5 in percent: half of its keypoints are not even near the joint
 
 
-def standing(teacher: Teacher, material: TrainingData, workers: int) -> str | None:
+def check_teacher(teacher: Teacher, training_data: TrainingData, workers: int) -> str | None:
     """The teacher's scores on a few validation frames, in words, with a warning where they are poor.
 
     Returns:
@@ -25,21 +25,21 @@ def standing(teacher: Teacher, material: TrainingData, workers: int) -> str | No
     Raises:
         BadDataset: no frame to validate on has a head length.
     """
-    if not material.validation:
+    if not training_data.validation:
         return None
     try:
-        back = mapping(teacher.keypoints, material.dataset.keypoints, material.near)
+        back = mapping(teacher.keypoints, training_data.dataset.keypoints, training_data.near)
     except UsageError:  # the student's keypoint set stands between theirs
         return None
-    count = min(_FRAMES, len(material.validation))
-    spread = np.linspace(0, len(material.validation) - 1, count).astype(int)
-    records = tuple(material.validation[i] for i in spread)
-    frames = material.reader(teacher.input_size, workers).open(records, 0, lambda done, total: None)
-    scores = validator(material.dataset, records, frames, back, teacher.decode, BATCH)(teacher.run)
+    count = min(_FRAMES, len(training_data.validation))
+    spread = np.linspace(0, len(training_data.validation) - 1, count).astype(int)
+    records = tuple(training_data.validation[i] for i in spread)
+    frames = training_data.reader(teacher.input_size, workers).open(records, 0, lambda done, total: None)
+    scores = validator(training_data.dataset, records, frames, back, teacher.decode, BATCH)(teacher.run)
     return _words(teacher, count, scores)
 
 
-def _words(teacher: Teacher, count: int, scores: Row) -> str:
+def _words(teacher: Teacher, count: int, scores: LogRow) -> str:
     coarse, fine, error = scores["pckh@0.5"], scores["pckh@0.1"], scores["me"]
     assert coarse is not None and fine is not None and error is not None
     figures = f"PCKh@0.5 {coarse:.1f}, PCKh@0.1 {fine:.1f}, ME {error:.3f}"

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from edgepose.data.framing import Input
+from edgepose.frameworks import Tensor
 from edgepose.geometry import Affine, Letterbox, Size, letterbox
 from edgepose.training.augmentation import Arrays, move_points, resample, swap
 from edgepose.training.losses import Targets, masked_mse
 from edgepose.training.teacher import Teacher
-
-Tensor = Any
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class TeacherContext:
         kinds: of the student's outputs, see `losses.output_kinds`.
         swaps: the student's K, see `KeypointSet.swaps`.
         pairs: (teacher's keypoint, student's keypoint).
-        share: weight of the teacher's word on a keypoint that is annotated too; 1 on any other.
+        share: weight of the teacher's target for a keypoint that is annotated too; 1 on any other.
     """
 
     targets: Targets
@@ -59,7 +58,7 @@ class TeacherTargets(Protocol):
     """One way from a teacher's output to a loss; called, it is that loss (see `losses.Loss`)."""
 
     @property
-    def lesson(self) -> TeacherContext: ...
+    def context(self) -> TeacherContext: ...
 
     def shapes(self) -> dict[str, tuple[tuple[int, ...], type]]:
         """Shape and type of what is kept of one frame, by name."""
@@ -70,7 +69,7 @@ class TeacherTargets(Protocol):
         ...
 
     def taught(self, kind: str) -> np.ndarray:
-        """Which channels of an output of this kind the teacher has a say in."""
+        """Which channels of an output of this kind have a target from the teacher."""
         ...
 
     def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor: ...
@@ -84,20 +83,20 @@ class Rendered:
     without any teaches them too. A keypoint that augmentation moves out of the input has a zero map.
     """
 
-    lesson: TeacherContext
+    context: TeacherContext
 
     def shapes(self) -> dict[str, tuple[tuple[int, ...], type]]:
-        count = len(self.lesson.swaps)
+        count = len(self.context.swaps)
         return {"teacher_px": ((count, 2), np.float32), "teacher_confidence": ((count,), np.float32)}
 
     def arrays(self, teacher: Teacher, items: Sequence[Input], output: np.ndarray) -> Arrays:
         """Keypoints in px of the student's canvas, and confidence 0..1: 0 where the teacher lacks one."""
         theirs, certainty = teacher.decode(output)
-        count = len(self.lesson.swaps)
+        count = len(self.context.swaps)
         points, confidence = np.zeros((len(items), count, 2)), np.zeros((len(items), count))
-        sources, places = np.array(self.lesson.pairs).T
+        sources, places = np.array(self.context.pairs).T
         for i, item in enumerate(items):
-            to_student = between(item.placed, self.lesson.targets.input_size)
+            to_student = between(item.placed, self.context.targets.input_size)
             points[i, places] = to_student.apply(theirs[i, sources])
         confidence[:, places] = np.clip(certainty[:, sources], 0.0, 1.0)
         return {
@@ -106,24 +105,24 @@ class Rendered:
         }
 
     def taught(self, kind: str) -> np.ndarray:
-        known = self.lesson.known
+        known = self.context.known
         if kind == "maps":
             return known
-        return np.repeat(known[np.array(self.lesson.targets.segments)].all(-1), 2)
+        return np.repeat(known[np.array(self.context.targets.segments)].all(-1), 2)
 
     def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor:
         told = self._told(sample)
         make = {"maps": self._maps, "pafs": self._pafs}
-        wanted = {kind: make[kind](told, sample, sigma) for kind in sorted(set(self.lesson.kinds))}
-        terms = [masked_mse(o, *wanted[kind]) for o, kind in zip(outputs, self.lesson.kinds, strict=False)]
+        wanted = {kind: make[kind](told, sample, sigma) for kind in sorted(set(self.context.kinds))}
+        terms = [masked_mse(o, *wanted[kind]) for o, kind in zip(outputs, self.context.kinds, strict=False)]
         return sum(terms[1:], terms[0])
 
     def _told(self, sample: Arrays) -> Arrays:
         """The teacher's keypoints in the augmented input, in the form of labels, and their confidence."""
         from edgepose.frameworks import keras
 
-        ops, swaps = keras().ops, self.lesson.swaps
-        height, width = self.lesson.targets.input_size
+        ops, swaps = keras().ops, self.context.swaps
+        height, width = self.context.targets.input_size
         points = move_points(sample["teacher_px"], sample["to_input"], sample["flipped"], swaps)
         confidence = swap(sample["teacher_confidence"], sample["flipped"], swaps)
         inside = ops.all((points >= 0) & (points <= np.array([width, height], np.float32)), axis=-1)
@@ -136,20 +135,20 @@ class Rendered:
         }
 
     def _maps(self, told: Arrays, sample: Arrays, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        maps, _ = self.lesson.targets.maps(told, sigma)
-        return maps, told["confidence"] * self.lesson.shares(sample["annotated"])
+        maps, _ = self.context.targets.maps(told, sigma)
+        return maps, told["confidence"] * self.context.shares(sample["annotated"])
 
     def _pafs(self, told: Arrays, sample: Arrays, sigma: Tensor) -> tuple[Tensor, Tensor]:
         from edgepose.frameworks import keras
 
         ops = keras().ops
-        first, second = np.array(self.lesson.targets.segments).T
-        fields, _ = self.lesson.targets.pafs(told, sigma)
+        first, second = np.array(self.context.targets.segments).T
+        fields, _ = self.context.targets.pafs(told, sigma)
         confidence = ops.minimum(*(ops.take(told["confidence"], end, axis=1) for end in (first, second)))
         labelled = ops.take(sample["annotated"], first, axis=1) & ops.take(
             sample["annotated"], second, axis=1
         )
-        return fields, ops.repeat(confidence * self.lesson.shares(labelled), 2, axis=1)
+        return fields, ops.repeat(confidence * self.context.shares(labelled), 2, axis=1)
 
 
 @dataclass(frozen=True)
@@ -161,17 +160,17 @@ class Resized:
     teacher. Meant for a teacher whose cells are finer than the student's: coarser ones become blocks.
     """
 
-    lesson: TeacherContext
+    context: TeacherContext
 
     def shapes(self) -> dict[str, tuple[tuple[int, ...], type]]:
-        return {"teacher_maps": ((*self.lesson.targets.map_size, len(self.lesson.swaps)), np.float16)}
+        return {"teacher_maps": ((*self.context.targets.map_size, len(self.context.swaps)), np.float16)}
 
     def arrays(self, teacher: Teacher, items: Sequence[Input], output: np.ndarray) -> Arrays:
         """Maps (B, h, w, K) on the student's canvas, in half precision: 0.0005 of a map's value."""
         assert teacher.map_size is not None, "refused before the run began"
-        targets = self.lesson.targets
-        maps = np.zeros((len(items), *targets.map_size, len(self.lesson.swaps)), np.float16)
-        sources, places = np.array(self.lesson.pairs).T
+        targets = self.context.targets
+        maps = np.zeros((len(items), *targets.map_size, len(self.context.swaps)), np.float16)
+        sources, places = np.array(self.context.pairs).T
         for i, item in enumerate(items):
             rows, columns = _averages(item.placed, teacher.map_size, targets)
             maps[i][..., places] = np.einsum(
@@ -180,13 +179,13 @@ class Resized:
         return {"teacher_maps": maps}
 
     def taught(self, kind: str) -> np.ndarray:
-        targets = self.lesson.targets
-        return self.lesson.known if kind == "maps" else np.zeros(2 * len(targets.segments), bool)
+        targets = self.context.targets
+        return self.context.known if kind == "maps" else np.zeros(2 * len(targets.segments), bool)
 
     def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor:
         maps = self._maps(sample)
-        weight = self.lesson.known.astype(np.float32) * self.lesson.shares(sample["annotated"])
-        pairs = zip(outputs, self.lesson.kinds, strict=False)
+        weight = self.context.known.astype(np.float32) * self.context.shares(sample["annotated"])
+        pairs = zip(outputs, self.context.kinds, strict=False)
         terms = [masked_mse(output, maps, weight) for output, kind in pairs if kind == "maps"]
         return sum(terms[1:], terms[0])
 
@@ -194,11 +193,11 @@ class Resized:
         """The maps of the augmented frames: the images' own affine, in cells."""
         from edgepose.frameworks import keras
 
-        ops, targets = keras().ops, self.lesson.targets
+        ops, targets = keras().ops, self.context.targets
         cell = targets.input_size[0] / targets.map_size[0]  # square, as inputs are
         to_canvas = sample["to_canvas"] * np.array([1.0, 1.0, 1.0 / cell], np.float32)
         maps = resample(sample["teacher_maps"], to_canvas)
-        mirrored = ops.take(maps, np.array(self.lesson.swaps), axis=-1)
+        mirrored = ops.take(maps, np.array(self.context.swaps), axis=-1)
         return ops.where(ops.reshape(sample["flipped"], (-1, 1, 1, 1)), mirrored, maps)
 
 

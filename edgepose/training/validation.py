@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgepose.data.head_length import head_lengths
 from edgepose.data.records import Dataset, PoseRecord
+from edgepose.data.rulers import ruler_lengths
 from edgepose.errors import BadDataset
 from edgepose.evaluation.metrics import mean_error, normalised_distances, pckh
-from edgepose.keypoints import Mapping
-from edgepose.training.checkpoints import Row
+from edgepose.inference.decode import Decode
+from edgepose.keypoints import Mapping as KeypointMapping
+from edgepose.training.checkpoints import LogRow
 from edgepose.training.frames import Frames, map_points
 
 # Fine localisation is what the paper's clinicians ask for and what coarse PCKh, long at its ceiling, no
 # longer tells; the mean error decides between equals, early in a run.
 SELECT_BY = "PCKh@0.1, then ME"
 
-Decode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Predict = Callable[[np.ndarray], np.ndarray]  # images (B, H, W, 3) uint8 -> maps
+Validate = Callable[[Predict], LogRow]
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ class Validator:
     """
 
     frames: Frames
-    mapping: Mapping
+    mapping: KeypointMapping
     annotated_px: np.ndarray
     head_length_px: np.ndarray
     decode: Decode
     batch: int
 
-    def __call__(self, predict: Callable[[np.ndarray], np.ndarray]) -> Row:
+    def __call__(self, predict: Predict) -> LogRow:
         """`predict` takes images (B, H, W, 3) uint8 to what `decode` takes.
 
         Returns:
@@ -60,7 +62,7 @@ class Validator:
             "me": mean_error(distances).overall,
         }
 
-    def _predicted(self, predict: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+    def _predicted(self, predict: Predict) -> list[np.ndarray]:
         count, parts = len(self.frames.records), []
         # The last batch is filled up with its last frame: one shape, one compilation.
         padded = [np.minimum(np.arange(i, i + self.batch), count - 1) for i in range(0, count, self.batch)]
@@ -70,11 +72,27 @@ class Validator:
         return parts
 
 
+@dataclass(frozen=True)
+class Validators:
+    """Scores on several data sets: the first one's under the plain names, by which checkpoints are chosen.
+
+    Attributes:
+        parts: by the data set's label.
+    """
+
+    parts: Mapping[str, Validator]
+
+    def __call__(self, predict: Predict) -> LogRow:
+        rows = {label: part(predict) for label, part in self.parts.items()}
+        first = next(iter(rows.values()))
+        return first | {f"{label} {name}": v for label, row in rows.items() for name, v in row.items()}
+
+
 def validator(
     dataset: Dataset,
     records: tuple[PoseRecord, ...],
     frames: Frames,
-    mapping: Mapping,
+    mapping: KeypointMapping,
     decode: Decode,
     batch: int,
 ) -> Validator:
@@ -84,7 +102,7 @@ def validator(
         BadDataset: no record has both a head length and one of the network's keypoints.
     """
     annotated = np.stack([record.keypoints_px for record in records])
-    heads = head_lengths(annotated, dataset.keypoints, [record.head_length_px for record in records])
+    heads = ruler_lengths(records, dataset.keypoints)
     annotated = annotated[:, [target for _, target in mapping.pairs]]
     if np.isnan(annotated[~np.isnan(heads.px)]).all():
         raise BadDataset(
@@ -94,12 +112,12 @@ def validator(
     return Validator(frames, mapping, annotated, heads.px, decode, batch)
 
 
-def is_better(row: Row, best: Row) -> bool:
+def is_better(row: LogRow, best: LogRow) -> bool:
     """Whether a row's scores beat the best so far; equal ones do not."""
     return _rank(row) > _rank(best)
 
 
-def _rank(row: Row) -> tuple[float, float]:
+def _rank(row: LogRow) -> tuple[float, float]:
     share, error = row["pckh@0.1"], row["me"]
     assert share is not None and error is not None
     return share, -error

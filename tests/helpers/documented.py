@@ -35,7 +35,7 @@ class Run:
 
     Attributes:
         add: options behind the documented ones; of an option that is given twice the last counts.
-        swap: documented words, and what stands in for each.
+        swap: documented words, and what replaces each.
     """
 
     add: str = ""
@@ -158,7 +158,18 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose qat default:rt-lite --data infants --steps 100 --out runs/int8": NotRun(
         _MINUTES + "tests/test_edgepose/test_compression_training.py trains a small network"
     ),
-    "edgepose recipes": Run(),
+    "edgepose recipes list": Run(),
+    "edgepose recipes run fine-tune DATA=infants MPII.safetensors=models/rt.safetensors RUN=fine": Run(
+        "--print"
+    ),
+    "edgepose train --model rt-lite --keypoints in-motion-19 --partial --drop-shared --data "
+    "coco:path/to/syrip=3,crop=person,margin=0.1-0.6,crops=4,turn=upright --data "
+    "lspet:path/to/lspet=1,crop=person,turn=upright --data in-motion:infants=1.5 --augmentation home "
+    "--out runs/real": NotRun(_MINUTES + "tests/test_edgepose/test_mixture.py trains a small network so"),
+    "edgepose evaluate default:rt-lite --data coco:path/to/syrip --crop person --margin 0.35 --turn upright "
+    "--score limbs --out runs/syrip": NotRun(
+        "needs photographs; tests/test_edgepose/test_mixture.py and test_rulers.py cover the parts"
+    ),
     # docs/devices.md
     "edgepose device create --cpu cortex-a53 --runtime tflite-runtime": _DEVICE,
     "edgepose evaluate model.tflite --data in-motion:DIR --target emulated:cortex-a53-tflite-runtime "

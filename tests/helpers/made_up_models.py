@@ -26,6 +26,6 @@ def maps_spec(path: Path, recipe: str, runtime: str) -> ModelSpec:
         parameters=1,
         flops=1,
         ops={},
-        float_islands=None,
+        float_operators=None,
         runtime={"name": runtime, "version": "1"},
     )

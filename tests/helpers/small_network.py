@@ -9,7 +9,7 @@ import numpy as np
 
 from edgepose.compression.calibration import calibrated
 from edgepose.compression.fake_quantized import deployed
-from edgepose.compression.graph import Folded, fold
+from edgepose.compression.graph import BNFoldedModel, fold_batch_norms
 from edgepose.compression.network import Ranges
 from edgepose.compression.ranges import Range
 from edgepose.frameworks import keras, tf_keras
@@ -88,13 +88,13 @@ def photos(count: int = 6) -> list[np.ndarray]:
 
 
 @cache
-def whole_small() -> Folded:
+def whole_small() -> BNFoldedModel:
     """The seeded network, folded."""
-    return fold(seeded(small(namespace=tf_keras())))
+    return fold_batch_norms(seeded(small(namespace=tf_keras())))
 
 
 @cache
-def folded_small() -> Folded:
+def folded_small() -> BNFoldedModel:
     """The same, of the maps alone."""
     return deployed(whole_small())
 

@@ -22,7 +22,7 @@ from edgepose.models import checkpoint as checkpoint_module
 from edgepose.models import pretrained as defaults
 from edgepose.models import profile as _profile  # noqa: F401 - binds the real `build` before a test replaces it
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
-from edgepose.training import setup as assembly_module
+from edgepose.training import setup as training_setup
 from edgepose.training import steppers
 from edgepose.training.data import DataRequest
 from edgepose.training.distill_request import DistillRequest
@@ -53,7 +53,7 @@ def use(patch: pytest.MonkeyPatch, build: Callable[..., Any] = tiny, graph: bool
         graph: compute in TensorFlow's graphs, as users do. Tracing one takes longer than a few small steps.
     """
     patch.setattr(steppers, "as_graph", _AS_GRAPH if graph else lambda call: call)
-    for module in (assembly_module, checkpoint_module):
+    for module in (training_setup, checkpoint_module):
         patch.setattr(module, "build", build)
     patch.setattr(defaults, "DEFAULT_WEIGHTS", {})
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from android_harness import cost
-from android_harness.cost import LATENCIES, NETWORKS, PHONES, Calibration, Phone, estimates, fit
+from android_harness.cost import LATENCIES, NETWORKS, PHONES, CostCalibration, ReferencePhone, estimates, fit
 from android_harness.counting import CLASSES, NotCounted, made_up_input, read_counts
 from android_harness.profiles import PROFILES
-from android_harness.protocol import Tensor
+from android_harness.protocol import JobTensor
 
 LINES = """-1 12 4 4 2 0 0 2
 0 9999 9999 0 0 0 0 0
@@ -39,7 +39,7 @@ def test_a_damaged_count_is_no_count(text: str) -> None:
 
 
 def test_the_made_up_input_is_the_same_every_time() -> None:
-    for tensor in (Tensor("int8", (1, 4, 4, 3), 0.1, 0), Tensor("float32", (1, 4, 4, 3), 0.0, 0)):
+    for tensor in (JobTensor("int8", (1, 4, 4, 3), 0.1, 0), JobTensor("float32", (1, 4, 4, 3), 0.0, 0)):
         data = made_up_input(tensor)
         assert len(data) == tensor.size_bytes and data == made_up_input(tensor) and len(set(data)) > 10
 
@@ -47,13 +47,13 @@ def test_the_made_up_input_is_the_same_every_time() -> None:
 SIZES = dict.fromkeys(NETWORKS, 8_000_000)  # a millisecond's way from memory
 
 
-def calibrated(rate: float, phone: Phone, **factors: float) -> Calibration:
+def calibrated(rate: float, phone: ReferencePhone, **factors: float) -> CostCalibration:
     """Counts of a core that does `rate` instructions a cycle; `factors` spoil single networks."""
     row = {
         network: round(factors.get(network[10:].replace("-", "_"), 1) * rate * (ms - 1) * phone.ghz * 1e6)
         for network, ms in zip(NETWORKS, LATENCIES[phone.key], strict=True)
     }
-    return Calibration("litert 1", SIZES, {phone.profile: row})
+    return CostCalibration("litert 1", SIZES, {phone.profile: row})
 
 
 def test_the_fit_finds_a_cores_instructions_a_cycle() -> None:
@@ -72,8 +72,8 @@ def test_nothing_is_estimated_from_half_a_calibration() -> None:
     phone = PHONES[0]
     row = dict(calibrated(1.0, phone).instructions[phone.profile])
     del row["mobilenet-v1"]
-    assert fit(phone, Calibration("litert 1", SIZES, {phone.profile: row})) is None
-    assert fit(phone, Calibration("litert 1", {}, {})) is None
+    assert fit(phone, CostCalibration("litert 1", SIZES, {phone.profile: row})) is None
+    assert fit(phone, CostCalibration("litert 1", {}, {})) is None
 
 
 def test_estimates_are_for_the_phones_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:

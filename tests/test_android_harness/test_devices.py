@@ -229,7 +229,7 @@ def test_a_python_without_pinned_wheels_is_named(tmp_path: Path) -> None:
         download_wheels(TOY, "3.9", tmp_path)
 
 
-def test_the_doctor_names_each_lack_and_its_mend(tmp_path: Path, monkeypatch) -> None:
+def test_the_doctor_names_each_lack_and_its_hint(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     found = {f.name: f for f in doctor.examine(tmp_path / "cache")}

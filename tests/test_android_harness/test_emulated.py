@@ -14,7 +14,7 @@ from android_harness.emulator import EmulatedDevice
 from android_harness.errors import GuestCrashed
 from android_harness.protocol import Job
 from android_harness.qemu import guest_command, guest_environment, run_guest
-from android_harness.session import Session
+from android_harness.session import DeviceSession
 from edgeio import sha256_file
 from export.runtime import Session as Interpreter
 
@@ -32,7 +32,7 @@ def test_a_device_gives_what_this_machine_gives(a76: EmulatedDevice, model: Path
     rng = np.random.default_rng(0)
     inputs = [rng.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32) for _ in range(2)]
     here = Interpreter(model)
-    with Session(a76, tmp_path / "job", model, Job(sha256_file(model))) as session:
+    with DeviceSession(a76, tmp_path / "job", model, Job(sha256_file(model))) as session:
         outputs = list(session.run(x.tobytes() for x in inputs))
         assert session.hello.processor == "aarch64 0xd0b"
         assert (session.hello.runtime, session.hello.runtime_version) == (

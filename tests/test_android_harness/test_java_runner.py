@@ -13,7 +13,7 @@ from tiny_tflite import tiny_tflite
 
 from android_harness import protocol
 from android_harness.errors import HarnessError
-from android_harness.protocol import Failure, Hello, Job, Part, Tensor
+from android_harness.protocol import Failure, Hello, Job, JobPart, JobTensor
 from android_harness.runner_build import QUICK_JAVA, SOURCES, build_runner, compile_java, read_runner
 
 CORE = ("Engine", "Protocol", "Stop", "Tensor", "Worker")
@@ -63,8 +63,8 @@ def failure(job: Path) -> Failure:
     return protocol.parse(Failure, path.read_text(encoding="utf-8"), str(path))
 
 
-def outputs(job: Path, name: str, hello: Hello) -> tuple[Part, list[tuple[bytes, ...]]]:
-    part = protocol.parse(Part, (job / "out" / f"{name}.txt").read_text(encoding="utf-8"), name)
+def outputs(job: Path, name: str, hello: Hello) -> tuple[JobPart, list[tuple[bytes, ...]]]:
+    part = protocol.parse(JobPart, (job / "out" / f"{name}.txt").read_text(encoding="utf-8"), name)
     data = (job / "out" / f"{name}.bin").read_bytes()
     return part, protocol.unpack(part, data, hello.outputs, name)
 
@@ -80,8 +80,8 @@ def test_does_parts_as_the_protocol_has_it(core: list[str], tmp_path: Path) -> N
     (job / "in" / "half.bin.tmp").write_bytes(b"not whole")
     assert run(core, job) == 0
     hello = hello_of(job)
-    assert hello.input == Tensor("uint8", (1, 3), float(np.float32(0.1)), 128)
-    assert hello.outputs[1] == Tensor("uint8", (), 0.0, 0)
+    assert hello.input == JobTensor("uint8", (1, 3), float(np.float32(0.1)), 128)
+    assert hello.outputs[1] == JobTensor("uint8", (), 0.0, 0)
     assert (hello.threads, hello.delegate, hello.model_sha256) == (2, "none", SHA256)
     parts = {name: outputs(job, name, hello) for name in (first, second)}
     assert parts[first][1] == [(b"abc", bytes([sum(b"abc") % 256])), (b"de\x80", bytes([(200 + 129) % 256]))]
@@ -160,7 +160,7 @@ def test_tensorflow_lite_gives_the_golden_outputs(
     subprocess.run(words, check=True, capture_output=True, timeout=120)
     hello = hello_of(job)
     assert (hello.runtime, hello.runtime_version) == ("tensorflow-lite-java", "2.6.2")
-    assert hello.input == Tensor("float32", (1, 64, 64, 3), 0.0, 0)
+    assert hello.input == JobTensor("float32", (1, 64, 64, 3), 0.0, 0)
     part, rows = outputs(job, name, hello)
     assert len(part.run_ms) == 6 and all(ms > 0 for ms in part.run_ms)
     golden = Interpreter(model_content=model)

@@ -23,7 +23,7 @@ from android_harness.phone_cost import in_words
 from android_harness.protocol import Job
 from android_harness.qemu import guest_command, guest_environment
 from android_harness.runner_build import read_runner, runner_folder
-from android_harness.session import Session
+from android_harness.session import DeviceSession
 from edgeio import UnknownName, sha256_file
 from edgepose.errors import UsageError
 from edgepose.evaluation.evaluate import evaluate
@@ -50,8 +50,8 @@ class Work:
         rng = np.random.default_rng(0)
         self.images = [rng.random((1, 64, 64, 3), np.float32).astype("<f4") for _ in range(images)]
 
-    def session(self, phone: Phone) -> Session:
-        return Session(phone, self.folder / "job", self.model, self.job)
+    def session(self, phone: Phone) -> DeviceSession:
+        return DeviceSession(phone, self.folder / "job", self.model, self.job)
 
     def run(self, phone: Phone) -> list[bytes]:
         with self.session(phone) as session:

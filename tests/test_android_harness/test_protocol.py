@@ -11,18 +11,18 @@ import pytest
 
 from android_harness import protocol
 from android_harness.errors import HarnessError
-from android_harness.protocol import Failure, Hello, Job, Part, Tensor, pack, parse, render, unpack
+from android_harness.protocol import Failure, Hello, Job, JobPart, JobTensor, pack, parse, render, unpack
 from android_harness.qemu import RUNNER
 
-MAPS = Tensor("int8", (1, 2, 2, 3), 0.25, -128)
-SCORE = Tensor("float32", (1,), 0.0, 0)
+MAPS = JobTensor("int8", (1, 2, 2, 3), 0.25, -128)
+SCORE = JobTensor("float32", (1,), 0.0, 0)
 RECORDS = [
     Job("a" * 64, threads=2, delegate="none", warm_up=1, runs=3, idle_s=5),
     Hello(
         "java 1", "litert", "2.3.0", "aarch64 0xd03", "b" * 64, 1, "xnnpack", 12.5, -1, MAPS, (MAPS, SCORE)
     ),
-    Part("c" * 64, 2, "d" * 64, (), (1.25, 1e-05)),
-    Part("c" * 64, 1, "d" * 64, (9.0, 8.0), (1.0,)),
+    JobPart("c" * 64, 2, "d" * 64, (), (1.25, 1e-05)),
+    JobPart("c" * 64, 1, "d" * 64, (9.0, 8.0), (1.0,)),
     Failure("model", "op 'CUSTOM' is = unknown"),
 ]
 
@@ -35,7 +35,7 @@ def test_every_record_comes_back_as_it_went(record) -> None:
 
 
 def test_keys_that_a_newer_runner_adds_are_skipped() -> None:
-    assert parse(Part, render(RECORDS[2]) + "temperature=31.5\n\nnonsense\n", "f") == RECORDS[2]
+    assert parse(JobPart, render(RECORDS[2]) + "temperature=31.5\n\nnonsense\n", "f") == RECORDS[2]
 
 
 def test_a_message_of_several_lines_stays_one_value() -> None:
@@ -60,19 +60,19 @@ def test_a_message_of_several_lines_stays_one_value() -> None:
 )
 def test_what_is_no_record_is_refused_by_name(text: str, said: str) -> None:
     with pytest.raises(HarnessError, match=said) as caught:
-        parse(Part, text, "out/x.txt")
+        parse(JobPart, text, "out/x.txt")
     assert "out/x.txt" in caught.value.what
 
 
 @pytest.mark.parametrize("text", ["int8", "int8 1x2", "int7 1x2 0.0 0", "int8 1x-2 0.0 0", "int8 1x2 inf 0"])
 def test_what_is_no_tensor_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
-        Tensor.parse(text)
+        JobTensor.parse(text)
 
 
 def test_tensors_know_their_bytes() -> None:
-    assert [MAPS.size_bytes, SCORE.size_bytes, Tensor("int16", (), 0.0, 0).size_bytes] == [12, 4, 2]
-    assert Tensor.parse(str(Tensor("int16", (), 0.1, 3))) == Tensor("int16", (), 0.1, 3)
+    assert [MAPS.size_bytes, SCORE.size_bytes, JobTensor("int16", (), 0.0, 0).size_bytes] == [12, 4, 2]
+    assert JobTensor.parse(str(JobTensor("int16", (), 0.1, 3))) == JobTensor("int16", (), 0.1, 3)
 
 
 def test_a_part_is_named_by_its_bytes() -> None:
@@ -82,7 +82,7 @@ def test_a_part_is_named_by_its_bytes() -> None:
 
 def test_outputs_are_taken_apart_input_by_input() -> None:
     data = bytes(range(32))
-    part = Part("n", 2, hashlib.sha256(data).hexdigest(), (), ())
+    part = JobPart("n", 2, hashlib.sha256(data).hexdigest(), (), ())
     first, second = unpack(part, data, (MAPS, SCORE), "f")
     assert first == (data[:12], data[12:16])
     assert second == (data[16:28], data[28:])

@@ -12,7 +12,7 @@ from host_device import HostDevice
 
 from android_harness.counting import Instructions, Measured
 from android_harness.errors import GuestCrashed
-from android_harness.protocol import Hello, Tensor
+from android_harness.protocol import Hello, JobTensor
 from edgeio import UserError
 from edgepose.errors import UsageError
 from edgepose.evaluation import evaluate as module
@@ -30,7 +30,7 @@ COUNTED = Instructions(5_000_000, {"vector": 4_000_000, "integer": 1_000_000}, 0
 @pytest.fixture
 def target(monkeypatch: pytest.MonkeyPatch) -> str:
     """`emulated` is this machine, and its instructions are counted as five million."""
-    tensor = Tensor("float32", (1,), 0.0, 0)
+    tensor = JobTensor("float32", (1,), 0.0, 0)
     hello = Hello("r 1", "litert", "1", "arm", "0" * 64, 1, "xnnpack", 1.0, 4096, tensor, (tensor,))
     monkeypatch.setattr(module, "open_target", lambda name: HostDevice() if name == "emulated" else None)
     monkeypatch.setattr(module, "measure_on_device", lambda *_: Measured(hello, COUNTED, None))

@@ -17,7 +17,7 @@ from android_harness import session as module
 from android_harness.errors import GuestCrashed, HarnessError
 from android_harness.protocol import Job
 from android_harness.qemu import crash
-from android_harness.session import CRASH_FILE, Session
+from android_harness.session import CRASH_FILE, DeviceSession
 from edgeio import sha256_file
 from export.runtime import Session as Interpreter
 
@@ -39,7 +39,7 @@ def images(count: int) -> list[np.ndarray]:
 def test_outputs_come_in_order_and_equal_this_machines(model: Path, tmp_path: Path) -> None:
     inputs, here = images(10), Interpreter(model)
     job = Job(sha256_file(model), warm_up=2, runs=2)
-    with Session(HostDevice(), tmp_path / "job", model, job, workers=2) as session:
+    with DeviceSession(HostDevice(), tmp_path / "job", model, job, workers=2) as session:
         found = list(session.run(x.tobytes() for x in inputs))
         assert session.hello.outputs[0].shape == (1, 2, 2, 3)
         parts = session.parts()
@@ -51,13 +51,13 @@ def test_outputs_come_in_order_and_equal_this_machines(model: Path, tmp_path: Pa
 
 def test_what_was_finished_is_not_done_again(model: Path, tmp_path: Path, monkeypatch) -> None:
     inputs, job = [x.tobytes() for x in images(6)], Job(sha256_file(model))
-    with Session(HostDevice(), tmp_path / "job", model, job) as session:
+    with DeviceSession(HostDevice(), tmp_path / "job", model, job) as session:
         first = list(session.run(inputs))
     (damaged,) = (p for p in (tmp_path / "job" / "out").glob("*.bin") if p.stat().st_size == 2 * 48)
     damaged.write_bytes(b"\0" * damaged.stat().st_size)
     sent = []
     monkeypatch.setattr(module, "_land", _recording(sent, module._land))
-    with Session(HostDevice(), tmp_path / "job", model, job) as session:
+    with DeviceSession(HostDevice(), tmp_path / "job", model, job) as session:
         assert list(session.run(inputs)) == first
     assert [name for name in sent if name.endswith(".bin")] == [damaged.name]
 
@@ -74,14 +74,14 @@ def test_another_job_starts_afresh(model: Path, tmp_path: Path) -> None:
     (tmp_path / "job" / "out").mkdir(parents=True)
     (tmp_path / "job" / "job.txt").write_text("edgepose-job 1\nmodel_sha256=other\n", encoding="utf-8")
     (tmp_path / "job" / "out" / "left.txt").touch()
-    with Session(HostDevice(), tmp_path / "job", model, Job(sha256_file(model))) as session:
+    with DeviceSession(HostDevice(), tmp_path / "job", model, Job(sha256_file(model))) as session:
         assert len(list(session.run([images(1)[0].tobytes()]))) == 1
     assert not (tmp_path / "job" / "out" / "left.txt").exists()
 
 
 def test_outputs_that_were_read_are_removed_at_the_next_call(model: Path, tmp_path: Path) -> None:
     one, two = (x.tobytes() for x in images(2))
-    with Session(HostDevice(), tmp_path / "job", model, Job(sha256_file(model))) as session:
+    with DeviceSession(HostDevice(), tmp_path / "job", model, Job(sha256_file(model))) as session:
         list(session.run([one]))
         kept = session.parts()
         list(session.run([two]))
@@ -92,7 +92,7 @@ def test_outputs_that_were_read_are_removed_at_the_next_call(model: Path, tmp_pa
 def test_a_crash_is_told_marked_and_costs_only_its_part(model: Path, tmp_path: Path) -> None:
     folder, job = tmp_path / "job", Job(sha256_file(model))
     inputs = [x.tobytes() for x in images(5)]
-    with Session(HostDevice(), folder, model, job) as session:
+    with DeviceSession(HostDevice(), folder, model, job) as session:
         done = list(session.run(inputs[:4]))
     claims_and_dies = (
         "import os, pathlib, signal\n"
@@ -103,11 +103,11 @@ def test_a_crash_is_told_marked_and_costs_only_its_part(model: Path, tmp_path: P
     )
     with (
         pytest.raises(GuestCrashed, match="SIGSEGV, a segmentation fault in the guest, while on part"),
-        Session(HostDevice(program=claims_and_dies), folder, model, job) as session,
+        DeviceSession(HostDevice(program=claims_and_dies), folder, model, job) as session,
     ):
         list(session.run(inputs))
     assert "SIGSEGV" in (folder / CRASH_FILE).read_text(encoding="utf-8")
-    with Session(HostDevice(), folder, model, job) as session:
+    with DeviceSession(HostDevice(), folder, model, job) as session:
         assert list(session.run(inputs))[:4] == done
     assert not (folder / CRASH_FILE).exists()
 
@@ -117,7 +117,7 @@ def test_a_model_that_the_runtime_refuses_is_told_with_its_words(tmp_path: Path)
     broken.write_bytes(b"\x1c\0\0\0TFL3" + bytes(64))
     with (
         pytest.raises(HarnessError, match=r"broken\.tflite is refused on host \(.+\); export it"),
-        Session(HostDevice(), tmp_path / "job", broken, Job(sha256_file(broken))) as session,
+        DeviceSession(HostDevice(), tmp_path / "job", broken, Job(sha256_file(broken))) as session,
     ):
         assert session.hello
 
@@ -125,7 +125,7 @@ def test_a_model_that_the_runtime_refuses_is_told_with_its_words(tmp_path: Path)
 def test_a_runner_that_ends_early_is_told_with_its_last_words(model: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(HarnessError, match=r"ended with exit code 4 \(out of luck\)"),
-        Session(
+        DeviceSession(
             HostDevice(program="import sys; print('out of luck'); sys.exit(4)"),
             tmp_path / "job",
             model,
@@ -143,20 +143,20 @@ class Lazy(HostDevice):
 
 
 def test_a_runner_without_work_may_end_before_the_others(model: Path, tmp_path: Path) -> None:
-    with Session(Lazy(), tmp_path / "job", model, Job(sha256_file(model)), workers=2) as session:
+    with DeviceSession(Lazy(), tmp_path / "job", model, Job(sha256_file(model)), workers=2) as session:
         assert len(list(session.run(x.tobytes() for x in images(5)))) == 5
 
 
 def test_an_input_of_another_size_is_refused(model: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(HarnessError, match="is damaged or of another size"),
-        Session(HostDevice(), tmp_path / "job", model, Job(sha256_file(model))) as session,
+        DeviceSession(HostDevice(), tmp_path / "job", model, Job(sha256_file(model))) as session,
     ):
         list(session.run([b"short"]))
 
 
 def test_runners_end_with_the_session(model: Path, tmp_path: Path) -> None:
-    session = Session(HostDevice(), tmp_path / "job", model, Job(sha256_file(model)), workers=2)
+    session = DeviceSession(HostDevice(), tmp_path / "job", model, Job(sha256_file(model)), workers=2)
     with pytest.raises(KeyboardInterrupt), session:
         raise KeyboardInterrupt
     assert not session._alive()

@@ -36,7 +36,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert read_json(target, "-") == {"old": 1}
 
 
-def test_bad_json_names_the_file_and_the_mend(tmp_path):
+def test_bad_json_names_the_file_and_the_hint(tmp_path):
     with pytest.raises(UserError, match=r"absent\.json does not exist; run it again"):
         read_json(tmp_path / "absent.json", "run it again")
     for hostile in ("{", "[" * 100_000):

@@ -103,7 +103,7 @@ def synthetic_results(name: str, predictions: Predictions, **changes: Any) -> Re
         "parameters": 481_336,
         "flops": 955_490_248,
         "ops": {"CONV_2D": 60, "MUL": 12},
-        "float_islands": None,
+        "float_operators": None,
         "deflated_bytes": 1_500_000,
     }
     data = {

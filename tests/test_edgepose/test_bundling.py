@@ -114,7 +114,7 @@ def test_manifest_obeys_the_published_schema(made: Made) -> None:
 
 
 def test_the_schema_and_the_rules_name_every_decoder() -> None:
-    assert set(SCHEMA["$defs"]["Decode"]["properties"]["name"]["enum"]) == {*DECODERS, "in-graph"}
+    assert set(SCHEMA["$defs"]["DecodePart"]["properties"]["name"]["enum"]) == {*DECODERS, "in-graph"}
     assert set(app.DECODE_RULES) == {*DECODERS, "in-graph"}
 
 
@@ -432,7 +432,7 @@ def test_snippets_are_short_and_name_fields_of_the_schema(name: str) -> None:
     for path in paths:
         assert in_schema(path), path
     fields = re.findall(r'(?:getString\(|part\[)"(\w+)"', text)
-    assert set(fields) <= set(SCHEMA["$defs"]["Part"]["properties"])
+    assert set(fields) <= set(SCHEMA["$defs"]["FilePart"]["properties"])
     assert bool(fields) == name.startswith("Pose")
 
 

@@ -88,7 +88,7 @@ def exported(checkpoint: Path, infants: Path, tmp_path_factory: pytest.TempPathF
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert [Path(row["path"]).name for row in rows] == ["tiny-fp32-maps.tflite", "tiny-int8-maps.tflite"]
-    assert rows[0]["validation"]["healthy"] and rows[1]["sidecar"]["float_islands"] == 0
+    assert rows[0]["validation"]["healthy"] and rows[1]["sidecar"]["float_operators"] == 0
     calibration = rows[1]["sidecar"]["calibration"]
     assert (calibration["count"], calibration["seed"]) == (4, 0)
     assert calibration["source"].startswith("in-motion:infants,"), (

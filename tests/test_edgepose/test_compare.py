@@ -164,9 +164,9 @@ def test_baseline_is_the_first_that_is_not_quantised(scored: Scored) -> None:
 
 
 def test_differences_are_the_scores_difference_with_an_interval_around_it(scored: Scored) -> None:
-    entries = read_entries([scored("good", 0.05), scored("bad", 0.3), scored("twin", 0.05)])
+    entries = read_entries([scored("good", 0.05), scored("bad", 0.3), scored("equal", 0.05)])
     found = {d.name: d for d in compare(entries, "T", "0", "none").differences}
-    assert list(found) == ["bad", "twin"]
+    assert list(found) == ["bad", "equal"]
     good, bad = (e.results.metrics.overall.scores for e in entries[:2])
     for key, metric in found["bad"].metrics.items():
         expected = bad[key] - good[key]  # type: ignore[operator]
@@ -177,7 +177,7 @@ def test_differences_are_the_scores_difference_with_an_interval_around_it(scored
     assert found["bad"].metrics["me"].verdict.startswith("worse")
     assert found["bad"].metrics["pckh@0.1"].verdict.startswith("worse")
     assert found["bad"].metrics["pckh@human"].value < -50  # type: ignore[operator]
-    assert found["twin"].metrics["me"].verdict.startswith("same score")
+    assert found["equal"].metrics["me"].verdict.startswith("same score")
     assert found["bad"].n_videos == 4
 
 

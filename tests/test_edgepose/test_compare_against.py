@@ -67,10 +67,10 @@ def test_compare_json_obeys_the_published_schema(written: Written) -> None:
 
 def test_verdicts_open_the_report_by_word_and_colour(written: Written) -> None:
     small, tiny = written.numbers["verdicts"]
-    assert (small["light"], small["outcome"]) == ("green", "non-inferior")
-    assert (tiny["light"], tiny["outcome"]) == ("red", "inferior")
+    assert (small["colour"], small["outcome"]) == ("green", "non-inferior")
+    assert (tiny["colour"], tiny["outcome"]) == ("red", "inferior")
     assert (
-        '<p class="light green"><span class="word">GREEN</span> <strong>small: non-inferior' in written.html
+        '<p class="verdict green"><span class="word">GREEN</span> <strong>small: non-inferior' in written.html
     )
     assert "> **GREEN · small: non-inferior.** As precise as full, within the margin" in written.markdown
     assert (
@@ -159,7 +159,7 @@ def test_one_video_gives_no_interval_and_no_verdict(scored: Scored) -> None:
     judged = found.noninferiority[0]
     assert judged.mean.interval is None
     assert judged.mean.reason == "one video: nothing to resample"
-    assert found.verdicts[0].light == "amber"
+    assert found.verdicts[0].colour == "amber"
     assert "1 video is too few" in found.verdicts[0].text
 
 

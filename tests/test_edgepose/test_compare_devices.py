@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from android_harness.cost import Estimate, Instructions
+from android_harness.cost import Instructions, LatencyEstimate
 from edgepose.comparison import compare as comparing
 from edgepose.comparison.compare import Comparison, compare, read_entries
 from edgepose.errors import BadResults
@@ -26,8 +26,10 @@ from edgepose.visual.style import figure_style, marker
 
 Scored = Callable[..., Path]
 SCHEMA = json.loads(Path(comparing.__file__).with_name("compare.schema.json").read_text(encoding="utf-8"))
-PIXEL = Estimate("Pixel", "Kryo, 2.15 GHz", 43.21, 8.4, "four MobileNets")
-TAUGHT = Estimate("Pixel", "Kryo, 2.15 GHz", 20.0, None, "four MobileNets; not judged on integer models")
+PIXEL = LatencyEstimate("Pixel", "Kryo, 2.15 GHz", 43.21, 8.4, "four MobileNets")
+TAUGHT = LatencyEstimate(
+    "Pixel", "Kryo, 2.15 GHz", 20.0, None, "four MobileNets; not judged on integer models"
+)
 
 
 def device(cpu: str, millions: float | None, **changes: Any) -> DeviceFacts:
@@ -95,7 +97,7 @@ def test_one_model_in_several_places_is_one_row_of_accuracy(place: Callable[...,
     paths = [place("rt", A53, nearly), place("rt"), place("rt", A72, apart), place("other", A53)]
     found = compared(paths)
     assert [r.name for r in found.results] == ["rt", "rt@cortex-a72", "other@cortex-a53"]
-    assert [(f.results.name, f.row) for f in found.folded] == [("rt@cortex-a53", "rt")]
+    assert [(f.results.name, f.row) for f in found.equivalent_runs] == [("rt@cortex-a53", "rt")]
     assert [r.name for r in found.everywhere] == ["rt", "rt@cortex-a53", "rt@cortex-a72", "other@cortex-a53"]
     assert [d.name for d in found.differences] == ["rt@cortex-a72", "other@cortex-a53"]
     assert set(found.worst) == {"rt", "rt@cortex-a72", "other@cortex-a53"}
@@ -103,22 +105,22 @@ def test_one_model_in_several_places_is_one_row_of_accuracy(place: Callable[...,
 
 def test_devices_that_agree_with_each_other_only_are_one_row(place: Callable[..., Path]) -> None:
     found = compared([place("rt"), place("rt", A53, 0.15), place("rt", A72, 0.15)])
-    assert [(f.results.name, f.row) for f in found.folded] == [("rt@cortex-a72", "rt@cortex-a53")]
+    assert [(f.results.name, f.row) for f in found.equivalent_runs] == [("rt@cortex-a72", "rt@cortex-a53")]
 
 
 def test_other_files_other_decoders_and_the_same_place_are_rows_of_their_own(
     place: Callable[..., Path],
 ) -> None:
-    twins = [place(name, model={"sha256": "0" * 64}) for name in ("copy", "twin")]
-    found = compared([place("rt"), *twins, place("rt", A53, decode="argmax")])
-    assert len(found.results) == 4 and not found.folded
+    copies = [place(name, model={"sha256": "0" * 64}) for name in ("copy", "equal")]
+    found = compared([place("rt"), *copies, place("rt", A53, decode="argmax")])
+    assert len(found.results) == 4 and not found.equivalent_runs
 
 
 def test_a_baseline_that_is_asked_for_stays_a_row(place: Callable[..., Path]) -> None:
     found = compared([place("rt"), place("rt", A53), place("rt", A72)], "rt@cortex-a72")
     assert found.baseline == "rt@cortex-a72"
     assert [r.name for r in found.results] == ["rt@cortex-a72"]
-    assert {f.results.name for f in found.folded} == {"rt", "rt@cortex-a53"}
+    assert {f.results.name for f in found.equivalent_runs} == {"rt", "rt@cortex-a53"}
     with pytest.raises(BadResults, match="no results are called rt@cortex-a75"):
         compared([place("rt"), place("rt", A53)], "rt@cortex-a75")
 
@@ -207,7 +209,7 @@ def test_the_report_draws_the_devices_and_obeys_the_schema(
     assert [p.name for p in (out / "figures").glob("device-*")] == ["device-instructions.png"]
     numbers = json.loads((out / "compare.json").read_text(encoding="utf-8"))
     jsonschema.validate(numbers, SCHEMA)
-    assert [(f["row"], f["results"]["name"]) for f in numbers["folded"]] == [
+    assert [(f["row"], f["results"]["name"]) for f in numbers["equivalent_runs"]] == [
         ("rt", "rt@cortex-a53"),
         ("lite", "lite@cortex-a53"),
     ]

@@ -1,4 +1,4 @@
-"""Full int8 after training: folding, ranges, evened channels, corrected biases, and what comes out."""
+"""Full int8 after training: BN folding, ranges, equalization, bias correction, and what comes out."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 from edgeio import UnknownName
 from edgepose.compression import convert as deploy
-from edgepose.compression.bias_correction import corrected
+from edgepose.compression.bias_correction import bias_corrected
 from edgepose.compression.calibration import calibrated, histograms
 from edgepose.compression.convert import check_integer
 from edgepose.compression.equalization import channel_groups, equalized
 from edgepose.compression.fake_quant import quantized_kernel
-from edgepose.compression.graph import CannotQuantize, Folded, fold, weights_back
-from edgepose.compression.network import Ranges, build_float, build_rounded, effects, range_owners
+from edgepose.compression.graph import BNFoldedModel, CannotQuantize, fold_batch_norms, weights_back
+from edgepose.compression.network import Ranges, build_fake_quantized, build_float, effects, range_owners
 from edgepose.compression.ptq import input_range
 from edgepose.compression.ranges import BINS, SIGMOID, Histogram, Range, choose
 from edgepose.compression.sensitivity import layer_costs
@@ -37,12 +37,12 @@ from export.runtime import Session
 
 
 @pytest.fixture(scope="module")
-def whole() -> Folded:
+def whole() -> BNFoldedModel:
     return whole_small()
 
 
 @pytest.fixture(scope="module")
-def folded() -> Folded:
+def folded() -> BNFoldedModel:
     """Of the maps alone."""
     return folded_small()
 
@@ -53,7 +53,7 @@ def ranges() -> Ranges:
 
 
 @pytest.fixture(scope="module")
-def exact(folded: Folded) -> np.ndarray:
+def exact(folded: BNFoldedModel) -> np.ndarray:
     return run(build_float(folded), np.concatenate(photos()))
 
 
@@ -66,7 +66,7 @@ def noise(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.sqrt(np.mean((found - wanted) ** 2)))
 
 
-def test_folding_changes_nothing_and_can_be_undone(whole: Folded) -> None:
+def test_folding_changes_nothing_and_can_be_undone(whole: BNFoldedModel) -> None:
     model = seeded(small(namespace=tf_keras()))
     images = np.concatenate(photos(2))
     wanted = [np.asarray(each) for each in model(images, training=False)]
@@ -93,7 +93,7 @@ def test_a_factor_that_is_still_to_be_applied_is_never_lost() -> None:
     x = kr.layers.BatchNormalization(name="deep_bn")(kr.layers.DepthwiseConv2D(3, name="deep")(x))
     model = seeded(kr.Model(images, kr.layers.Conv2DTranspose(2, 2, name="maps")(x)))
     pixels = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
-    folded = fold(model)
+    folded = fold_batch_norms(model)
     assert [folded.graph[name].factor for name in ("conv", "deep", "maps")] == [2.0, 1.25**2, 1.0]
     wanted = np.asarray(model(pixels, training=False))
     np.testing.assert_allclose(run(build_float(folded), pixels), wanted, rtol=1e-5, atol=1e-5)
@@ -111,10 +111,10 @@ def test_a_normalisation_is_only_folded_into_the_convolution_that_it_reads() -> 
     for before in (doubled, dropped):
         late = kr.layers.BatchNormalization(name="late_bn")(before)
         with pytest.raises(CannotQuantize, match=r"layer late_bn .*does not follow a convolution"):
-            fold(kr.Model(images, kr.layers.Add(name="sum")([late, before])))
+            fold_batch_norms(kr.Model(images, kr.layers.Add(name="sum")([late, before])))
     active = kr.layers.Conv2D(4, 1, activation="relu", name="active")(images)
     with pytest.raises(CannotQuantize, match=r"layer active .*an activation of its own"):
-        fold(kr.Model(images, kr.layers.BatchNormalization(name="late_bn")(active)))
+        fold_batch_norms(kr.Model(images, kr.layers.BatchNormalization(name="late_bn")(active)))
 
 
 def test_layers_without_an_integer_form_are_named() -> None:
@@ -128,13 +128,13 @@ def test_layers_without_an_integer_form_are_named() -> None:
     ]:
         before = kr.layers.ReLU(name="relu")(conv) if layer.name == "late_bn" else conv
         with pytest.raises(CannotQuantize, match=why) as caught:
-            fold(kr.Model(images, layer(before)))
+            fold_batch_norms(kr.Model(images, layer(before)))
         assert "edgepose export" in caught.value.hint
     scaled = kr.layers.Rescaling(2.0, name="double")(conv)
     with pytest.raises(CannotQuantize, match=r"layer gate .*cannot move"):
-        fold(kr.Model(images, kr.layers.Activation("sigmoid", name="gate")(scaled)))
+        fold_batch_norms(kr.Model(images, kr.layers.Activation("sigmoid", name="gate")(scaled)))
     with pytest.raises(CannotQuantize, match="output would have to be scaled"):
-        fold(kr.Model(images, scaled))
+        fold_batch_norms(kr.Model(images, scaled))
 
 
 def test_a_range_rounds_as_tensorflow_does() -> None:
@@ -143,9 +143,9 @@ def test_a_range_rounds_as_tensorflow_does() -> None:
     values = np.random.default_rng(0).normal(0, 3, 2000).astype(np.float32)
     for found in (Range(-0.3, 7.9), Range(0.0, 1.0), Range(-4.0, 4.1), SIGMOID):
         theirs = tf.quantization.fake_quant_with_min_max_args(values, found.low, found.high)
-        near = np.abs(found.rounded(values) - np.asarray(theirs)) < found.step / 4
+        near = np.abs(found.fake_quantized(values) - np.asarray(theirs)) < found.step / 4
         assert near.mean() > 0.995  # a value halfway between two steps may go either way
-        assert found.rounded(np.zeros(1))[0] == 0
+        assert found.fake_quantized(np.zeros(1))[0] == 0
     for low, high in ((1.0, 2.0), (-2.0, -1.0), (0.0, 0.0)):
         with pytest.raises(ValueError, match="no range"):
             Range(low, high)
@@ -194,7 +194,7 @@ def test_the_input_range_is_what_pixels_become() -> None:
     assert found.low == pytest.approx(-2.1179, abs=1e-3) and found.high == pytest.approx(2.64, abs=1e-3)
 
 
-def test_tensors_are_rounded_where_the_kernels_round(folded: Folded) -> None:
+def test_tensors_are_rounded_where_the_kernels_round(folded: BNFoldedModel) -> None:
     owners, made_of = range_owners(folded.graph), effects(folded.graph)
     assert owners["two_conv2"] == "two_dense"  # read by the concatenation alone
     assert owners["one_conv2"] == "one_conv2"  # read by another block too
@@ -205,11 +205,13 @@ def test_tensors_are_rounded_where_the_kernels_round(folded: Folded) -> None:
     images = kr.Input((8, 8, 3), name="images")
     relu = kr.layers.ReLU(6.0, name="relu")(kr.layers.Conv2D(4, 1, name="conv")(images))
     pooled = kr.layers.AveragePooling2D(2, name="pool")(relu)
-    owners = range_owners(fold(kr.Model(images, kr.layers.Conv2D(2, 1, name="maps")(pooled))).graph)
+    owners = range_owners(
+        fold_batch_norms(kr.Model(images, kr.layers.Conv2D(2, 1, name="maps")(pooled))).graph
+    )
     assert owners == {"images": "images", "relu": "relu", "pool": "relu", "maps": "maps"}
 
 
-def test_stakes_are_squared_gradients(folded: Folded) -> None:
+def test_stakes_are_squared_gradients(folded: BNFoldedModel) -> None:
     found = histograms(build_float(folded), photos(2))
     maps = found["pass3_detection2_confs"]
     np.testing.assert_allclose(maps.stakes, maps.counts)  # the maps' gradient to themselves is a sign
@@ -220,7 +222,7 @@ def test_stakes_are_squared_gradients(folded: Folded) -> None:
     assert total["three_add"] == pytest.approx(expected, rel=0.15)
 
 
-def test_evened_channels_compute_the_same(folded: Folded, exact: np.ndarray) -> None:
+def test_equalized_channels_compute_the_same(folded: BNFoldedModel, exact: np.ndarray) -> None:
     groups = channel_groups(folded.graph)
     assert "one_a_swish" not in groups  # a product is nothing that scales
     assert (groups["one_conv1"] == -1).all() and (groups["pass3_detection2_confs"] == -1).all()
@@ -232,41 +234,45 @@ def test_evened_channels_compute_the_same(folded: Folded, exact: np.ndarray) -> 
     lopsided["one_conv2/kernel"] = folded.weights["one_conv2/kernel"] * np.geomspace(
         0.1, 10, 8, dtype=np.float32
     )
-    before = Folded(folded.graph, lopsided)
+    before = BNFoldedModel(folded.graph, lopsided)
     after = equalized(before, photos())
     images = np.concatenate(photos())
     np.testing.assert_allclose(run(build_float(after), images), run(build_float(before), images), atol=2e-4)
     np.testing.assert_allclose(run(build_float(equalized(folded, photos())), images), exact, atol=2e-4)
 
-    def spread(each: Folded) -> float:
+    def spread(each: BNFoldedModel) -> float:
         size = np.abs(each.weights["one_conv2/kernel"]).max((0, 1, 2))
         return float(size.max() / size.min())
 
     assert spread(after) < 0.8 * spread(before)
 
 
-def test_corrected_biases_take_the_mean_error_away(folded: Folded, ranges: Ranges, exact: np.ndarray) -> None:
+def test_corrected_biases_take_the_mean_error_away(
+    folded: BNFoldedModel, ranges: Ranges, exact: np.ndarray
+) -> None:
     coarse = ranges | {"one_a_swish": Range(-0.3, 0.4)}  # clips, so that everything behind is shifted
     images = np.concatenate(photos())
-    plain = run(build_rounded(folded, coarse), images) - exact
-    mended = run(build_rounded(corrected(folded, coarse, photos()), coarse), images) - exact
-    assert np.abs(mended.mean((0, 1, 2))).max() < 0.2 * np.abs(plain.mean((0, 1, 2))).max()
-    assert np.sqrt((mended**2).mean()) < np.sqrt((plain**2).mean())
+    plain = run(build_fake_quantized(folded, coarse), images) - exact
+    after = run(build_fake_quantized(bias_corrected(folded, coarse, photos()), coarse), images) - exact
+    assert np.abs(after.mean((0, 1, 2))).max() < 0.2 * np.abs(plain.mean((0, 1, 2))).max()
+    assert np.sqrt((after**2).mean()) < np.sqrt((plain**2).mean())
 
 
-def test_the_file_computes_what_the_simulation_does(folded: Folded, ranges: Ranges, tmp_path: Path) -> None:
+def test_the_file_computes_what_the_simulation_does(
+    folded: BNFoldedModel, ranges: Ranges, tmp_path: Path
+) -> None:
     dead = dict(folded.weights)  # a channel whose bias would not fit into steps as fine as its weights
     kernel, bias = dead["one_conv1/kernel"].copy(), dead["one_conv1/bias"].copy()
     kernel[..., 3], bias[3] = 1e-12, 2.0
-    folded = Folded(folded.graph, dead | {"one_conv1/kernel": kernel, "one_conv1/bias": bias})
-    rounded = build_rounded(folded, ranges)
-    data = to_bytes(rounded.model, SIMULATED_RECIPES["int8-ptq"])
+    folded = BNFoldedModel(folded.graph, dead | {"one_conv1/kernel": kernel, "one_conv1/bias": bias})
+    fake_quantized = build_fake_quantized(folded, ranges)
+    data = to_bytes(fake_quantized.model, SIMULATED_RECIPES["int8-ptq"])
     check_integer(data)
     path = tmp_path / "small.tflite"
     path.write_bytes(data)
     session = Session(path)
     images = np.concatenate(photos())
-    found, simulated = session.run_float(images)[0], run(rounded, images)
+    found, simulated = session.run_float(images)[0], run(fake_quantized, images)
     exact, step = run(build_float(folded), images), session.outputs[0].scale
     assert {session.inputs[0].dtype, session.outputs[0].dtype} == {"int8"}
     assert noise(found, simulated) < 1.5 * step  # kernels round sums where the simulation does not
@@ -280,23 +286,26 @@ def test_a_transposed_convolution_is_rounded_by_channel(tmp_path: Path) -> None:
     up = kr.layers.Conv2DTranspose(6, 4, strides=2, padding="same", use_bias=False, name="up")(images)
     up = kr.layers.BatchNormalization(name="up_bn")(up)
     product = kr.layers.Multiply(name="swish")([up, kr.layers.Activation("sigmoid", name="gate")(up)])
-    folded = fold(seeded(kr.Model(images, kr.layers.Conv2D(4, 1, name="maps")(product))))
+    folded = fold_batch_norms(seeded(kr.Model(images, kr.layers.Conv2D(4, 1, name="maps")(product))))
     kernel = folded.weights["up/kernel"] * np.geomspace(0.02, 1, 6, dtype=np.float32)[:, None]
-    folded = Folded(folded.graph, folded.weights | {"up/kernel": kernel})
+    folded = BNFoldedModel(folded.graph, folded.weights | {"up/kernel": kernel})
     steps = np.abs(kernel).max((0, 1, 3), keepdims=True) / 127
     kept = np.asarray(quantized_kernel(tensorflow().constant(kernel), "deconv"))
     np.testing.assert_allclose(kept, np.rint(kernel / steps) * steps, atol=1e-7)
     pixels = [np.random.default_rng(i).uniform(-2, 2, (1, 8, 8, 3)).astype(np.float32) for i in range(4)]
-    rounded = build_rounded(folded, calibrated(folded, pixels, Range(-2.0, 2.0), "minmax"))
-    data = to_bytes(rounded.model, SIMULATED_RECIPES["int8-ptq"])
+    fake_quantized = build_fake_quantized(folded, calibrated(folded, pixels, Range(-2.0, 2.0), "minmax"))
+    data = to_bytes(fake_quantized.model, SIMULATED_RECIPES["int8-ptq"])
     check_integer(data)
     (tmp_path / "up.tflite").write_bytes(data)
     session = Session(tmp_path / "up.tflite")
-    found, simulated = (session.run_float(np.concatenate(pixels))[0], run(rounded, np.concatenate(pixels)))
+    found, simulated = (
+        session.run_float(np.concatenate(pixels))[0],
+        run(fake_quantized, np.concatenate(pixels)),
+    )
     assert noise(found, simulated) < session.outputs[0].scale / 2
 
 
-def test_a_layer_with_a_poor_range_costs_most(folded: Folded, ranges: Ranges) -> None:
+def test_a_layer_with_a_poor_range_costs_most(folded: BNFoldedModel, ranges: Ranges) -> None:
     poor = ranges | {"two_b_swish": Range(-400.0, 400.0)}
     costs = layer_costs(folded, poor, photos(2))
     assert (costs[0].layer, costs[0].part) == ("two_b_swish", "output")
@@ -335,7 +344,7 @@ def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_pat
     how = {"method": "post-training", "ranges": "percentile", "equalize": True, "bias_correction": True}
     floats: dict[str, list[str]] = {"kept": [], "float_layers": []}
     assert told["sidecar"]["metadata"]["quantization"] == how | floats
-    assert told["sidecar"]["calibration"]["count"] == 4 and told["sidecar"]["float_islands"] == 0
+    assert told["sidecar"]["calibration"]["count"] == 4 and told["sidecar"]["float_operators"] == 0
     assert told["validation"]["snr_db"] > 15
     names = {path.name for path in out.iterdir()}
     stem = "small-int8-ptq-maps"

@@ -18,8 +18,8 @@ from small_network import seeded
 from edgepose.compression.calibration import calibrated
 from edgepose.compression.convert import check_integer
 from edgepose.compression.fake_quantized import FakeQuantizedModel, deployed
-from edgepose.compression.graph import fold
-from edgepose.compression.network import build_float, build_rounded
+from edgepose.compression.graph import fold_batch_norms
+from edgepose.compression.network import build_fake_quantized, build_float
 from edgepose.compression.ptq import input_range
 from edgepose.compression.qat import _any_ranges
 from edgepose.frameworks import tensorflow, tf_keras
@@ -52,26 +52,26 @@ def outputs(model: Any, pictures: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     "key", ["rt-lite", *(pytest.param(key, marks=pytest.mark.long) for key in ("rt", "i", "b4"))]
 )
-def test_the_folded_twin_gives_what_the_network_gives(key: str) -> None:
+def test_the_bn_folded_model_gives_what_the_network_gives(key: str) -> None:
     model, pictures = network(key), np.concatenate(images(key)[0])
-    found = outputs(build_float(fold(model)).model, pictures)
+    found = outputs(build_float(fold_batch_norms(model)).model, pictures)
     for mine, theirs in zip(found, outputs(model, pictures), strict=True):
         assert np.abs(theirs[0] - theirs[1]).max() > 0.01 * theirs.std()  # images have a say
         np.testing.assert_allclose(mine, theirs, atol=1e-4 * theirs.std())
 
 
 def test_a_lite_network_is_integers_throughout_and_can_be_trained() -> None:
-    whole, (pictures, pixels) = fold(network("rt-lite")), images("rt-lite")
+    whole, (pictures, pixels) = fold_batch_norms(network("rt-lite")), images("rt-lite")
     folded = deployed(whole)
-    rounded = build_rounded(folded, calibrated(folded, pictures, pixels, "minmax"))
-    data = to_bytes(rounded.model, SIMULATED_RECIPES["int8-ptq"])
+    fake_quantized = build_fake_quantized(folded, calibrated(folded, pictures, pixels, "minmax"))
+    data = to_bytes(fake_quantized.model, SIMULATED_RECIPES["int8-ptq"])
     check_integer(data)
     assert set(inspect(data).ops) == {"CONV_2D", "DEPTHWISE_CONV_2D", "CONCATENATION", "ADD", "QUANTIZE"}
-    twin, tf = (
-        FakeQuantizedModel(build_rounded(whole, _any_ranges(whole, pixels), learned=True)),
+    model, tf = (
+        FakeQuantizedModel(build_fake_quantized(whole, _any_ranges(whole, pixels), learned=True)),
         tensorflow(),
     )
     with tf.GradientTape() as tape:
-        total = tf.add_n([tf.reduce_mean(each**2) for each in twin(pictures[0], training=True)])
-    for gradient in tape.gradient(total, twin.trainable_variables):
+        total = tf.add_n([tf.reduce_mean(each**2) for each in model(pictures[0], training=True)])
+    for gradient in tape.gradient(total, model.trainable_variables):
         assert np.isfinite(gradient).all()

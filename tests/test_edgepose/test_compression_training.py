@@ -20,11 +20,11 @@ from edgeio import UnknownName
 from edgeio.jobs import OtherJob
 from edgepose.codec import Codec
 from edgepose.compression import convert as deploy
-from edgepose.compression.fake_quant import _rounded, ends_of, range_variable
+from edgepose.compression.fake_quant import _fake_quantized, ends_of, range_variable
 from edgepose.compression.fake_quantized import FakeQuantizedModel, deployed, label_weight
 from edgepose.compression.finetune import SelfDistillationLoss, request_for
-from edgepose.compression.graph import fold
-from edgepose.compression.network import build_float, build_rounded
+from edgepose.compression.graph import fold_batch_norms
+from edgepose.compression.network import build_fake_quantized, build_float
 from edgepose.compression.ptq import PostTraining
 from edgepose.compression.qat import QatRequest, _any_ranges, train
 from edgepose.compression.ranges import Range
@@ -48,7 +48,7 @@ def test_a_range_learns_from_clipping_and_from_rounding() -> None:
     values = tf.constant([-5.0, 9.0, 10 * step + step / 3])
     with tf.GradientTape() as tape:
         tape.watch([ends, values])
-        kept = _rounded(values, ends)
+        kept = _fake_quantized(values, ends)
         total = tf.reduce_sum(kept)
     to_ends, to_values = tape.gradient(total, [ends, values])
     np.testing.assert_allclose(to_values, [0, 0, 1])
@@ -65,17 +65,19 @@ def test_a_range_moves_in_units_of_itself() -> None:
     assert range_variable("x", Range(-0.5, 8.0), learned=False).shift is None
 
 
-def test_checkpoints_of_the_twin_are_ordinary_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_of_the_fake_quantized_model_are_ordinary_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(checkpoint_module, "build", small)
-    folded = fold(seeded(small(namespace=tf_keras())))
-    twin = FakeQuantizedModel(build_rounded(folded, _any_ranges(folded, PIXELS), learned=True))
-    path = tmp_path / "twin.safetensors"
-    save_checkpoint(path, weights_of(twin), CheckpointInfo("rt", "in-motion-19", None, SIZE, "a test"))
+    folded = fold_batch_norms(seeded(small(namespace=tf_keras())))
+    model = FakeQuantizedModel(build_fake_quantized(folded, _any_ranges(folded, PIXELS), learned=True))
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, weights_of(model), CheckpointInfo("rt", "in-motion-19", None, SIZE, "a test"))
     images = np.random.default_rng(0).normal(size=(1, SIZE, SIZE, 3)).astype(np.float32)
     found = load_model(path, "maps")(images, training=False)
     wanted = build_float(deployed(folded)).model(images, training=False)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
-    names = [variable.path for variable in twin.variables]
+    names = [variable.path for variable in model.variables]
     assert len(set(names)) == len(names)
     fixed = {"images/range_shift", "one_se_gate/range_shift"}
     assert "one_a_swish/range_shift" in names and not fixed & set(names)
@@ -87,7 +89,7 @@ def test_labels_weigh_like_a_lone_peak() -> None:
     assert label_weight((35, 28), 1.1) * float((maps**2).mean()) == pytest.approx(1.0, rel=1e-3)
 
 
-def test_likeness_is_a_share_of_each_output() -> None:
+def test_self_distillation_is_a_share_of_each_output() -> None:
     tf = tensorflow()
     said = [tf.constant([[[[2.0, 4.0]]]]), tf.constant([[[[0.1]]]])]
     sample = {"inputs": None}
@@ -140,7 +142,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(checkpoint: Path, tmp_path: Path)
     image = np.random.default_rng(0).normal(size=(1, SIZE, SIZE, 3)).astype(np.float32)
     maps = [Session(each.path).run_float(image)[0] for each in (resumed, whole)]
     np.testing.assert_array_equal(*maps)
-    assert whole.sidecar.recipe == "int8-qat" and whole.sidecar.float_islands == 0
+    assert whole.sidecar.recipe == "int8-qat" and whole.sidecar.float_operators == 0
     how = whole.sidecar.metadata["quantization"]
     assert how["method"] == "quantization-aware training" and how["loss"] == "float" and how["batch"] == 4
     state = load_file(tmp_path / "b" / "state.safetensors")
@@ -163,10 +165,10 @@ def log_of(checkpoint: Path, data: Path, out: Path, loss: str, *more: Any) -> di
 
 
 @pytest.mark.long
-def test_training_brings_the_rounded_network_nearer(checkpoint: Path, tmp_path: Path) -> None:
+def test_training_brings_the_fake_quantized_network_nearer(checkpoint: Path, tmp_path: Path) -> None:
     log = log_of(checkpoint, make_data(tmp_path / "data"), tmp_path / "run", "float", "--steps", 100)
     assert log["step"] == [50, 100] and "ground_truth" not in log
-    assert log["likeness"][1] < log["likeness"][0] < 1
+    assert log["self_distillation"][1] < log["self_distillation"][0] < 1
 
 
 def test_labels_have_a_say_where_they_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,9 +176,11 @@ def test_labels_have_a_say_where_they_are_asked(tmp_path: Path, monkeypatch: pyt
     checkpoint = made_with(with_rts_stride, tmp_path, monkeypatch)
     more = ("--steps", 4, "--validation-split", "val")
     log = log_of(checkpoint, make_data(tmp_path / "data"), tmp_path / "run", "both", *more)
-    assert {"ground_truth", "likeness", "pckh@0.1"} <= set(log)
+    assert {"ground_truth", "self_distillation", "pckh@0.1"} <= set(log)
     weight = label_weight((4, 4), 1.1 * 4 / 28)
-    assert log["loss"][0] == pytest.approx(weight * log["ground_truth"][0] + log["likeness"][0], rel=1e-4)
+    assert log["loss"][0] == pytest.approx(
+        weight * log["ground_truth"][0] + log["self_distillation"][0], rel=1e-4
+    )
 
 
 def app() -> Any:

@@ -257,7 +257,9 @@ def test_models_marks_what_comes_with_weights(ship: Ship, monkeypatch: pytest.Mo
     from edgepose.cli import app
     from edgepose.models import profile
 
-    monkeypatch.setattr(profile, "paper_cost", lambda key: profile.Cost(1, 2))  # building them takes long
+    monkeypatch.setattr(
+        profile, "paper_cost", lambda key: profile.InferenceCost(1, 2)
+    )  # building them takes long
     row = ship("rt-lite")
     plain = CliRunner().invoke(app, ["models", "--model", "rt", "--model", "rt-lite"]).stdout
     assert "rt-lite *" in plain and "rt *" not in plain

@@ -1,4 +1,4 @@
-"""Distillation: the teacher's word on the student's grid, runs that listen to it, and what is refused."""
+"""Distillation: the teacher's targets on the student's grid, runs that listen to it, and what is refused."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from edgepose.models import pretrained as defaults
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.models.pretrained import DefaultWeights
 from edgepose.training import builtin
-from edgepose.training import setup as assembly_module
+from edgepose.training import setup as training_setup
 from edgepose.training.augmentation import AUGMENTATIONS, DRAWS, augmented
-from edgepose.training.data import DataRequest, open_material
+from edgepose.training.data import DataRequest, open_training_data
 from edgepose.training.distill import distill
 from edgepose.training.distill_request import smoke
 from edgepose.training.fit import fit
@@ -40,8 +40,8 @@ from edgepose.training.loop import Listener
 from edgepose.training.losses import GroundTruth, Targets
 from edgepose.training.starting import start_path
 from edgepose.training.teacher import Teacher, open_teacher
-from edgepose.training.teacher_cache import TeacherQuery, answers
-from edgepose.training.teacher_check import standing
+from edgepose.training.teacher_cache import TeacherQuery, teacher_outputs
+from edgepose.training.teacher_check import check_teacher
 from edgepose.training.teacher_targets import Rendered, Resized, TeacherContext, between, shared_targets
 
 POINTS = IN_MOTION_19
@@ -68,7 +68,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_teacher(tmp_path_factory.mktemp("distill-teacher") / "teacher.safetensors")
 
 
-# --- the teacher's word on the student's grid -----------------------------------------------------
+# --- the teacher's targets on the student's grid -----------------------------------------------------
 
 
 def items(count: int, size: tuple[int, int], edge: float = 0.15) -> list[Input]:
@@ -106,7 +106,7 @@ def knowing_teacher(frames: list[Input], confidence: float = 1.0) -> tuple[Teach
     return teacher, maps * np.float32(confidence)
 
 
-def lesson(
+def context(
     share: float = 0.5, pairs: tuple[tuple[int, int], ...] = ALL, kinds=("pafs", "maps")
 ) -> TeacherContext:
     return TeacherContext(Targets(STUDENT, CELLS, SEGMENTS), kinds, POINTS.swaps, pairs, share)
@@ -138,7 +138,7 @@ def test_one_canvas_to_another_is_exact_for_every_rounding() -> None:
 def test_rendered_keeps_the_teachers_keypoints_and_its_confidence() -> None:
     frames = items(5, TEACHER)
     teacher, maps = knowing_teacher(frames, confidence=0.5)
-    found = Rendered(lesson()).arrays(teacher, frames, maps)
+    found = Rendered(context()).arrays(teacher, frames, maps)
     np.testing.assert_allclose(found["teacher_px"], on_canvas(frames, STUDENT), atol=1e-3)
     peaks = maps.max((1, 2))
     np.testing.assert_allclose(found["teacher_confidence"], peaks, atol=1e-6)
@@ -149,11 +149,11 @@ def test_a_teacher_that_knows_the_labels_asks_for_the_labels_targets() -> None:
     """Augmentation moves both alike: sides, fields, and points that leave the input included."""
     frames = items(8, TEACHER, edge=0.01)
     teacher, maps = knowing_teacher(frames)
-    taught = Rendered(lesson(share=1.0))
+    taught = Rendered(context(share=1.0))
     sample = sample_of(frames, taught, teacher, maps)
     sample["teacher_confidence"] = np.ones((8, K), np.float32)
     assert not np.asarray(sample["present"]).all(), "a point should be outside"
-    sigma, targets = np.float32(1.3), taught.lesson.targets
+    sigma, targets = np.float32(1.3), taught.context.targets
     ideal = [np.asarray(make(sample, sigma)[0]) for make in (targets.pafs, targets.maps)]
     nothing = float(taught([np.zeros_like(output) for output in ideal], sample, sigma))
     assert float(taught(ideal, sample, sigma)) < 0.01 * nothing
@@ -164,7 +164,7 @@ def test_a_teacher_that_knows_the_labels_asks_for_the_labels_targets() -> None:
 def test_half_and_half_sum_to_one_and_frames_without_labels_listen_to_the_teacher_alone() -> None:
     frames = items(4, TEACHER)
     teacher, maps = knowing_teacher(frames)
-    taught = Rendered(lesson(share=0.25))
+    taught = Rendered(context(share=0.25))
     sample = sample_of(frames, taught, teacher, maps)
     sample["teacher_confidence"] = np.ones((4, K), np.float32)
     outputs = [np.zeros((4, *CELLS, c), np.float32) for c in (2 * len(SEGMENTS), K)]
@@ -185,7 +185,7 @@ def test_the_teachers_doubt_weighs() -> None:
     losses = []
     for confidence in (0.8, 0.4):
         teacher, maps = knowing_teacher(frames, confidence)
-        taught = Rendered(lesson(kinds=("maps",)))
+        taught = Rendered(context(kinds=("maps",)))
         sample = sample_of(frames, taught, teacher, maps)
         losses.append(float(taught([np.zeros((2, *CELLS, K), np.float32)], sample, np.float32(1.3))))
     assert losses[0] == pytest.approx(2 * losses[1], rel=1e-4)
@@ -198,16 +198,16 @@ def test_keypoints_that_the_teacher_lacks_are_the_labels_alone(kind: Any) -> Non
     codec = Codec(TEACHER, FINE, sigma=3.0)
     maps, _ = codec.encode(on_canvas(frames, TEACHER)[:, : len(LSP_14)])
     teacher = Teacher(Path("t"), "0", "rt", LSP_14, TEACHER, FINE, lambda c: maps, codec.decode)
-    taught = kind(lesson(pairs=pairs))
+    taught = kind(context(pairs=pairs))
     known = np.isin(POINTS.names, LSP_14.names)
     np.testing.assert_array_equal(taught.taught("maps"), known)
-    shares = shared_targets(taught.lesson.targets, taught, 0.25)
+    shares = shared_targets(taught.context.targets, taught, 0.25)
     np.testing.assert_array_equal(shares.map_shares, np.where(known, 0.25, 1.0))
     sample = sample_of(frames, taught, teacher, maps)
     for channel in range(K):  # moving a channel that it lacks changes nothing
         outputs = [np.zeros((2, *CELLS, K), np.float32) for _ in range(2)]
         outputs[1][..., channel] = 1.0
-        taught_maps = replace(taught, lesson=replace(taught.lesson, kinds=("maps",)))
+        taught_maps = replace(taught, context=replace(taught.context, kinds=("maps",)))
         losses = [float(taught_maps([o], sample, np.float32(1.3))) for o in outputs]
         assert (losses[0] == pytest.approx(losses[1])) == (not known[channel]), POINTS.names[channel]
 
@@ -224,19 +224,19 @@ def test_every_mapping_is_the_same_in_the_mirror() -> None:
 def test_resized_maps_are_averages_at_the_labels_places() -> None:
     frames = items(6, TEACHER)
     teacher, maps = knowing_teacher(frames)
-    small = Resized(lesson()).arrays(teacher, frames, maps)["teacher_maps"]
+    small = Resized(context()).arrays(teacher, frames, maps)["teacher_maps"]
     assert small.shape == (6, *CELLS, K) and small.dtype == np.float16
     found, _ = Codec(STUDENT, CELLS, decoder="soft-argmax").decode(small.astype(np.float32))
     np.testing.assert_allclose(found, on_canvas(frames, STUDENT), atol=0.25)  # a cell is 4 px
     constant = np.ones_like(maps)
-    inner = Resized(lesson()).arrays(teacher, frames, constant)["teacher_maps"][:, 1:-1, 1:-1]
+    inner = Resized(context()).arrays(teacher, frames, constant)["teacher_maps"][:, 1:-1, 1:-1]
     np.testing.assert_allclose(inner, 1.0, atol=1e-3)
 
 
 def test_resized_maps_move_with_the_frame() -> None:
     frames = items(6, TEACHER)
     teacher, maps = knowing_teacher(frames)
-    taught = Resized(lesson())
+    taught = Resized(context())
     sample = sample_of(frames, taught, teacher, maps)
     moved = np.asarray(taught._maps(sample))
     found, height = Codec(STUDENT, CELLS, decoder="soft-argmax").decode(moved)
@@ -259,58 +259,58 @@ class FakeReader:
 
 
 @pytest.fixture
-def asking() -> TeacherQuery:
+def query() -> TeacherQuery:
     frames = items(70, TEACHER)
     teacher, _ = knowing_teacher(frames)
     whole, _ = Codec(TEACHER, FINE, sigma=3.0).encode(on_canvas(frames, TEACHER))
     for i, frame in enumerate(frames):
         frame.canvas[0, 0, 0] = i  # the fake teacher knows a frame by its first pixel
     seeing = replace(teacher, run=lambda canvases: whole[canvases[:, 0, 0, 0]])
-    return TeacherQuery(seeing, FakeReader(frames), [f.record for f in frames], Rendered(lesson()))  # type: ignore[arg-type]
+    return TeacherQuery(seeing, FakeReader(frames), [f.record for f in frames], Rendered(context()))  # type: ignore[arg-type]
 
 
-def test_what_was_asked_is_not_asked_again(asking: TeacherQuery, tmp_path: Path) -> None:
+def test_what_was_asked_is_not_asked_again(query: TeacherQuery, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    first = answers(asking, tmp_path / "c", {"a": [1]}, 1e9, lambda *done: told.append(done))
-    assert told == [(64, 70), (70, 70)] and asking.reader.drawn == 70  # type: ignore[attr-defined]
-    again = answers(asking, tmp_path / "c", {"a": [1]}, 1e9, lambda *done: None)
-    assert asking.reader.drawn == 70  # type: ignore[attr-defined]
+    first = teacher_outputs(query, tmp_path / "c", {"a": [1]}, 1e9, lambda *done: told.append(done))
+    assert told == [(64, 70), (70, 70)] and query.reader.drawn == 70  # type: ignore[attr-defined]
+    again = teacher_outputs(query, tmp_path / "c", {"a": [1]}, 1e9, lambda *done: None)
+    assert query.reader.drawn == 70  # type: ignore[attr-defined]
     indices = np.array([69, 3, 3, 64])
     for name, array in first(indices).items():
         np.testing.assert_array_equal(array, again(indices)[name])
-        np.testing.assert_array_equal(array, asking([69, 3, 3, 64])[name])
+        np.testing.assert_array_equal(array, query([69, 3, 3, 64])[name])
 
 
-def test_a_damaged_part_and_another_job_are_asked_again(asking: TeacherQuery, tmp_path: Path) -> None:
-    answers(asking, tmp_path, {"a": 1}, 1e9, lambda *done: None)
+def test_a_damaged_part_and_another_job_are_asked_again(query: TeacherQuery, tmp_path: Path) -> None:
+    teacher_outputs(query, tmp_path, {"a": 1}, 1e9, lambda *done: None)
     (part,) = tmp_path.glob("*/part-0000064-teacher_px.npy")
     part.write_bytes(b"\x93NUMPY")
-    found = answers(asking, tmp_path, {"a": 1}, 1e9, lambda *done: None)
-    assert asking.reader.drawn == 76  # type: ignore[attr-defined]
-    np.testing.assert_array_equal(found(np.array([65]))["teacher_px"], asking([65])["teacher_px"])
-    before = asking.reader.drawn  # type: ignore[attr-defined]
-    answers(asking, tmp_path, {"a": 2}, 1e9, lambda *done: None)
-    assert asking.reader.drawn == before + 70  # type: ignore[attr-defined]
-    answers(asking, tmp_path, {"a": 1}, 1e9, lambda *done: None)
-    assert asking.reader.drawn == before + 70, "the other job's answers are still there"  # type: ignore[attr-defined]
+    found = teacher_outputs(query, tmp_path, {"a": 1}, 1e9, lambda *done: None)
+    assert query.reader.drawn == 76  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(found(np.array([65]))["teacher_px"], query([65])["teacher_px"])
+    before = query.reader.drawn  # type: ignore[attr-defined]
+    teacher_outputs(query, tmp_path, {"a": 2}, 1e9, lambda *done: None)
+    assert query.reader.drawn == before + 70  # type: ignore[attr-defined]
+    teacher_outputs(query, tmp_path, {"a": 1}, 1e9, lambda *done: None)
+    assert query.reader.drawn == before + 70, "the other job's outputs are still there"  # type: ignore[attr-defined]
 
 
-def test_the_cache_is_bounded_and_the_rest_is_asked_each_time(asking: TeacherQuery, tmp_path: Path) -> None:
+def test_the_cache_is_bounded_and_the_rest_is_asked_each_time(query: TeacherQuery, tmp_path: Path) -> None:
     bound = 10.5 * K * 12  # bytes: a frame has K points of two numbers and a confidence
-    found = answers(asking, tmp_path, {}, bound, lambda *done: None)
+    found = teacher_outputs(query, tmp_path, {}, bound, lambda *done: None)
     assert found.cached == 10
     assert sum(p.stat().st_size for p in tmp_path.glob("*/*.npy")) < bound + 2 * 128  # the headers
     indices = np.array([3, 50, 9, 10, 50])
     for name, array in found(indices).items():
-        np.testing.assert_array_equal(array, asking([3, 50, 9, 10, 50])[name])
+        np.testing.assert_array_equal(array, query([3, 50, 9, 10, 50])[name])
 
 
 @pytest.mark.parametrize(("off", "coarse"), [(0.0, "100.0"), (0.3, "100.0"), (0.6, "0.0")])
 def test_how_well_a_teacher_knows_the_labels_is_told_first(data: Path, off: float, coarse: str) -> None:
     """`off` head lengths beside every label: below PCKh@0.5's threshold nobody is warned."""
-    material = open_material(DataRequest(str(data)))
+    training_data = open_training_data(DataRequest(str(data)))
     told = []
-    for record in material.validation:
+    for record in training_data.validation:
         with Image.open(record.image) as picture:
             placed = letterbox(picture.size[::-1], TEACHER)
         beside = np.array([off * head_px(record), 0.0])
@@ -322,7 +322,7 @@ def test_how_well_a_teacher_knows_the_labels_is_told_first(data: Path, off: floa
         run=lambda canvases: np.stack([next(left, told[-1]) for _ in canvases]),
         decode=lambda points: (points, np.ones(points.shape[:2])),
     )
-    said = standing(teacher, material, workers=1)
+    said = check_teacher(teacher, training_data, workers=1)
     fine = "100.0" if off == 0 else "0.0"
     assert said is not None
     assert f"on 4 validation frames: PCKh@0.5 {coarse}, PCKh@0.1 {fine}, ME {off:.3f}" in said
@@ -334,16 +334,16 @@ def head_px(record: PoseRecord) -> float:
     return float(np.linalg.norm(points["head_top"] - points["upper_neck"]))
 
 
-def test_no_validation_no_standing(data: Path) -> None:
+def test_no_validation_no_teacher_check(data: Path) -> None:
     teacher, _ = knowing_teacher(items(1, TEACHER))
-    material = open_material(DataRequest(str(data), validation_split="none"))
-    assert standing(teacher, material, workers=1) is None
+    training_data = open_training_data(DataRequest(str(data), validation_split="none"))
+    assert check_teacher(teacher, training_data, workers=1) is None
 
 
-def test_a_teacher_that_gives_nan_is_refused(asking: TeacherQuery) -> None:
-    broken = replace(asking.teacher, run=lambda canvases: np.full((len(canvases), *FINE, K), np.nan))
+def test_a_teacher_that_gives_nan_is_refused(query: TeacherQuery) -> None:
+    broken = replace(query.teacher, run=lambda canvases: np.full((len(canvases), *FINE, K), np.nan))
     with pytest.raises(BadModel, match=r"NaN or infinity on 0\.png"):
-        replace(asking, teacher=broken)([0])
+        replace(query, teacher=broken)([0])
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -530,7 +530,7 @@ def test_a_smoke_run_is_small_in_everything(data: Path, tmp_path: Path) -> None:
     request = smoke(asked(data, tmp_path / "run", None, unlabelled=folder))
     assert (request.student.steps_per_epoch, request.teacher_resolution) == (3, 64)
     request.check()
-    names = [record.id for record in request.material().records]
+    names = [record.id for record in request.training_data().records]
     assert len(names) == 10 + 16 and names[-1] == "unlabelled/v_15.png"
 
 
@@ -554,7 +554,7 @@ def test_a_tflite_is_a_teacher_like_its_checkpoint(data: Path, weights: Path, tm
 def test_a_real_student_learns(
     monkeypatch: pytest.MonkeyPatch, data: Path, weights: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(assembly_module, "build", REAL_BUILD)
+    monkeypatch.setattr(training_setup, "build", REAL_BUILD)
     distill(asked(data, tmp_path / "run", weights, {"epochs": 1, "steps_per_epoch": 2, "batch": 2}))
     row = rows(tmp_path / "run")[0]
     assert 0 < float(row["teacher"]) < float(row["loss"])
@@ -602,7 +602,7 @@ def test_unlabelled_pictures_need_a_teacher_no_crop_and_to_be_others(
     with pytest.raises(UsageError, match="no person box"):
         asked(data, tmp_path, weights, cropped, unlabelled=data).check()
     with pytest.raises(BadDataset, match="10 images that are among"):
-        asked(data, tmp_path, weights, unlabelled=data).material()
+        asked(data, tmp_path, weights, unlabelled=data).training_data()
 
 
 def test_damaged_teachers_are_refused(data: Path, weights: Path, tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ def test_all_keypoints_must_be_non_inferior(
     assert found.keypoints["nose"].n_frames == 120
     assert found.keypoints["nose"].n_videos == 40
     assert found.mean.difference == pytest.approx(sum(by) / 2, abs=1e-3)
-    light = {"non-inferior": "green", "inferior": "red", "undecided": "amber"}[verdict]
+    colour = {"non-inferior": "green", "inferior": "red", "undecided": "amber"}[verdict]
     said = verdict_on(found, "full")
-    assert (said.light, said.outcome) == (light, verdict)
+    assert (said.colour, said.outcome) == (colour, verdict)
     assert ("left ear" in said.text) == (verdict != "non-inferior")
     assert "nose" not in said.text
 

@@ -34,10 +34,10 @@ def _argmax(upscaled):
 
 
 def _maps_model(namespace, cells=CELLS, steps=STEPS, keypoints=K):
-    """A stand-in for a network, whose maps are its input's every 2**steps-th pixel."""
+    """A substitute for a network, whose maps are its input's every 2**steps-th pixel."""
     images = namespace.Input((cells[0] << steps, cells[1] << steps, keypoints), name="images")
     maps = namespace.layers.MaxPooling2D(1, strides=2**steps, name="maps")(images)
-    return namespace.Model(images, maps, name="stand_in")
+    return namespace.Model(images, maps, name="substitute")
 
 
 def _spread(maps, steps=STEPS):

@@ -35,7 +35,7 @@ from edgepose.paper import run as run_module
 from edgepose.paper.experiments import EXPERIMENTS, FULL, MINIATURE, SCALES, Arm, experiment, settings_at
 from edgepose.paper.figures import FIGURES
 from edgepose.paper.networks import CompetingModel, check_pretraining, fit_request
-from edgepose.paper.outcome import SCHEMA_VERSION, Data, Outcome, Row, RunResult
+from edgepose.paper.outcome import SCHEMA_VERSION, ExperimentData, ExperimentOutcome, RunResult, TableRow
 from edgepose.paper.report import write_report
 from edgepose.paper.request import PaperRequest, ProgressReporter, init_paths, named_paths
 from edgepose.paper.rows import ROWS, Scored, raters_row, spread_of
@@ -223,7 +223,7 @@ class TestRequest:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every network is a few hundred weights, trained for three steps, and costs nothing to count."""
     tiny_runs.use(monkeypatch)
-    monkeypatch.setattr(profile, "inference_cost", lambda info: profile.Cost(7, 9))
+    monkeypatch.setattr(profile, "inference_cost", lambda info: profile.InferenceCost(7, 9))
     assert not defaults.DEFAULT_WEIGHTS
 
 
@@ -245,11 +245,11 @@ class TestRun:
         calls = []
         real = networks_module._fit
 
-        def stopped(fit: object, material: object, teller: ProgressReporter) -> Path:
+        def stopped(fit: object, training_data: object, teller: ProgressReporter) -> Path:
             calls.append(fit.out.name)  # type: ignore[attr-defined]
             if len(calls) == 2:
                 raise KeyboardInterrupt
-            return real(fit, material, teller)  # type: ignore[arg-type]
+            return real(fit, training_data, teller)  # type: ignore[arg-type]
 
         monkeypatch.setattr(networks_module, "_fit", stopped)
         with pytest.raises(KeyboardInterrupt):
@@ -264,7 +264,7 @@ class TestRun:
             ("ours", "rt", "batch16"),
             ("ours", "rt", "batch4"),
         ]
-        assert [ran.training["settings"]["batch"] for ran in outcome.networks] == [16, 4]
+        assert [run_result.training["settings"]["batch"] for run_result in outcome.networks] == [16, 4]
         text = report.read_text(encoding="utf-8")
         assert "| ours, miniature: EfficientPose RT, batch 4 |" in text
         assert "| paper: EfficientPose RT, batch 4 | 99.80 | 99.32 | 92.93 | 72.50 | 27.88 | 0.1717 |" in text
@@ -296,7 +296,7 @@ def seeded(monkeypatch: pytest.MonkeyPatch, score_into: Callable[..., Path]) -> 
     """Trainings write their seed and scores are noise; returns the trainings that were asked for."""
     asked: list[FitRequest] = []
 
-    def fit(request: FitRequest, material: TrainingData, teller: ProgressReporter) -> Path:
+    def fit(request: FitRequest, training_data: TrainingData, teller: ProgressReporter) -> Path:
         asked.append(request)
         request.out.mkdir(parents=True, exist_ok=True)
         path = request.out / "best.safetensors"
@@ -386,44 +386,48 @@ class TestFolders:
         assert not seeded
 
 
-def ran(s: Scored) -> RunResult:
-    who = s.entrant
+def run_result(s: Scored) -> RunResult:
+    model = s.competing_model
     shape = (64, 64), "taylor", s.results.runtime, None
-    return RunResult(who.name, who.network, who.arm.key, who.how, who.training, "a" * 64, *shape)
+    return RunResult(model.name, model.network, model.arm.key, model.how, model.training, "a" * 64, *shape)
 
 
-def outcome_of(key: str, scored: list[Scored], rows: list[Row]) -> Outcome:
+def outcome_of(key: str, scored: list[Scored], rows: list[TableRow]) -> ExperimentOutcome:
     chosen, data = EXPERIMENTS[key], scored[0].results.data
     human = scored[0].results.metrics.human
     assert human is not None
-    return Outcome(
+    return ExperimentOutcome(
         SCHEMA_VERSION, key, chosen.title, chosen.question, MINIATURE, SCALES[MINIATURE].what, "the paper",
         "0", "now", "edgepose paper", 0,
-        Data(data.name, "test", data.sha256, data.n_images, data.n_videos, data.scored_keypoints, "rule", 0),
+        ExperimentData(
+            data.name, "test", data.sha256, data.n_images, data.n_videos, data.scored_keypoints, "rule", 0
+        ),
         {"paper": spread_of(IN_MOTION_HUMAN), "ours": spread_of(IN_MOTION_HUMAN)},
-        tuple(ran(s) for s in scored),
+        tuple(run_result(s) for s in scored),
         tuple(rows), (),
     )  # fmt: skip
 
 
 @pytest.fixture
-def entrants(scored: Callable[..., Path]) -> list[Scored]:
+def competing_models(scored: Callable[..., Path]) -> list[Scored]:
     """RT and B4 from seeded noise, RT by two batches."""
     found = []
     for network, arm, noise in (("rt", Arm(), 0.1), ("rt", Arm("batch4", batch=4), 0.2), ("b4", Arm(), 0.05)):
         name = arm.name(network)
         path = scored(name, noise, model={"network": network, "network_name": variant(network).name})
         training = {"settings": {"batch": arm.batch or 16}, "images": 100}
-        entrant = CompetingModel(network, arm, name, Path(f"{name}.tflite"), "seeded noise", training)
-        found.append(Scored(entrant, read_results(path), path))
+        competing_model = CompetingModel(network, arm, name, Path(f"{name}.tflite"), "seeded noise", training)
+        found.append(Scored(competing_model, read_results(path), path))
     return found
 
 
 class TestReport:
     @pytest.mark.parametrize("key", EXPERIMENTS)
-    def test_both_sides_stand_in_every_report(self, key: str, entrants: list[Scored], tmp_path: Path) -> None:
-        rows = ROWS[key](entrants)
-        outcome = outcome_of(key, entrants, rows)
+    def test_both_sides_stand_in_every_report(
+        self, key: str, competing_models: list[Scored], tmp_path: Path
+    ) -> None:
+        rows = ROWS[key](competing_models)
+        outcome = outcome_of(key, competing_models, rows)
         text = write_report(outcome, tmp_path / key).read_text(encoding="utf-8")
         assert "(ours: miniature)" in text.splitlines()[0]
         assert "paper: " in text and "ours, miniature: EfficientPose RT" in text
@@ -432,42 +436,42 @@ class TestReport:
         assert "ours, miniature: EfficientPose RT" in html and "data:image/png" in html
         json.dumps(to_plain(outcome), allow_nan=False)
 
-    def test_table_2s_all_is_the_mean_over_keypoints(self, entrants: list[Scored]) -> None:
-        for row in ROWS["table2"](entrants):
+    def test_table_2s_all_is_the_mean_over_keypoints(self, competing_models: list[Scored]) -> None:
+        for row in ROWS["table2"](competing_models):
             parts = [value for name, value in row.values.items() if name != "all" and value is not None]
             assert len(parts) == 19
             assert row.values["all"] == pytest.approx(np.mean(parts), abs=0.006)
 
-    def test_table_3_is_the_agreement_of_mean_errors_with_h(self, entrants: list[Scored]) -> None:
-        ours = [row for row in ROWS["table3"](entrants) if row.whose == "ours"]
-        for row, s in zip(sorted(ours, key=lambda r: r.network != "rt"), entrants, strict=True):
+    def test_table_3_is_the_agreement_of_mean_errors_with_h(self, competing_models: list[Scored]) -> None:
+        ours = [row for row in ROWS["table3"](competing_models) if row.whose == "ours"]
+        for row, s in zip(sorted(ours, key=lambda r: r.network != "rt"), competing_models, strict=True):
             assert s.results.metrics.icc is not None
             assert row.values["C1"] == s.results.metrics.icc.C1[0]
             assert row.intervals["A1"] == s.results.metrics.icc.A1[1:]
 
-    def test_pairs_stand_together(self, entrants: list[Scored]) -> None:
-        order = [(row.network, row.whose) for row in ROWS["table1"](entrants)]
+    def test_pairs_stand_together(self, competing_models: list[Scored]) -> None:
+        order = [(row.network, row.whose) for row in ROWS["table1"](competing_models)]
         place = order.index(("rt", "paper"))
         assert order[place : place + 3] == [("rt", "paper"), ("rt", "ours"), ("rt", "ours")]
         assert order[0] == ("openpose-library", "paper") and len(order) == 9 + 3
 
-    def test_distributions_are_the_distances(self, entrants: list[Scored]) -> None:
-        rows = ROWS["fig4"](entrants)
+    def test_distributions_are_the_distances(self, competing_models: list[Scored]) -> None:
+        rows = ROWS["fig4"](competing_models)
         curve = rows[1].curves["nose"]
         assert list(curve) == sorted(curve) and len(curve) == 21
-        scores = entrants[0].results.metrics.per_keypoint["nose"].scores
+        scores = competing_models[0].results.metrics.per_keypoint["nose"].scores
         assert curve[10] == pytest.approx(scores["median"]) and curve[19] == pytest.approx(scores["p95"])
 
-    def test_raters_of_a_file_stand_beside_them(self, entrants: list[Scored]) -> None:
+    def test_raters_of_a_file_stand_beside_them(self, competing_models: list[Scored]) -> None:
         points = np.random.default_rng(0).normal(0, 1, (4, 6, 19, 2))
         points[:, :, 0, 0] += 20
         points[:, :, 3] = np.nan  # an ear that nobody marked
         raters = RaterSet(tuple("abcd"), tuple("uvwxyz"), IN_MOTION_19, points, "raters.csv")
         row = raters_row(rater_report(raters), IN_MOTION_19.names)
         assert "left_ear" not in row.curves and row.curves["nose"][19] == pytest.approx(row.values["nose"])
-        rows = ROWS["fig4"](entrants)
+        rows = ROWS["fig4"](competing_models)
         rows.insert(1, row)
-        (table,) = TABLES["fig4"](outcome_of("fig4", entrants, rows))
+        (table,) = TABLES["fig4"](outcome_of("fig4", competing_models, rows))
         assert isinstance(table, Table)
         assert table.columns[1:4] == (
             "paper: human raters, P95 (H^0.95)",

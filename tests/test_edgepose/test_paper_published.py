@@ -37,7 +37,9 @@ class TestAsPrinted:
             (published.TABLE_6, "table6_mini_rgbd_transfer"),
         ],
     )
-    def test_scores(self, printed: dict[str, Any], ours: dict[str, published.Scores], theirs: str) -> None:
+    def test_scores(
+        self, printed: dict[str, Any], ours: dict[str, published.PublishedScores], theirs: str
+    ) -> None:
         found = {key: dict(row.values) for key, row in ours.items()}
         assert found == {m: {k: row[k] for k in _KEYS} for m, row in rows(printed[theirs]).items()}
 

@@ -19,7 +19,7 @@ from edgeio.jobs import OtherJob
 from edgepose.errors import BadModel, UsageError
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.tracking import batch, overlay, tables
-from edgepose.tracking.batch import Outcome, PredictRequest, predict_all
+from edgepose.tracking.batch import InputOutcome, PredictRequest, predict_all
 from edgepose.tracking.sources import BadSource, find_sources
 from edgepose.tracking.video import BadVideo
 
@@ -54,7 +54,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
         monkeypatch.setattr(batch, "draw_confidence", lambda *arguments: arguments[-1].write_bytes(b"figure"))
 
 
-def run(inputs: list[Path | str], out: Path, overwrite: bool = False, **changes) -> list[Outcome]:
+def run(inputs: list[Path | str], out: Path, overwrite: bool = False, **changes) -> list[InputOutcome]:
     sources = find_sources(inputs).found
     return predict_all(MODEL, sources, PredictRequest(**changes), out, overwrite, no_bar)
 
@@ -117,8 +117,8 @@ def test_abstention_empties_the_smooth_columns_only(tmp_path: Path) -> None:
     assert all(r["abstained"] == "1" and r["x_smooth"] == "" and r["x_raw"] != "" for r in gone)
     assert sum(r["abstained"] == "1" for r in table) == K
     assert outcome.summary is not None
-    warned = {w["kind"] for w in outcome.summary["warnings"]}
-    assert "no-infant" in warned and "second-infant" not in warned
+    kinds = {w["kind"] for w in outcome.summary["warnings"]}
+    assert "no-infant" in kinds and "second-infant" not in kinds
 
 
 def test_the_summary_says_what_the_track_depends_on(tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ def test_thresholds_that_cannot_be(tmp_path: Path, share: float) -> None:
 # Warnings
 
 
-def warned(tmp_path: Path, images: list[np.ndarray]) -> dict[str, str]:
+def warnings_of(tmp_path: Path, images: list[np.ndarray]) -> dict[str, str]:
     write_video(tmp_path / "w.mp4", images)
     (outcome,) = run([tmp_path / "w.mp4"], tmp_path / "out", overwrite=True)
     assert outcome.summary is not None
@@ -391,11 +391,11 @@ def warned(tmp_path: Path, images: list[np.ndarray]) -> dict[str, str]:
 
 
 def test_a_good_video_is_not_warned_of(tmp_path: Path) -> None:
-    assert warned(tmp_path, [disc((240, 320), [(160, 120, 80)])] * 4) == {}
+    assert warnings_of(tmp_path, [disc((240, 320), [(160, 120, 80)])] * 4) == {}
 
 
 def test_two_infants_are_flagged(tmp_path: Path) -> None:
-    found = warned(tmp_path, [disc((240, 320), [(80, 120, 70), (245, 120, 68)])] * 4)
+    found = warnings_of(tmp_path, [disc((240, 320), [(80, 120, 70), (245, 120, 68)])] * 4)
     assert "second infant" in found["second-infant"]
 
 
@@ -404,18 +404,18 @@ def test_a_pose_over_two_infants_is_flagged(tmp_path: Path, monkeypatch: pytest.
     elsewhere = PATTERN.copy()
     elsewhere[IN_MOTION_19.index("left_wrist")] = (4.8, 0.0)
     monkeypatch.setattr("blob_videos.PATTERN", elsewhere)
-    found = warned(tmp_path, [disc((320, 320), [(60, 160, 50)])] * 4)
-    assert set(found) == {"torn-pose"} and "100% of frames" in found["torn-pose"]
+    found = warnings_of(tmp_path, [disc((320, 320), [(60, 160, 50)])] * 4)
+    assert set(found) == {"overlong-limb"} and "100% of frames" in found["overlong-limb"]
 
 
 def test_no_infant_is_flagged(tmp_path: Path) -> None:
-    assert list(warned(tmp_path, [disc((240, 320), [])] * 4)) == ["no-infant"]
+    assert list(warnings_of(tmp_path, [disc((240, 320), [])] * 4)) == ["no-infant"]
 
 
 def test_a_small_head_is_flagged(tmp_path: Path) -> None:
     """The head is half the disc's radius: 25 px of 320 are 2.2 cells, 20 px are 1.75."""
-    assert "low-resolution" not in warned(tmp_path, [disc((320, 320), [(160, 160, 50)])] * 4)
-    assert "2 map cells" in warned(tmp_path, [disc((320, 320), [(160, 160, 40)])] * 4)["low-resolution"]
+    assert "low-resolution" not in warnings_of(tmp_path, [disc((320, 320), [(160, 160, 50)])] * 4)
+    assert "2 map cells" in warnings_of(tmp_path, [disc((320, 320), [(160, 160, 40)])] * 4)["low-resolution"]
 
 
 def test_keypoints_at_the_edge_are_named(tmp_path: Path) -> None:
@@ -423,7 +423,7 @@ def test_keypoints_at_the_edge_are_named(tmp_path: Path) -> None:
     side = 1 if truth(0, 0, 1)[k, 0] > 0 else -1
     reach, radius = abs(truth(0, 0, 1)[k, 0]), 80.0
     x = 320 - reach * radius - 2 if side > 0 else reach * radius + 2
-    found = warned(tmp_path, [disc((240, 320), [(x, 120, radius)])] * 4)
+    found = warnings_of(tmp_path, [disc((240, 320), [(x, 120, radius)])] * 4)
     assert IN_MOTION_19.names[k] in found["out-of-frame"]
 
 

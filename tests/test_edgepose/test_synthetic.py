@@ -19,7 +19,7 @@ from edgepose.errors import UsageError
 from edgepose.evaluation.raters import read_raters, spread
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.synthetic import body, dataset, implicit, motion, parse_size, raster, scene, synthesise
-from edgepose.synthetic.body import BONE_INDEX, Pose, Proportions, Side, keypoints_world, posed
+from edgepose.synthetic.body import BONE_INDEX, BodyPose, Proportions, Side, keypoints_world, posed
 from edgepose.synthetic.raters import rater_offsets
 from edgepose.synthetic.skin import skinned
 from edgepose.synthetic.template import template
@@ -30,7 +30,7 @@ K = IN_MOTION_19.index
 EVERY_POSTURE = sorted(motion.POSTURES)
 
 
-def moments(posture: str, count: int = 8) -> list[Pose]:
+def moments(posture: str, count: int = 8) -> list[BodyPose]:
     course = motion.motion(np.random.default_rng(5), posture)
     return [course.at(t) for t in np.linspace(0, 60, count)]
 
@@ -40,7 +40,7 @@ def moments(posture: str, count: int = 8) -> list[Pose]:
 
 def test_proportions_are_an_infants() -> None:
     straight = Side(hip_flex=0, knee=0, hip_abduct=0, ankle=0)
-    skeleton = posed(Pose(left=straight, right=straight, curl=0), Proportions())
+    skeleton = posed(BodyPose(left=straight, right=straight, curl=0), Proportions())
     points = keypoints_world(skeleton)
     crown = skeleton.point("head", np.array([0.0, body.SKULL_CENTRE[1] + body.SKULL_RADII[1], 0.0]))[1]
     chin = skeleton.point("head", np.array([0.0, -3.2, 4.0]))[1]
@@ -74,7 +74,7 @@ def test_bones_keep_their_length_and_stay_above_the_mattress(posture: str) -> No
 
 def test_angles_are_what_was_asked_where_the_mattress_is_not_in_the_way() -> None:
     arm = Side(arm_raise=60, elbow=80, hip_flex=80, knee=50)
-    points = keypoints_world(posed(Pose(left=arm, right=arm), Proportions()))
+    points = keypoints_world(posed(BodyPose(left=arm, right=arm), Proportions()))
     for upper, middle, lower, angle in (
         ("left_shoulder", "left_elbow", "left_wrist", 80),
         ("right_shoulder", "right_elbow", "right_wrist", 80),
@@ -85,20 +85,20 @@ def test_angles_are_what_was_asked_where_the_mattress_is_not_in_the_way() -> Non
 
 def test_a_mirrored_pose_gives_mirrored_keypoints() -> None:
     one, other = Side(arm_abduct=100, elbow=30, hip_twist=40), Side(arm_raise=50, knee=20, hip_flex=90)
-    points = keypoints_world(posed(Pose(left=one, right=other, head_turn=30, roll=10), Proportions()))
-    mirrored = keypoints_world(posed(Pose(left=other, right=one, head_turn=-30, roll=-10), Proportions()))
+    points = keypoints_world(posed(BodyPose(left=one, right=other, head_turn=30, roll=10), Proportions()))
+    mirrored = keypoints_world(posed(BodyPose(left=other, right=one, head_turn=-30, roll=-10), Proportions()))
     assert np.allclose(mirrored[list(IN_MOTION_19.swaps)], points * (-1, 1, 1), atol=1e-9)
 
 
 def test_midpoints_are_midway() -> None:
-    points = keypoints_world(posed(Pose(bend=15, roll=20), Proportions()))
+    points = keypoints_world(posed(BodyPose(bend=15, roll=20), Proportions()))
     for middle, part in (("upper_chest", "shoulder"), ("mid_pelvis", "pelvis")):
         assert np.allclose(points[K(middle)], (points[K(f"left_{part}")] + points[K(f"right_{part}")]) / 2)
 
 
 def test_surface_landmarks_lie_on_or_just_under_the_skin() -> None:
     t = template()
-    skeleton = posed(Pose(head_turn=40), Proportions(head=1.05))
+    skeleton = posed(BodyPose(head_turn=40), Proportions(head=1.05))
     skin, normals = skinned(t, skeleton, t.vertices)
     points = keypoints_world(skeleton)
     for name, depth in (("nose", 0.4), ("head_top", 0.7), ("left_ear", 0.8), ("right_pelvis", 0.7)):
@@ -220,8 +220,8 @@ def test_projection_follows_the_pixel_convention() -> None:
 
 
 def test_ground_is_where_the_camera_sees_it() -> None:
-    film = video(3, 1, SIZE)
-    for view in (film.camera, scene.shaken(film.camera, np.array([2.0, -1.0, 3.0]))):
+    clip = video(3, 1, SIZE)
+    for view in (clip.camera, scene.shaken(clip.camera, np.array([2.0, -1.0, 3.0]))):
         grid = view.ground(8)
         world = np.concatenate([grid.reshape(-1, 2), np.zeros((grid[..., 0].size, 1))], axis=1)
         px = view.project(world)[0].reshape(*grid.shape[:2], 2)
@@ -245,10 +245,10 @@ def test_the_mattress_picture_agrees_with_the_projection() -> None:
     assert np.abs(centre - view.project(np.array([[*corner, 0.0]]))[0][0]).max() < 0.3
 
 
-def test_kept_inside_leaves_a_good_camera_alone_and_mends_a_bad_one() -> None:
-    film = video(0, 0, SIZE)
-    world = keypoints_world(posed(film.motion.at(0), film.who.proportions))
-    kept = film.camera.kept_inside(world, 5)
+def test_kept_inside_leaves_a_good_camera_alone_and_corrects_a_bad_one() -> None:
+    clip = video(0, 0, SIZE)
+    world = keypoints_world(posed(clip.motion.at(0), clip.who.proportions))
+    kept = clip.camera.kept_inside(world, 5)
     again = kept.kept_inside(world, 5)
     assert again.focal == kept.focal
     assert np.allclose(again.centre, kept.centre, atol=1e-9)
@@ -265,21 +265,21 @@ def test_shares_of_splits_setups_and_rare_poses_are_exact() -> None:
     splits = [video_split(i) for i in range(100)]
     assert {s: splits.count(s) for s in SPLITS} == {s: round(100 * SPLIT_SHARES[s]) for s in SPLITS}
     assert sorted(splits[:3]) == sorted(SPLITS)
-    films = [video(8, i, SIZE) for i in range(10)]
-    assert sorted(f.setup.name for f in films) == sorted(scene.SETUP_DECK)
-    assert sum(f.rare for f in films) == 2 * sum(RARE_DECK)
-    assert all(motion.POSTURES[f.motion.posture].rare == f.rare for f in films)
+    clips = [video(8, i, SIZE) for i in range(10)]
+    assert sorted(f.setup.name for f in clips) == sorted(scene.SETUP_DECK)
+    assert sum(f.rare for f in clips) == 2 * sum(RARE_DECK)
+    assert all(motion.POSTURES[f.motion.posture].rare == f.rare for f in clips)
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_every_keypoint_lies_on_the_infant_and_in_the_picture(number: int) -> None:
     """All 19 are inside the body in space, so that their projections are inside its outline."""
-    film, t = video(21, number, (240, 320)), template()
+    clip, t = video(21, number, (240, 320)), template()
     for index in (0, 9, 40):
-        skeleton, view, px = film._filmed(index)
+        skeleton, view, px = clip._frame_geometry(index)
         assert (px > 0).all()
         assert (px < (320, 240)).all()
-        outline = raster.rasterise(*_seen(view, skinned(t, skeleton, film.stage.skin)[0]), t.faces, view.size)
+        outline = raster.rasterise(*_seen(view, skinned(t, skeleton, clip.stage.skin)[0]), t.faces, view.size)
         mask = np.zeros(view.size, dtype=bool)
         mask.ravel()[outline.pixels] = True
         x, y = np.floor(px).astype(int).T
@@ -292,8 +292,8 @@ def _seen(view: scene.Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def test_a_frame_shows_the_infant_and_repeats_exactly() -> None:
-    film = video(4, 0, SIZE)
-    frame = film.frame(3)
+    clip = video(4, 0, SIZE)
+    frame = clip.frame(3)
     assert frame.picture.shape == (*SIZE, 3)
     assert frame.picture.dtype == np.uint8
     assert 40 < frame.picture.mean() < 235
@@ -302,7 +302,7 @@ def test_a_frame_shows_the_infant_and_repeats_exactly() -> None:
     again = video(4, 0, SIZE).frame(3)
     assert (again.picture == frame.picture).all()
     assert (again.keypoints_px == frame.keypoints_px).all()
-    assert not np.allclose(film.keypoints_px(4), frame.keypoints_px, atol=0.01)
+    assert not np.allclose(clip.keypoints_px(4), frame.keypoints_px, atol=0.01)
 
 
 def test_seeds_and_numbers_give_different_videos() -> None:
@@ -312,8 +312,8 @@ def test_seeds_and_numbers_give_different_videos() -> None:
 
 def test_sizes_follow_the_setup_unless_asked_for() -> None:
     for number in range(5):
-        film = video(2, number, None)
-        assert film.camera.size in film.setup.sizes
+        clip = video(2, number, None)
+        assert clip.camera.size in clip.setup.sizes
 
 
 # ---- raters

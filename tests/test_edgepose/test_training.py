@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -29,7 +30,7 @@ from tiny_runs import (
 )
 from typer.testing import CliRunner
 
-from edgeio import UnknownName, jobs
+from edgeio import UnknownName, UserError, jobs
 from edgeio.jobs import OtherJob
 from edgepose import cli, frameworks
 from edgepose.cli import train
@@ -38,16 +39,16 @@ from edgepose.frameworks import keras
 from edgepose.keypoints import IN_MOTION_19, keypoint_set
 from edgepose.models.checkpoint import CheckpointInfo, read_checkpoint, save_checkpoint, weights_of
 from edgepose.models.variants import VARIANTS
-from edgepose.training import setup as assembly_module
+from edgepose.training import setup as training_setup
 from edgepose.training.data import DataRequest
 from edgepose.training.distill_request import LOSSES
 from edgepose.training.fit import fit
 from edgepose.training.loop import Diverged, Listener
 from edgepose.training.losses import Term
-from edgepose.training.recipes import RECIPES
+from edgepose.training.recipes import TRAINING_RECIPES
 from edgepose.training.request import FitRequest
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES
-from edgepose.training.setup import assembled
+from edgepose.training.setup import open_setup
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +179,7 @@ def test_it_learns_frames_by_heart(data: Path, tmp_path: Path) -> None:
 
 def test_a_distilling_term_needs_no_other_loop(data: Path, tmp_path: Path) -> None:
     seen = []
-    with assembled(request(data, tmp_path / "run", epochs=1), binding={"teacher_sha256": "0" * 64}) as parts:
+    with open_setup(request(data, tmp_path / "run", epochs=1), binding={"teacher_sha256": "0" * 64}) as parts:
         model = parts.network()
 
         def pull(outputs: list[Any], sample: Any, sigma: Any) -> Any:
@@ -339,7 +340,7 @@ def test_accumulated_parts_make_the_whole_batchs_gradient(
         x = kr.layers.Conv2D(8, 8, strides=8, activation="relu", name="stem")(images)
         return kr.Model(images, kr.layers.Conv2D(len(points), 1, name="confs")(x))
 
-    monkeypatch.setattr(assembly_module, "build", plain)
+    monkeypatch.setattr(training_setup, "build", plain)
     for parts in (1, 2):
         fit(request(data, tmp_path / str(parts), accumulate=parts))
     a, b = (read_checkpoint(tmp_path / n / "last.safetensors")[1] for n in "12")
@@ -389,7 +390,7 @@ def test_mixed_precision_keeps_weights_and_maps_in_float32(
     data: Path, tmp_path: Path, precision: str
 ) -> None:
     policy = keras().config.dtype_policy().name
-    with assembled(request(data, tmp_path / "run", precision=precision, epochs=1)) as parts:
+    with open_setup(request(data, tmp_path / "run", precision=precision, epochs=1)) as parts:
         model = parts.network()
         assert model.get_layer("stem_conv").compute_dtype == precision.removeprefix("mixed_")
         assert {str(output.dtype) for output in model.outputs} == {"float32"}
@@ -547,7 +548,7 @@ def test_divergence_names_step_and_files_and_keeps_the_last_good_checkpoint(
     data: Path, tmp_path: Path, where: str
 ) -> None:
     out = tmp_path / "run"
-    with assembled(request(data, out)) as parts:
+    with open_setup(request(data, out)) as parts:
         model = parts.network()
 
         def burst(outputs: list[Any], sample: Any, sigma: Any) -> Any:
@@ -638,7 +639,7 @@ def test_keypoints_that_the_data_lacks_learn_nothing_when_asked(data: Path, tmp_
 
 
 def _first_weights(wanted: FitRequest) -> Any:
-    with assembled(wanted) as parts:
+    with open_setup(wanted) as parts:
         return parts.network()
 
 
@@ -664,7 +665,7 @@ def test_the_command_prints_what_it_kept_and_ctrl_c_exits_130(
 
 def test_run_cards_can_be_typed_as_they_stand() -> None:
     group = typer.main.get_group(cli.app)
-    for recipe in RECIPES.values():
+    for recipe in TRAINING_RECIPES.values():
         words = shlex.split(recipe.command)
         assert words[0] == "edgepose", recipe.key
         name, command, rest = group.resolve_command(group.make_context("edgepose", words[1:]), words[1:])
@@ -678,7 +679,29 @@ def test_run_cards_can_be_typed_as_they_stand() -> None:
 
 
 def test_run_cards_are_listed() -> None:
-    done = CliRunner().invoke(cli.app, ["recipes", "--json"])
-    assert [card["key"] for card in json.loads(done.stdout)] == list(RECIPES)
-    plain = CliRunner().invoke(cli.app, ["recipes"]).stdout
-    assert all(recipe.command in plain for recipe in RECIPES.values())
+    done = CliRunner().invoke(cli.app, ["recipes", "list", "--json"])
+    assert [card["key"] for card in json.loads(done.stdout)] == list(TRAINING_RECIPES)
+    plain = CliRunner().invoke(cli.app, ["recipes", "list"]).stdout
+    assert all(recipe.command in plain for recipe in TRAINING_RECIPES.values())
+
+
+def test_a_run_card_is_run_with_the_words_that_are_given() -> None:
+    values = ["DATA=infants", "MPII.safetensors=rt.safetensors", "RUN=runs/a b"]
+    words = TRAINING_RECIPES["fine-tune"].filled(values)
+    assert words[:6] == ["edgepose", "train", "--model", "rt", "--data", "infants"]
+    assert words[-2:] == ["--out", "runs/a b"] and "rt.safetensors" in words
+    done = CliRunner().invoke(cli.app, ["recipes", "run", "fine-tune", *values, "--print"])
+    assert done.exit_code == 0 and done.stdout.startswith("edgepose train --model rt --data infants")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([], "needs a value for DATA, MPII.safetensors, RUN"),
+        (["DATA=a", "RUN=b", "MPII.safetensors="], "needs a value for MPII.safetensors"),
+        (["DATA=a", "RUN=b", "MPII.safetensors=c", "SEED=1"], "no word 'SEED'"),
+    ],
+)
+def test_a_run_card_with_words_missing_is_refused(values: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        TRAINING_RECIPES["fine-tune"].filled(values)

@@ -151,7 +151,7 @@ def test_a_table_whose_fields_lie_before_the_file_is_refused(files):
         inspect(bytes(data))
 
 
-def test_custom_operators_and_float_islands_are_found(files):
+def test_custom_operators_and_float_operators_are_found(files):
     model = unpacked(files["int8"])
     code = model.operatorCodes[0]
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
@@ -161,9 +161,9 @@ def test_custom_operators_and_float_islands_are_found(files):
     graph = model.subgraphs[0]
     middle = graph.operators[0].outputs[0]
     graph.tensors[middle].type = schema.TensorType.FLOAT32
-    graph.tensors[middle].name = b"island"
-    found = inspect(packed(model)).float_islands
-    assert [i.op for i in found] == ["CONV_2D", "CONV_2D"] and found[0].tensor == "island"
+    graph.tensors[middle].name = b"stray"
+    found = inspect(packed(model)).float_operators
+    assert [i.op for i in found] == ["CONV_2D", "CONV_2D"] and found[0].tensor == "stray"
 
 
 def test_the_same_model_gives_the_same_bytes(model, samples, files, tmp_path):

@@ -68,7 +68,7 @@ def test_recipes_store_what_they_say(exported):
     assert set(infos["fp16"].dtypes) == {"float16"}
     assert "int8" in infos["dynamic"].dtypes and not infos["dynamic"].is_integer
     for key, dtype in (("int8", "int8"), ("int16x8", "int16")):
-        assert infos[key].is_integer and not infos[key].float_islands
+        assert infos[key].is_integer and not infos[key].float_operators
         assert {t.dtype for t in infos[key].inputs + infos[key].outputs} == {dtype}
     assert infos["int8"].weight_bytes < infos["fp16"].weight_bytes < infos["fp32"].weight_bytes
 

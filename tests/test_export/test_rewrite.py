@@ -43,7 +43,7 @@ def outputs(data: bytes, path: Path) -> list[np.ndarray]:
     return Session(path).run_float(np.random.default_rng(1).normal(size=SHAPE).astype(np.float32))
 
 
-def test_a_slim_model_computes_the_same_to_the_bit(original: bytes, tmp_path: Path) -> None:
+def test_a_compact_model_computes_the_same_to_the_bit(original: bytes, tmp_path: Path) -> None:
     small = compact(original)
     before, after = inspect(original), inspect(small)
     overhead = [info.size_bytes - info.weight_bytes for info in (before, after)]

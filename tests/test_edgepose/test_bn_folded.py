@@ -11,7 +11,7 @@ from PIL import Image
 
 from edgepose.errors import BadCheckpoint, UsageError
 from edgepose.frameworks import keras
-from edgepose.models.folded import read_folded_layers, restore_norms, with_plain_norms
+from edgepose.models.bn_folded import read_folded_layers, restore_norms, with_plain_norms
 from export.errors import ExportError
 
 SIZE = 16

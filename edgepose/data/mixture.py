@@ -1,0 +1,329 @@
+"""Several data sets as one: each with its own keypoints, framing, ruler and share of the frames.
+
+A source is named on the command line as `FORMAT:PATH=WEIGHT,NAME=VALUE,...`, where everything behind the path
+may be left out: `--data infants/ --data coco:syrip=2,crop=person,margin=0.1-0.6,crops=6,turn=upright`.
+Its keypoints are read in the network's set; one that it lacks is not annotated there and has no say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeio import lookup, sha256_file
+from edgepose.data.framing import CROPS, TURNS, Framing
+from edgepose.data.records import Dataset, PoseRecord
+from edgepose.data.registry import open_dataset
+from edgepose.data.rulers import RULERS, ruler_lengths
+from edgepose.errors import BadDataset, UsageError
+from edgepose.geometry import Letterbox, Size
+from edgepose.keypoints import KeypointSet, mapping
+from edgepose.keypoints import Mapping as KeypointMapping
+
+MAX_MARGIN = 2.0
+_OPTIONS = ("crop", "margin", "crops", "turn", "ruler")
+_SPEC = re.compile(
+    r"(?P<data>.*?)(?:=(?P<weight>[^=,:/]*))?(?P<options>(?:,(?:" + "|".join(_OPTIONS) + r")=[^,]*)*)"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set of a mixture, as it was asked for.
+
+    Attributes:
+        data: `FORMAT:PATH` or a path.
+        weight: its share of the frames, against the others' weights.
+        crop, turn: see `Framing`.
+        margin: lowest and highest margin; each crop of a frame has its own, evenly spread between them.
+            Validation takes the middle.
+        crops: how many crops a frame gives, each with another margin.
+        ruler: what validation divides distances by; None for the data set's own.
+    """
+
+    data: str
+    weight: float = 1.0
+    crop: str = "none"
+    margin: tuple[float, float] = (0.2, 0.2)
+    crops: int = 1
+    turn: str = "none"
+    ruler: str | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, as JSON; the frames are bound by their hash."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items() if k != "data"}
+
+
+def source_of(text: str, crop: str, margin: float) -> Source:
+    """What a `--data` says; `crop` and `margin` are the command's, for a source that does not name its own.
+
+    Raises:
+        UsageError: a weight, margin or count that cannot be used.
+        UnknownName: no such crop, turn or ruler.
+    """
+    match = _SPEC.fullmatch(text)
+    if match is None or Path(text).exists():
+        return Source(text, crop=crop, margin=(margin, margin))
+    given = dict(part.split("=", 1) for part in match["options"].split(",")[1:])
+    source = Source(
+        data=match["data"],
+        weight=_number(text, "weight", match["weight"] or "1", positive=True),
+        crop=given.get("crop", crop),
+        margin=_margins(text, given["margin"]) if "margin" in given else (margin, margin),
+        crops=_count(text, given.get("crops", "1")),
+        turn=given.get("turn", "none"),
+        ruler=given.get("ruler"),
+    )
+    lookup(dict.fromkeys(CROPS), "crop", source.crop)
+    lookup(dict.fromkeys(TURNS), "turn", source.turn)
+    if source.ruler is not None:
+        lookup(RULERS, "ruler", source.ruler)
+    if source.crop != "person" and ("margin" in given or source.crops > 1):
+        raise UsageError(f"{text}: margin and crops have no effect without a crop", "add crop=person")
+    return source
+
+
+def _number(text: str, what: str, value: str, positive: bool = False) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0 or (positive and number == 0):
+        raise UsageError(f"{text}: {what} is {value!r}", "give a positive number")
+    return number
+
+
+def _margins(text: str, value: str) -> tuple[float, float]:
+    low, _, high = value.partition("-")
+    margins = _number(text, "margin", low), _number(text, "margin", high or low)
+    if not margins[0] <= margins[1] <= MAX_MARGIN:
+        raise UsageError(
+            f"{text}: margin is {value!r}", f"give LOW-HIGH between 0 and {MAX_MARGIN:g}, such as 0.1-0.6"
+        )
+    return margins
+
+
+def _count(text: str, value: str) -> int:
+    if not value.isdigit() or int(value) < 1:
+        raise UsageError(f"{text}: crops is {value!r}", "give 1 or more")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class MixedFraming:
+    """Each record's own framing, by its id; the whole image for others.
+
+    Attributes:
+        by_id: framing and the annotation that it frames, (K, 2) in image pixels in the source's own set.
+    """
+
+    by_id: Mapping[str, tuple[Framing, np.ndarray]] = field(default_factory=dict)
+
+    def letterbox(self, record: PoseRecord, image_size: Size, size: Size) -> Letterbox:
+        """Where the record's image goes on a canvas of `size`; raises BadImage for an absurd box."""
+        framing, points = self.by_id.get(record.id, (Framing(), record.keypoints_px))
+        return framing.letterbox(replace(record, keypoints_px=points), image_size, size)
+
+    def plain(self) -> str:
+        """A hash over all of them."""
+        every = {key: framing.plain() for key, (framing, _) in self.by_id.items()}
+        return hashlib.sha256(json.dumps(every).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Frames that follow one another in a mixture, and what share of the drawn frames they have.
+
+    Attributes:
+        label: of the data set, as in a log.
+        count: frames.
+        weight: positive, against the other groups'.
+    """
+
+    label: str
+    count: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Several data sets, opened, in the network's keypoints.
+
+    Attributes:
+        dataset: all records of all splits, as one data set of the network's keypoint set.
+        framing: of its records.
+        groups: of `records`, in their order.
+        records: to train on.
+        validation: by label of the source; only sources that have a frame to validate on.
+        near, absent: keypoints matched by a nearly equal definition in a source, or known to no source.
+        unlabelled: frames left out for want of one of the network's keypoints.
+        shared: pictures left out of training since they are in another split too.
+    """
+
+    dataset: Dataset
+    framing: MixedFraming
+    groups: tuple[Group, ...]
+    records: tuple[PoseRecord, ...]
+    validation: Mapping[str, tuple[PoseRecord, ...]]
+    near: tuple[str, ...]
+    absent: tuple[str, ...]
+    unlabelled: int
+    shared: tuple[str, ...]
+
+
+def open_mixture(
+    sources: Sequence[Source],
+    split: str,
+    validation_split: str,
+    keypoints: KeypointSet | None = None,
+    near: bool = False,
+    limit: int | None = None,
+    drop_shared: bool = False,
+) -> Mixture:
+    """Open every source and read its frames in the network's keypoints.
+
+    Args:
+        keypoints: the network's set; None for the first source's.
+        limit: take only the first so many frames of each source.
+        drop_shared: leave pictures out of training that are also in another split, instead of refusing them.
+
+    Raises:
+        BadDataset: the same picture in training and in another split.
+        UsageError: a source without any keypoint of the network.
+    """
+    datasets = [open_dataset(source.data) for source in sources]
+    wanted = keypoints or datasets[0].keypoints
+    shared = _shared(datasets, split)
+    if shared and not drop_shared:
+        mine, theirs = next(iter(shared.items()))
+        raise BadDataset(
+            f"{len(shared)} pictures to train on are also in another split: {mine} is {theirs}",
+            "add --drop-shared to leave them out: scores on pictures that were trained on are wrong",
+        )
+    views = [
+        _View(label, source, dataset, mapping(dataset.keypoints, wanted, near), len(wanted))
+        for label, source, dataset in zip(_labels(datasets), sources, datasets, strict=True)
+    ]
+    parts = [view.part(split, validation_split, limit, shared) for view in views]
+    by_id = {key: framed for part in parts for key, framed in part.by_id.items()}
+    records = tuple(record for part in parts for record in part.records)
+    validation = {p.label: p.validation for p in parts if p.validation}
+    whole = (*records, *(r for rows in validation.values() for r in rows))
+    name, formats = (" + ".join(words) for words in zip(*((d.name, d.format) for d in datasets), strict=True))
+    return Mixture(
+        Dataset(name, formats, datasets[0].root, wanted, whole),
+        MixedFraming(by_id),
+        tuple(
+            Group(view.label, len(p.records), view.source.weight)
+            for view, p in zip(views, parts, strict=True)
+        ),
+        records,
+        validation,
+        tuple(n for n in wanted.names if any(n in view.mapping.near for view in views)),
+        tuple(n for n in wanted.names if all(n in view.mapping.absent for view in views)),
+        sum(part.unlabelled for part in parts),
+        tuple(sorted(map(str, shared))),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One source's share of a mixture; the fields are those of `Mixture`."""
+
+    label: str
+    records: tuple[PoseRecord, ...]
+    validation: tuple[PoseRecord, ...]
+    unlabelled: int
+    by_id: dict[str, tuple[Framing, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class _View:
+    """A source's records as the network's K keypoints."""
+
+    label: str
+    source: Source
+    dataset: Dataset
+    mapping: KeypointMapping
+    count: int
+
+    def part(
+        self, split: str, validation_split: str, limit: int | None, shared: Mapping[Path, Path]
+    ) -> _Part:
+        """Frames to train and to validate on; raises BadDataset where there is none to train on."""
+        chosen = self.dataset.split(split)
+        usable = [record for record in chosen if self._is_labelled(record)]
+        mine = [record for record in usable if record.image not in shared][:limit]
+        if not mine:
+            raise BadDataset(
+                f"{self.dataset.name} has no frame in split '{split}' with a keypoint of the network",
+                "leave it out, or name another --split",
+            )
+        low, high = self.source.margin
+        margins = low + (high - low) * (np.arange(self.source.crops) + 0.5) / self.source.crops
+        by_id: dict[str, tuple[Framing, np.ndarray]] = {}
+        records = [self._as(r, m, f"#crop{c}", by_id) for c, m in enumerate(margins.tolist()) for r in mine]
+        checked = [r for r in self.dataset.split(validation_split) if self._is_labelled(r)]
+        return _Part(
+            self.label, tuple(records), self._validation(checked, by_id), len(chosen) - len(usable), by_id
+        )
+
+    def _validation(
+        self, records: Sequence[PoseRecord], by_id: dict[str, tuple[Framing, np.ndarray]]
+    ) -> tuple[PoseRecord, ...]:
+        """With each frame's ruler as its own head length; frames without one are left out."""
+        if not records:
+            return ()
+        lengths = ruler_lengths(records, self.dataset.keypoints, self.source.ruler).px
+        middle = sum(self.source.margin) / 2
+        return tuple(
+            replace(self._as(record, middle, "#validation", by_id), head_length_px=float(px))
+            for record, px in zip(records, lengths, strict=True)
+            if np.isfinite(px)
+        )
+
+    def _is_labelled(self, record: PoseRecord) -> bool:
+        sources = [source for source, _ in self.mapping.pairs]
+        return bool(np.isfinite(record.keypoints_px[sources]).all(-1).any())
+
+    def _as(
+        self, record: PoseRecord, margin: float, suffix: str, by_id: dict[str, tuple[Framing, np.ndarray]]
+    ) -> PoseRecord:
+        """The record in the network's keypoints; its framing is noted in `by_id`."""
+        points = np.full((self.count, 2), np.nan)
+        for source, target in self.mapping.pairs:
+            points[target] = record.keypoints_px[source]
+        key = f"{self.label}/{record.id}{suffix}"
+        framing = Framing(self.source.crop, margin, self.source.turn, self.dataset.keypoints)
+        by_id[key] = framing, record.keypoints_px
+        video = f"{self.label}/{record.video}"
+        return replace(record, id=key, keypoints_px=points, video=video, head_length_px=None)
+
+
+def _labels(datasets: Sequence[Dataset]) -> list[str]:
+    """Each set's label; one that comes again, framed otherwise, is numbered."""
+    names = [dataset.label for dataset in datasets]
+    times = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if n == 1 else f"{name}#{n}" for name, n in zip(names, times, strict=True)]
+
+
+def _shared(datasets: Sequence[Dataset], split: str) -> dict[Path, Path]:
+    """Pictures of `split` that are also in another split of any of the sets, by their bytes, and there."""
+    if split == "all":
+        return {}
+    records = [record for dataset in datasets for record in dataset.records]
+    hashes = {path: sha256_file(path) for path in {r.image for r in records} if path.is_file()}
+    others = {hashes[r.image]: r.image for r in records if r.split != split and r.image in hashes}
+    return {
+        r.image: others[hashes[r.image]]
+        for r in records
+        if r.split == split and hashes.get(r.image) in others
+    }
