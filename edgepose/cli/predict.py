@@ -49,6 +49,10 @@ def command(
             help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
         ),
     ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Frames a second of the videos; default: each file's own times.", metavar="RATE"),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
     overwrite: Annotated[
@@ -74,6 +78,7 @@ def command(
         confidence=confidence,
         abstain_below=abstain_below,
         decode=decode,
+        fps=fps,
         threads=threads,
         workers=workers,
     )
