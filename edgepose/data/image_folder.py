@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from edgepose.data.collect import Collector
-from edgepose.data.images import SUFFIXES
+from edgepose.data.collect import Collector, Skip
+from edgepose.data.images import SUFFIXES, other_pages, page_count
 from edgepose.data.records import Dataset, PoseRecord
 from edgepose.data.splits import video_of
+from edgepose.errors import BadImage
 from edgepose.keypoints import IN_MOTION_19
 
 KEY = "images"
@@ -31,4 +33,7 @@ def read(root: Path) -> Dataset:
             video = (path.parent / video_of(path.stem)).relative_to(root).as_posix()
             points = np.full((len(IN_MOTION_19), 2), np.nan)
             collector.add(PoseRecord(name, path, points, video, "train"), annotated=False)
+            with suppress(BadImage):  # it will be listed where it is read
+                if (pages := page_count(path)) > 1:
+                    raise Skip(other_pages(pages))
     return collector.dataset()

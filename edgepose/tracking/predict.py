@@ -9,11 +9,12 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from edgeio.ahead import ahead
-from edgepose.data.images import decode_parallel
+from edgepose.data.images import decode_parallel, other_pages, page_count
 from edgepose.errors import BadImage, UsageError
 from edgepose.inference.estimator import Clock, Estimator, Placed
 from edgepose.inference.predictor import Progress
@@ -131,8 +132,17 @@ def _images(source: Source, workers: int, skipped: list[Skipped]) -> Iterator[Fr
         name = source.file_name(path)
         if isinstance(image, BadImage):
             skipped.append(Skipped(index, None, image.what.replace(str(path), name), name))
-        else:
-            yield Frame(index, image, name)
+            continue
+        if (pages := _pages(path)) > 1:
+            skipped.append(Skipped(None, None, other_pages(pages), name))
+        yield Frame(index, image, name)
+
+
+def _pages(path: Path) -> int:
+    try:
+        return page_count(path)
+    except BadImage:  # gone since it was read
+        return 1
 
 
 class _Work:

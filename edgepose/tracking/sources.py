@@ -11,8 +11,10 @@ from edgepose.data.images import SUFFIXES
 from edgepose.errors import EdgeposeError, UsageError
 
 VIDEO_SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts"),
-    *(".mpg", ".mpeg", ".wmv", ".asf", ".flv", ".ogv", ".mxf"),
+    *(".mp4", ".mov", ".m4v", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts"),
+    *(".mpg", ".mpeg", ".vob", ".wmv", ".asf", ".flv", ".ogv", ".mxf", ".dv", ".gif", ".ivf"),
+    # Bare streams, without times.
+    *(".h264", ".264", ".hevc", ".h265", ".265", ".m2v", ".mjpg", ".mjpeg"),
 )
 # A scheme has two letters or more: "C:" is a drive. FFmpeg would open these as addresses or protocols.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")

@@ -30,6 +30,8 @@ _CONTAINERS = (
 )
 _OPEN = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _THREADS = 4  # each holds a frame
+# FFmpeg would read the first tile of a photograph in this container, which is a video's too.
+_STILLS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif")
 # What FFmpeg's containers do with times. Bare streams hold none, and FFmpeg assumes them.
 _BARE = ("h264", "hevc", "m4v", "mpegvideo", "mjpeg")
 _UNORDERED = ("avi",)
@@ -306,6 +308,8 @@ def _open(path: Path) -> tuple[Any, str]:
         raise BadVideo(f"{path} does not exist or is not a file", "check the path")
     if path.stat().st_size == 0:
         raise BadVideo(f"{path} is empty", "copy or record it again")
+    if _is_still(path):
+        raise BadVideo(f"{path} is a photograph (HEIF or AVIF)", "end its name in .heic or .avif")
     before = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     try:
@@ -323,6 +327,15 @@ def _open(path: Path) -> tuple[Any, str]:
     finally:
         av.logging.set_level(before)
     return container, " ".join(message for _, _, message in said)
+
+
+def _is_still(path: Path) -> bool:
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(12)
+    except OSError:  # FFmpeg will say why
+        return False
+    return head[4:8] == b"ftyp" and head[8:12] in _STILLS
 
 
 def _picture_stream(container: Any, path: Path, log: str) -> tuple[Any, list[str]]:

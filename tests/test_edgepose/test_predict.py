@@ -133,6 +133,29 @@ def test_fps_without_a_video_is_refused(tmp_path: Path) -> None:
         run([tmp_path / "i.png"], tmp_path / "out", fps=30)
 
 
+def test_photographs_of_phones_and_their_pages(tmp_path: Path) -> None:
+    """A tiled HEIC is a photograph; further pages are listed; an animated GIF is a video."""
+    picture = Image.fromarray(disc((150, 200), [(70, 60, 30)]))
+    (tmp_path / "in").mkdir()
+    picture.save(tmp_path / "in/a.heic", quality=95, tile_size=64)
+    picture.save(tmp_path / "in/b.tif", save_all=True, append_images=[picture])
+    picture.save(tmp_path / "in/c.gif", save_all=True, append_images=[picture.rotate(3)], duration=200)
+    images, video = run([tmp_path / "in"], tmp_path / "out")
+    assert images.summary is not None and video.summary is not None
+    assert np.abs(points(tmp_path / "out/in.csv", "raw") - truth(70, 60, 30)).max() < 1
+    assert images.summary["frames"]["predicted"] == 2 and images.summary["frames"]["skipped"] == 0
+    ((page),) = images.summary["skipped"]
+    assert page["file"] == "b.tif" and page["reason"].startswith("page 2 is not read")
+    assert video.summary["frames"]["predicted"] == 2 and video.summary["frames"]["last_time_s"] == 0.2
+
+
+def test_a_photograph_without_its_suffix_is_no_video(tmp_path: Path) -> None:
+    Image.fromarray(disc(SIZE, [(70, 60, 30)])).save(tmp_path / "a.heic", tile_size=64)
+    (tmp_path / "a.heic").rename(tmp_path / "IMG_1")
+    (outcome,) = run([tmp_path / "IMG_1"], tmp_path / "out")
+    assert isinstance(outcome.error, BadVideo) and "end its name in .heic" in str(outcome.error)
+
+
 def test_raw_and_smooth_are_both_kept(tmp_path: Path) -> None:
     places = discs(9)
     places[4] = (100.0, 80.0, 26.0)  # one frame of nonsense
