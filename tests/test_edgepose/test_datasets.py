@@ -749,6 +749,119 @@ def test_bad_coco_annotation_is_left_out(
     assert entry.name == "person_keypoints_val2017.json annotation 100" and entry.reason.startswith(reason)
 
 
+def changed_coco(root: Path, change: Callable[[dict[str, Any]], None]) -> Dataset:
+    """The data set with a change in the JSON of val2017: two images, three persons."""
+    path = root / "annotations" / "person_keypoints_val2017.json"
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+    return open_dataset(str(root))
+
+
+@pytest.mark.parametrize("kinds", [(float, str), (str, float), (str, int), (int, float)])
+def test_coco_ids_are_the_same_however_written(
+    build: Callable[[str], Path], kinds: tuple[Callable[[Any], Any], ...]
+) -> None:
+    def change(value: dict[str, Any]) -> None:
+        for image in value["images"]:
+            image["id"] = kinds[0](image["id"])
+        for person in value["annotations"]:
+            person |= {"image_id": kinds[1](person["image_id"]), "category_id": kinds[1](1)}
+            person["id"] = kinds[0](person["id"])
+        value["categories"][0]["id"] = kinds[0](1)
+
+    root = build("coco")
+    whole = open_dataset(str(root))
+    dataset = changed_coco(root, change)
+    assert [r.id for r in dataset.records] == [r.id for r in whole.records] and not dataset.left_out
+
+
+@pytest.mark.parametrize("number", [None, "", [1], True, 0.5])
+def test_coco_images_without_an_id_are_never_paired(build: Callable[[str], Path], number: Any) -> None:
+    """Missing ids were all one id, so any annotation without one had the last such picture."""
+
+    def change(value: dict[str, Any]) -> None:
+        value["images"][1]["id"] = number
+        value["annotations"][1]["image_id"] = number
+
+    dataset = changed_coco(build("coco"), change)
+    assert len(dataset.records) == 7
+    assert [e.reason for e in dataset.left_out] == [
+        "an image without an id",
+        "an annotation of an unknown image",
+    ]
+
+
+def test_coco_images_that_share_an_id_are_left_out(build: Callable[[str], Path]) -> None:
+    dataset = changed_coco(build("coco"), lambda value: value["images"][1].update(id=0))
+    assert not dataset.split("test")
+    reasons = [e.reason for e in dataset.left_out]
+    assert reasons.count("an image id that several share: 0") == 4 and len(reasons) == 5
+
+
+def test_a_coco_image_listed_twice_is_one(build: Callable[[str], Path]) -> None:
+    dataset = changed_coco(build("coco"), lambda value: value["images"].append(value["images"][0]))
+    assert len(dataset.records) == 8
+    assert [e.reason for e in dataset.left_out] == ["an image listed twice, the first entry counts"]
+
+
+def test_coco_annotations_without_an_id_or_with_a_doubled_one(build: Callable[[str], Path]) -> None:
+    def change(value: dict[str, Any]) -> None:
+        value["annotations"][1].pop("id")
+        value["annotations"][2]["id"] = value["annotations"][0]["id"]
+
+    dataset = changed_coco(build("coco"), change)
+    assert len(dataset.records) == 6
+    reasons = [e.reason for e in dataset.left_out]
+    assert reasons == ["an annotation without an id", "annotated twice, the first annotation counts"]
+
+
+def test_the_same_coco_name_in_two_folders_is_two_videos(build: Callable[[str], Path]) -> None:
+    root = build("coco")
+    for folder in ("a", "b"):
+        picture(root / "val2017" / folder / "x.jpg")
+
+    def change(value: dict[str, Any]) -> None:
+        value["images"][0]["file_name"] = "a/x.jpg"
+        value["images"][1]["file_name"] = "b\\x.jpg"
+
+    dataset = changed_coco(root, change)
+    found = {r.id: r.video for r in dataset.split("test")}
+    assert found == {
+        "val2017/a/x.jpg#100": "val2017/a/x",
+        "val2017/b/x.jpg#101": "val2017/b/x",
+        "val2017/a/x.jpg#500": "val2017/a/x",
+    }
+
+
+def test_other_coco_categories_stop_nothing(build: Callable[[str], Path]) -> None:
+    def change(value: dict[str, Any]) -> None:
+        value["categories"] += [
+            {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]},
+            {"id": 3, "name": "toy"},
+        ]
+        value["annotations"][0] |= {"category_id": 2, "keypoints": [1, 2, 2] * 2}
+        value["annotations"][1]["category_id"] = 3
+        value["annotations"][2].pop("category_id")
+
+    dataset = changed_coco(build("coco"), change)
+    assert len(dataset.records) == 5
+    reasons = [e.reason for e in dataset.left_out]
+    assert reasons == ["of another category: 2", "of another category: 3", "an annotation of no category"]
+
+
+@pytest.mark.parametrize("size", [None, 0, "absent"])
+def test_a_coco_size_that_is_not_said(build: Callable[[str], Path], size: Any) -> None:
+    def change(value: dict[str, Any]) -> None:
+        for image in value["images"]:
+            image["height"], image["width"] = size, float(WIDTH)
+            if size == "absent":
+                del image["height"]
+
+    dataset = changed_coco(build("coco"), change)
+    assert len(dataset.records) == 8 and not dataset.left_out
+
+
 def test_coco_image_of_another_size_is_left_out(build: Callable[[str], Path]) -> None:
     root = build("coco")
     picture(root / "val2017" / "000000000001.jpg", HEIGHT, WIDTH)  # turned, perhaps by an EXIF tag
