@@ -13,12 +13,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from edgeio import UserError, read_json
+from edgeio.text import one_spelling
 from edgepose.data.collect import Collector, Skip, file_inside, require
 from edgepose.data.images import image_size
 from edgepose.data.records import Dataset, PoseRecord
@@ -188,14 +189,13 @@ def _record(
 ) -> PoseRecord:
     image = image or {}
     path = file_inside(folder, str(image.get("file_name") or ""))
-    file_name = path.relative_to(folder)
     points = _points(annotation)
-    key = file_name.as_posix()
+    key = one_spelling(path.relative_to(folder).as_posix())
     if key not in checked:
         checked[key] = _size_problem(path, image)
     if problem := checked[key]:
         raise Skip(problem)
-    video = file_name.with_suffix("").as_posix()  # the same name in two folders is two pictures
+    video = PurePosixPath(key).with_suffix("").as_posix()  # the same name in two folders is two pictures
     columns = {"persons": str(persons)}
     if isinstance(box := annotation.get("bbox"), list):
         columns["bbox"] = ",".join(map(str, box))

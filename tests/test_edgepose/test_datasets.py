@@ -1063,3 +1063,159 @@ def test_summary_without_a_head(build: Callable[[str], Path]) -> None:
     assert summarise(open_dataset(f"coco:{build('coco')}"))["head_length_px"] is None
     assert summarise(open_dataset(f"images:{build('images')}"))["head_length_px"] is None
     assert summarise(open_dataset(f"mpii:{build('mpii')}"))["head_length_px"]["max"] == 3.0
+
+
+# Files as systems and spreadsheets leave them.
+
+
+def spreadsheet(path: Path, encoding: str, first: str = "") -> None:
+    """Semicolons, decimal commas, CRLF, empty columns at the end."""
+    text = path.read_text()
+    cells = re.sub(r'"\(([\d.]+), ([\d.]+)\)"', lambda m: f"({m[1]}|{m[2]})", text)
+    lines = cells.replace(",", ";").replace(".", ",").replace("|", "; ").replace(",jpg", ".jpg").splitlines()
+    quoted = [re.sub(r"\(([^)]*)\)", r'"(\1)"', line) for line in lines]
+    path.write_bytes((first + "\r\n".join(f"{line};;" for line in quoted) + "\r\n").encode(encoding))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "first"), [("utf-8", ""), ("utf-8-sig", ""), ("utf-16", ""), ("utf-8-sig", "sep=;\r\n")]
+)
+def test_annotations_out_of_a_european_spreadsheet(
+    build: Callable[[str], Path], encoding: str, first: str
+) -> None:
+    root = build("in-motion-raw")
+    (root / "videos.csv").write_text("video,age\nvid0,3.5\n")
+    whole = open_dataset(str(root))
+    spreadsheet(root / "raw" / "annotations" / "annotations.csv", encoding, first)
+    (root / "videos.csv").write_bytes((first + "video;age;\r\nvid0;3,5;\r\n").encode(encoding))
+    dataset = open_dataset(str(root))
+    assert [r.id for r in dataset.records] == [r.id for r in whole.records]
+    for a, b in zip(dataset.records, whole.records, strict=True):
+        np.testing.assert_array_equal(a.keypoints_px, b.keypoints_px)
+    assert by_id(dataset)[whole.records[0].id].columns == {"age": "3,5"}
+
+
+@pytest.mark.parametrize("form", ["{x},{y}", "{x} {y}", "{x}, {y}", "{x};{y}", "{x}\t{y}"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("comma", [False, True])
+def test_points_however_they_are_written(
+    build: Callable[[str], Path], form: str, encoding: str, comma: bool
+) -> None:
+    root = build("in-motion")
+    whole = open_dataset(str(root))
+    for path in root.rglob("points/*.txt"):
+        pairs = [line.split() for line in path.read_text().splitlines()]
+        lines = [
+            form.format(**dict(zip("xy", (t.replace(".", ",") if comma else t for t in p), strict=True)))
+            for p in pairs
+        ]
+        path.write_bytes("\r\n".join(lines).encode(encoding))
+    dataset = open_dataset(str(root))
+    assert not dataset.left_out or len(dataset.left_out) == len(whole.left_out)
+    for a, b in zip(dataset.records, whole.records, strict=True):
+        np.testing.assert_array_equal(a.keypoints_px, b.keypoints_px)
+
+
+def raw_set(root: Path, images: list[str], rows: list[str]) -> Dataset:
+    """A raw data set whose row i has the points `fractions(i)`."""
+    for name in images:
+        picture(root / "raw" / "images" / name)
+    lines = ["id,image," + ",".join(IN_MOTION_19.names)]
+    for i, name in enumerate(rows):
+        lines.append(f"{i},{name}," + ",".join(f'"({x}, {y})"' for x, y in fractions(i)))
+    (root / "raw" / "annotations").mkdir(parents=True)
+    (root / "raw" / "annotations" / "annotations.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    return open_dataset(str(root))
+
+
+def first_points(dataset: Dataset) -> dict[str, float]:
+    return {r.id: float(r.keypoints_px[0, 0]) for r in dataset.records}
+
+
+def wanted_point(i: int) -> float:
+    return float(next(iter(fractions(i)))[0]) * WIDTH
+
+
+def test_annotations_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    """By name alone, both rows were of one picture, and the second was called a repetition."""
+    dataset = raw_set(
+        tmp_path, ["siteA/v_1.jpg", "siteB/v_1.jpg"], ["raw/images/siteB/v_1.jpg", "images\\siteA\\v_1.jpg"]
+    )
+    assert first_points(dataset) == {"siteB/v_1.jpg": wanted_point(0), "siteA/v_1.jpg": wanted_point(1)}
+    assert not dataset.left_out
+
+
+@pytest.mark.parametrize(
+    ("images", "rows", "taken", "reasons"),
+    [
+        (["train/v_1.jpg"], ["images/v_1.jpg"], {"train/v_1.jpg"}, []),  # moved by a split: one of each
+        (["a/v_1.jpg", "w_1.jpg"], ["a/v_1.jpg", "b/v_1.jpg"], {"a/v_1.jpg"}, ["the image file is missing"]),
+        (["a/v_1.jpg", "b/v_1.jpg", "w_1.jpg"], ["v_1.jpg", "w_1.jpg"], {"w_1.jpg"}, ["several images"]),
+        (["v_1.jpg", "a/v_1.jpg"], ["v_1.jpg", "a/v_1.jpg"], {"v_1.jpg", "a/v_1.jpg"}, []),
+        (["._v_1.jpg", "v_1.jpg", ".old/w_1.jpg"], ["v_1.jpg", "w_1.jpg"], {"v_1.jpg"}, ["the image file"]),
+    ],
+)
+def test_which_picture_a_row_is_of(
+    tmp_path: Path, images: list[str], rows: list[str], taken: set[str], reasons: list[str]
+) -> None:
+    dataset = raw_set(tmp_path, images, rows)
+    assert {r.id for r in dataset.records} == taken
+    assert len(dataset.left_out) == len(reasons)
+    for entry, reason in zip(dataset.left_out, reasons, strict=True):
+        assert entry.reason.startswith(reason)
+
+
+NFC, NFD = "z\u00fcri", "zu\u0308ri"
+
+
+@pytest.mark.parametrize(("disk", "said"), [(NFC, NFD), (NFD, NFC)])
+def test_both_spellings_of_accents_are_one_name(
+    build: Callable[[str], Path], tmp_path: Path, disk: str, said: str
+) -> None:
+    dataset = raw_set(tmp_path / "raw1", [f"{disk}_1.jpg"], [f"images/{said}_1.jpg"])
+    assert [r.id for r in dataset.records] == [f"{NFC}_1.jpg"] and dataset.records[0].video == NFC
+    coco_root = build("coco")
+    picture(coco_root / "val2017" / disk / f"{disk}.jpg")
+    dataset = changed_coco(coco_root, lambda v: v["images"][1].update(file_name=f"{said}/{said}.jpg"))
+    assert f"val2017/{NFC}/{NFC}.jpg#101" in by_id(dataset) and not dataset.left_out
+    processed = build("in-motion")
+    image = next((processed / "processed" / "train").glob("images_1024x1024/*.jpg"))
+    points = processed / "processed" / "train" / "points" / f"{image.stem}.txt"
+    image.rename(image.with_name(f"{disk}_1.jpg"))
+    points.rename(points.with_name(f"{said}_1.txt"))
+    (processed / "videos.csv").write_text(f"video,site\n{said},Z\n", "utf-8")
+    found = by_id(open_dataset(str(processed)))
+    assert found[f"train/{NFC}_1.jpg"].columns == {"site": "Z"}
+
+
+@pytest.mark.parametrize("key", sorted(BUILDERS))
+def test_hidden_files_are_no_data(build: Callable[[str], Path], key: str) -> None:
+    """macOS leaves a `._` file beside each on foreign disks."""
+    root = build(key)
+    whole = open_dataset(f"{key}:{root}")
+    for path in [p for p in root.rglob("*") if p.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7" + bytes(50))
+    shutil.copytree(root, root / ".Trash")
+    dataset = open_dataset(f"{key}:{root}")
+    assert [r.id for r in dataset.records] == [r.id for r in whole.records]
+    assert dataset.left_out == whole.left_out
+
+
+def test_linked_folders_are_searched_once_and_never_in_a_circle(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "data", tmp_path / "disk2"
+    picture(root / "own" / "a_1.jpg")
+    picture(elsewhere / "b_1.jpg")
+    (root / "far").symlink_to(elsewhere)
+    (root / "far2").symlink_to(elsewhere)
+    (root / "again").symlink_to(root / "own")
+    (root / "own" / "up").symlink_to(root)
+    (elsewhere / "self").symlink_to(elsewhere)
+    (root / "gone").symlink_to(tmp_path / "nowhere")
+    dataset = open_dataset(f"images:{root}")
+    ids = [r.id for r in dataset.records]
+    assert ids[-1] == "own/a_1.jpg" and len(ids) == 2
+    assert ids[0] in ("far/b_1.jpg", "far2/b_1.jpg")
+    from edgepose.tracking.sources import find_sources
+
+    (source,) = find_sources([root]).found
+    assert [p.name for p in source.paths] == ["b_1.jpg", "a_1.jpg"]
