@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeio.errors import UserError
+from edgeio.text import read_text
 
 
 @contextmanager
@@ -51,13 +52,13 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def read_json(path: str | os.PathLike[str], hint: str, error: type[UserError] = UserError) -> Any:
-    """Parse a JSON file.
+    """Parse a JSON file, of UTF-8 or with a byte-order mark.
 
     Raises:
         UserError: of the kind `error`; the file is missing or is not JSON; says `hint`.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except FileNotFoundError:
         raise error(f"{path} does not exist", hint) from None
     except (ValueError, RecursionError) as damage:

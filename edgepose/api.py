@@ -5,7 +5,7 @@
     model = edgepose.load("default:rt-lite")
     found = model.predict("clip.mp4", smooth="savgol:9,2")
     found.track.smooth_px      # (N, K, 2) x, y in pixels of the upright frames; NaN where abstained
-    found.track.time_s         # (N,) the container's times, s
+    found.track.time_s         # (N,) when each frame was shown, s
     found.warnings, found.skipped
 
 Nothing is written to disk. `edgepose predict` writes the same numbers, with pictures to check them by.
@@ -72,6 +72,7 @@ class Model:
         confidence: str | Path | None = None,
         abstain_below: float | None = None,
         decode: str | None = None,
+        fps: float | None = None,
         progress: Progress | None = None,
     ) -> Prediction:
         """Predict an image, a folder of images or a video.
@@ -84,6 +85,7 @@ class Model:
             confidence: a file of `edgepose calibrate-confidence`.
             abstain_below: leave less confident keypoints out; default 0.5 with a confidence file, else 0.
             decode: a decoder's name, or None for the model's own.
+            fps: frames a second of a video, where its own times are wrong; None takes those.
             progress: called with frames done and frames in all.
 
         Raises:
@@ -91,7 +93,15 @@ class Model:
         """
         curves = None if confidence is None else Path(confidence)
         settings = settings_of(
-            PredictRequest(smooth, crop, turn, confidence=curves, abstain_below=abstain_below, decode=decode)
+            PredictRequest(
+                smooth,
+                crop,
+                turn,
+                confidence=curves,
+                abstain_below=abstain_below,
+                decode=decode,
+                fps=fps,
+            )
         )
         estimator = make_estimator(self._runner, decode, settings)
         if isinstance(image_or_video, np.ndarray):

@@ -52,6 +52,10 @@ def command(
         typer.Option(help="Leave less confident keypoints out; default 0.5 with --confidence, else 0."),
     ] = None,
     decode: options.Decode = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Frames a second of the videos; default: each file's own times.", metavar="RATE"),
+    ] = None,
     threads: options.Threads = 1,
     workers: options.Workers = 2,
     overwrite: Annotated[
@@ -77,6 +81,7 @@ def command(
         confidence=confidence,
         abstain_below=abstain_below,
         decode=decode,
+        fps=fps,
         threads=threads,
         workers=workers,
     )

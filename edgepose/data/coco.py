@@ -2,20 +2,24 @@
 
 Keypoints are pixel numbers from 0, which mark pixel centres. So x_px = x + 0.5 in this project's
 convention; v = 0 means not labelled. An image may show several persons: each annotated one is a record
-of its own, IMAGE#ANNOTATION, and is to be cropped to (`crop.person_box`). Crowds are left out.
+of its own, IMAGE#ANNOTATION, and is to be cropped to (`crop.person_box`). Crowds and other categories are
+left out. Programs write ids as 1, 1.0 and "1": they are the same. What cannot be told apart by its id is left
+out, and never paired with another's picture.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from edgeio import read_json
+from edgeio.text import one_spelling
 from edgepose.data.collect import Collector, Skip, file_inside, require
 from edgepose.data.images import image_size
 from edgepose.data.records import Dataset, PoseRecord
@@ -27,6 +31,7 @@ KEY = "coco"
 _K = len(COCO_17)
 _PATTERN = "person_keypoints_*.json"
 _HINT = "give COCO's keypoint annotations, or SyRIP's"
+_Id = int | str | None
 
 
 def detect(root: Path) -> bool:
@@ -60,42 +65,121 @@ def _files(root: Path) -> list[Path]:
 
 
 def _read_file(collector: Collector, path: Path, name: str, has_test: bool) -> None:
-    images, annotations = _contents(path)
+    contents = _contents(path)
     folder = next((p for p in (collector.root / "images" / name, collector.root / name) if p.is_dir()), None)
     if folder is None:
         raise BadDataset(
             f"{collector.root} has no folder images/{name} or {name}", f"put {path.name}'s images there"
         )
-    persons = Counter(_hashable(a.get("image_id")) for a in annotations if not a.get("iscrowd"))
+    images = _images_by_id(collector, path.name, contents.images)
+    taken = [_problem(contents, images, annotation) for annotation in contents.annotations]
+    persons = Counter(
+        _number(a["image_id"]) for a, problem in zip(contents.annotations, taken, strict=True) if not problem
+    )
     checked: dict[str, str | None] = {}
-    for index, annotation in enumerate(annotations):
-        key = f"{path.name} annotation {annotation.get('id', index)}"
-        with collector.listing(key):
-            if annotation.get("iscrowd"):
-                raise Skip("a crowd")
-            image_id = _hashable(annotation.get("image_id"))
-            if image_id not in images:
-                raise Skip("an annotation of an unknown image")
+    for index, (annotation, problem) in enumerate(zip(contents.annotations, taken, strict=True)):
+        number = _number(annotation.get("id"))
+        with collector.listing(f"{path.name} annotation {f'at {index}' if number is None else number}"):
+            if problem:
+                raise Skip(problem)
+            image_id = _number(annotation["image_id"])
             record = _record(folder, name, images[image_id], annotation, persons[image_id], checked)
-            collector.add(replace(record, split=_split(name, record.image.stem, has_test)))
+            stem = PurePosixPath(record.id.removeprefix(f"{name}/").rpartition("#")[0]).with_suffix("")
+            collector.add(replace(record, split=_split(name, stem.as_posix(), has_test)))
 
 
-def _contents(path: Path) -> tuple[dict[Any, dict[str, Any]], list[dict[str, Any]]]:
-    """Images by id, and annotations; with the file's own keypoint names checked."""
+@dataclass(frozen=True)
+class _Contents:
+    """What a file holds; `persons` are the ids of the categories with our keypoints, None for any."""
+
+    images: list[dict[str, Any]]
+    annotations: list[dict[str, Any]]
+    persons: frozenset[int | str] | None
+
+
+def _contents(path: Path) -> _Contents:
     value = read_json(path, _HINT, BadDataset)
     lists = [value.get(k) if isinstance(value, dict) else None for k in ("images", "annotations")]
     if not all(isinstance(x, list) and all(isinstance(e, dict) for e in x) for x in lists):
         raise BadDataset(f"{path} has no lists 'images' and 'annotations'", _HINT)
-    for category in value.get("categories") or []:
-        names = category.get("keypoints") if isinstance(category, dict) else None
-        if names and tuple(re.sub(r"[\s-]+", "_", str(n).lower()) for n in names) != COCO_17.names:
-            raise BadDataset(f"{path} has other keypoints: {', '.join(map(str, names))}", _HINT)
     images, annotations = lists
-    return {_hashable(i.get("id")): i for i in images or []}, annotations or []
+    return _Contents(images or [], annotations or [], _persons(path, value.get("categories")))
 
 
-def _hashable(value: Any) -> Any:
-    return value if isinstance(value, int | str) else None
+def _persons(path: Path, categories: Any) -> frozenset[int | str] | None:
+    """Categories whose keypoints are ours; where none names keypoints, those that say nothing else."""
+    listed = [c for c in categories if isinstance(c, dict)] if isinstance(categories, list) else []
+    if not listed:
+        return None
+    ours, silent, others = [], [], []
+    for category in listed:
+        names = category.get("keypoints")
+        if not isinstance(names, list) or not names:
+            silent.append(category)
+        elif tuple(re.sub(r"[\s-]+", "_", str(n).lower()) for n in names) == COCO_17.names:
+            ours.append(category)
+        else:
+            others.append(names)
+    if not ours and others:
+        raise BadDataset(f"{path} has other keypoints: {', '.join(map(str, others[0]))}", _HINT)
+    ids = (_number(category.get("id")) for category in ours or silent)
+    return frozenset(number for number in ids if number is not None)
+
+
+def _images_by_id(
+    collector: Collector, file: str, images: list[dict[str, Any]]
+) -> dict[_Id, dict[str, Any] | None]:
+    """Images by id, None where several share it; they, and those without one, are listed as left out."""
+    found: dict[_Id, dict[str, Any] | None] = {}
+    for index, image in enumerate(images):
+        number = _number(image.get("id"))
+        name = f"{file} image {str(image.get('file_name', f'at {index}'))[:200]}"
+        if number is None:
+            collector.leave_out(name, "an image without an id")
+        elif number in found:
+            first = found[number]
+            if first is not None and first.get("file_name") == image.get("file_name"):
+                collector.leave_out(name, "an image listed twice, the first entry counts")
+                continue
+            collector.leave_out(name, f"an image id that several share: {number}")
+            if first is not None:
+                collector.leave_out(
+                    f"{file} image {str(first.get('file_name'))[:200]}",
+                    f"an image id that several share: {number}",
+                )
+            found[number] = None
+        else:
+            found[number] = image
+    return found
+
+
+def _problem(
+    contents: _Contents, images: Mapping[_Id, dict[str, Any] | None], annotation: dict[str, Any]
+) -> str | None:
+    """Why an annotation is not taken, before its keypoints are looked at."""
+    if _number(annotation.get("iscrowd")) not in (None, 0):
+        return "a crowd"
+    category = _number(annotation.get("category_id"))
+    if contents.persons is not None and category not in contents.persons:
+        return f"of another category: {category}" if category is not None else "an annotation of no category"
+    image_id = _number(annotation.get("image_id"))
+    if image_id is None or image_id not in images:
+        return "an annotation of an unknown image"
+    if images[image_id] is None:
+        return f"an image id that several share: {image_id}"
+    return "an annotation without an id" if _number(annotation.get("id")) is None else None
+
+
+def _number(value: Any) -> _Id:
+    """An id as programs write it: 1, 1.0, "1" and true ids of text; None for anything else."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text or None
+    return value if isinstance(value, int) else None
 
 
 def _split(name: str, stem: str, has_test: bool) -> str:
@@ -107,20 +191,22 @@ def _split(name: str, stem: str, has_test: bool) -> str:
 def _record(
     folder: Path,
     name: str,
-    image: dict[str, Any],
+    image: dict[str, Any] | None,
     annotation: dict[str, Any],
     persons: int,
     checked: dict[str, str | None],
 ) -> PoseRecord:
-    file_name = str(image.get("file_name", ""))
-    path = file_inside(folder, file_name)
+    image = image or {}
+    path = file_inside(folder, str(image.get("file_name") or ""))
     points = _points(annotation)
-    if file_name not in checked:
-        checked[file_name] = _size_problem(path, image)
-    if problem := checked[file_name]:
+    key = one_spelling(path.relative_to(folder).as_posix())
+    if key not in checked:
+        checked[key] = _size_problem(path, image)
+    if problem := checked[key]:
         raise Skip(problem)
+    stem = PurePosixPath(key).with_suffix("").as_posix()  # the same name in two folders is two pictures
     source = image.get("source")
-    video = f"{name}/{path.stem}" if source is None else f"source {source}"
+    video = f"{name}/{stem}" if source is None else f"source {source}"
     columns = {"persons": str(persons)}
     if isinstance(area := annotation.get("area"), int | float) and area > 0:
         columns["area"] = str(area)
@@ -128,9 +214,8 @@ def _record(
         columns["posture"] = posture
     if isinstance(box := annotation.get("bbox"), list):
         columns["bbox"] = ",".join(map(str, box))
-    return PoseRecord(
-        f"{name}/{file_name}#{annotation.get('id')}", path, points, video, "test", None, columns
-    )
+    number = _number(annotation["id"])
+    return PoseRecord(f"{name}/{key}#{number}", path, points, video, "test", None, columns)
 
 
 def _points(annotation: dict[str, Any]) -> np.ndarray:
@@ -154,5 +239,6 @@ def _size_problem(path: Path, image: dict[str, Any]) -> str | None:
         size = image_size(path)
     except BadImage as error:
         return f"the image cannot be read: {error}" if path.is_file() else "the image file is missing"
-    stated = (image.get("height", size[0]), image.get("width", size[1]))
+    # Not said, null or 0: there is nothing to hold the file against.
+    stated = (_number(image.get("height")) or size[0], _number(image.get("width")) or size[1])
     return None if size == stated else f"not the annotated image: {size} pixels high and wide, not {stated}"

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from edgeio.text import decimal, read_text
+from edgepose.data.files import alike
 from edgepose.data.records import Dataset, LeftOut, PoseRecord
 from edgepose.errors import BadDataset
 from edgepose.keypoints import KeypointSet
@@ -82,7 +84,7 @@ def reason_kind(reason: str) -> str:
 
 
 def floats(cells: Sequence[str], where: str) -> list[float]:
-    """Finite numbers out of text.
+    """Finite numbers out of text, with decimal points or commas.
 
     Raises:
         Skip: a cell is no finite number; says `where` and quotes it.
@@ -90,8 +92,8 @@ def floats(cells: Sequence[str], where: str) -> list[float]:
     values = []
     for cell in cells:
         try:
-            value = float(cell)
-        except (TypeError, ValueError):
+            value = decimal(cell)
+        except (AttributeError, ValueError):
             raise Skip(f"not a number: {where} has {str(cell)[:40]!r}") from None
         if not np.isfinite(value):
             raise Skip(f"NaN or infinite: {where} has {str(cell)[:40]!r}")
@@ -99,8 +101,35 @@ def floats(cells: Sequence[str], where: str) -> list[float]:
     return values
 
 
+def point_rows(path: Path, columns: int) -> list[list[str]]:
+    """A text file's rows of `columns` numbers each, for `numbers_of`.
+
+    Raises:
+        Skip: it is no text.
+    """
+    try:
+        text = read_text(path)
+    except (UnicodeDecodeError, OSError) as error:
+        raise Skip(f"unreadable points: {path.name} ({error})") from None
+    return [numbers_of(line, columns) for line in text.splitlines() if line.strip()]
+
+
+def numbers_of(line: str, count: int) -> list[str]:
+    """The numbers of a line, as text: separated by blanks, semicolons or commas, the decimals after points or
+    commas. Where it does not hold `count` of them, what it does hold."""
+    if ";" in line:
+        return [part.strip() for part in line.split(";") if part.strip()]
+    spaced = line.split()
+    if len(spaced) > 1:
+        return [part.removesuffix(",") for part in spaced if part != ","]
+    parts = line.strip().split(",")
+    if len(parts) == 2 * count:  # every other comma is a decimal one
+        return [f"{whole},{rest}" for whole, rest in zip(parts[::2], parts[1::2], strict=True)]
+    return parts
+
+
 def file_inside(folder: Path, relative: str) -> Path:
-    """A file that an annotation names, which may use either slash.
+    """A file that an annotation names, which may use either slash and either spelling of accents.
 
     Raises:
         Skip: the name leads out of the data set.
@@ -108,7 +137,7 @@ def file_inside(folder: Path, relative: str) -> Path:
     path = PurePosixPath(relative.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise Skip(f"the image path leaves the data set: {relative[:80]!r}")
-    return folder / path
+    return alike(folder, Path(path))
 
 
 def require(path: Path, format_key: str) -> Path:

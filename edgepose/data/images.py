@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from edgepose.errors import BadImage
@@ -18,8 +19,11 @@ from edgepose.errors import BadImage
 # Phones give 50 megapixels and 8K video 33. A decoded image of this size takes 300 MB.
 MAX_PIXELS = 100_000_000
 # A short list keeps Pillow's rarely used parsers away from hostile files.
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "AVIF", "HEIF")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"),
+    *(".avif", ".heic", ".heif", ".hif"),
+)
 
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -33,10 +37,17 @@ _UPRIGHT = {
 }
 _SWAPS_SIDES = (5, 6, 7, 8)
 _GREY_16 = ("I;16", "I;16L", "I;16B", "I;16N")
+_DEPTHS = (8, 10, 12, 14, 16)  # bits of sensors, which many programs store in 16 without scaling
+_TIFF_MAX_VALUE = 281
+# Of these, a file can hold several pictures that all count. A JPEG's others are previews and gain maps.
+_PAGED = ("PNG", "TIFF", "WEBP", "AVIF", "HEIF")
+_BOXED = ("AVIF", "HEIF")
+_PAGED_SUFFIXES = tuple(s for s in SUFFIXES if s not in (".jpg", ".jpeg", ".bmp"))
 _WITH_ALPHA = ("LA", "RGBA", "PA", "La", "RGBa")
 
 # MAX_PIXELS, checked before decoding, stands in for Pillow's own limit, which warns where it should refuse.
 Image.MAX_IMAGE_PIXELS = None
+pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 # Remarks on odd metadata mean nothing to our users. Process-wide, since catch_warnings is not thread-safe.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
@@ -44,12 +55,14 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """Decode an image file as it is meant to be seen.
 
-    EXIF rotation is applied. Transparent images are laid over black, the letterbox's own padding.
-    16-bit grey is scaled so that 65535 becomes 255; CMYK becomes RGB without its colour profile. Of
-    several pages or frames the first is taken.
+    EXIF rotation is applied, and HEIF's own; the tiles of a HEIC or AVIF are put together. Transparent
+    images are laid over black, the letterbox's own padding. 16-bit grey is scaled so that white becomes 255:
+    white is what a TIFF says it is, else the highest value of the fewest bits, of 8, 10, 12, 14 or 16, that
+    hold the brightest pixel. CMYK becomes RGB without its colour profile. Of several pages or frames the
+    first is taken; `page_count` tells of the others.
 
     Args:
-        path: JPEG, PNG, BMP, TIFF or WebP, of at most `MAX_PIXELS`.
+        path: JPEG, PNG, BMP, TIFF, WebP, AVIF or HEIF (HEIC), of at most `MAX_PIXELS`.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous and writeable.
@@ -76,6 +89,24 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     with _opened(path) as image:
         width, height = image.size
         return (width, height) if _orientation(image) in _SWAPS_SIDES else (height, width)
+
+
+def page_count(path: str | os.PathLike[str]) -> int:
+    """How many pages or frames an image file holds, of which `read_image` takes the first; from the header.
+
+    Raises:
+        BadImage: missing, empty, a folder, not an image, or too large.
+    """
+    if Path(path).suffix.lower() not in _PAGED_SUFFIXES:
+        return 1
+    with _opened(path) as image:
+        return int(getattr(image, "n_frames", 1)) if image.format in _PAGED else 1
+
+
+def other_pages(count: int) -> str:
+    """What there is to say of a file of `count` pages, more than one."""
+    which = "page 2 is" if count == 2 else f"pages 2 to {count} are"
+    return f"{which} not read: save pages as images of their own, and an animation as a video"
 
 
 def decode_parallel(
@@ -120,6 +151,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     _check_file(Path(path))
     try:
         with Image.open(path, formats=FORMATS) as image:
+            if image.format in _BOXED and _is_cut_off(Path(path)):
+                raise BadImage(f"{path} is cut off", "copy or export it again")
             if image.width * image.height > MAX_PIXELS:
                 raise BadImage(
                     f"{path} has {image.width} x {image.height} pixels",
@@ -147,6 +180,24 @@ def _check_file(path: Path) -> None:
         raise BadImage(f"{path} is empty", "copy or export it again")
 
 
+def _is_cut_off(path: Path) -> bool:
+    """Whether a box of an ISO base media file ends beyond it: decoders leave the missing tiles blank."""
+    size, at = path.stat().st_size, 0
+    with path.open("rb") as handle:
+        while at < size:
+            handle.seek(at)
+            head = handle.read(16)
+            length = int.from_bytes(head[:4])
+            if length == 1:  # the length follows in 64 bits
+                length = int.from_bytes(head[8:16])
+            if length == 0:  # up to the end
+                return False
+            if length < 8:
+                return True
+            at += length
+    return at > size
+
+
 def _convert() -> str:
     return f"convert it to {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 
@@ -167,7 +218,8 @@ def _rgb(image: Image.Image, path: str | os.PathLike[str]) -> Image.Image:
     if image.mode in _GREY_16:
         # convert() would clip at 255 instead of scaling.
         wide = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+        white = _white(image, int(wide.max()))
+        return Image.fromarray(((wide * 255 + white // 2) // white).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise BadImage(f"{path} has 32 bits a sample and no defined white", "convert it to 8 or 16 bits")
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
@@ -175,3 +227,13 @@ def _rgb(image: Image.Image, path: str | os.PathLike[str]) -> Image.Image:
         black = Image.new("RGBA", rgba.size, (0, 0, 0, 255))
         return Image.alpha_composite(black, rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def _white(image: Image.Image, brightest: int) -> int:
+    """The value of white in 16-bit grey."""
+    tags = getattr(image, "tag_v2", {})  # TIFF's
+    said = tags.get(_TIFF_MAX_VALUE)
+    said = said[0] if isinstance(said, tuple) and said else said
+    if isinstance(said, int) and max(brightest, 1) <= said < 2**16:
+        return said
+    return next(2**bits - 1 for bits in _DEPTHS if brightest < 2**bits)

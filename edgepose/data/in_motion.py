@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from edgepose.data.collect import Collector, Skip, floats, require
+from edgeio.text import csv_rows, one_spelling
+from edgepose.data.collect import Collector, Skip, floats, numbers_of, point_rows, require
+from edgepose.data.files import files_below, files_in
 from edgepose.data.images import image_size
 from edgepose.data.records import SPLITS, Dataset, PoseRecord
 from edgepose.data.splits import split_by_hash, video_of
@@ -72,18 +75,29 @@ def read_processed(root: Path) -> Dataset:
 
 
 def _read_split(collector: Collector, folder: Path, split: str, columns: Columns) -> None:
-    images = {p.stem: p for p in _images(_largest(folder))}
-    points = {p.stem: p for p in sorted((folder / "points").glob("*.txt"))}
+    images = _by_stem(files_in(_largest(folder), _IMAGES))
+    points = _by_stem(files_in(folder / "points", (".txt",)))
     for stem in sorted(images.keys() | points.keys()):
         with collector.listing(f"{split}/{stem}"):
-            if stem not in images:
-                raise Skip("the image file is missing")
-            if stem not in points:
-                raise Skip("not annotated")
-            text = points[stem].read_text(encoding="utf-8", errors="replace")
-            rows = [line.split() for line in text.splitlines() if line.strip()]
-            image = images[stem]
-            collector.add(_record(f"{split}/{image.name}", image, _points(rows), split, columns))
+            image = _only(images.get(stem, []), "the image file is missing")
+            rows = point_rows(_only(points.get(stem, []), "not annotated"), 2)
+            name = f"{split}/{one_spelling(image.name)}"
+            collector.add(_record(name, image, _points(rows), split, columns))
+
+
+def _by_stem(paths: list[Path]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        found.setdefault(one_spelling(path.stem), []).append(path)
+    return found
+
+
+def _only(paths: list[Path], missing: str) -> Path:
+    if len(paths) > 1:
+        raise Skip(f"several files of one name: {', '.join(p.name for p in paths)}")
+    if not paths:
+        raise Skip(missing)
+    return paths[0]
 
 
 def _largest(folder: Path) -> Path:
@@ -99,8 +113,9 @@ def read_raw(root: Path) -> Dataset:
     """Read `raw/annotations/annotations.csv` with `raw/images/`.
 
     The CSV has a header, the image's path in column 2 and, from column 3 on, a cell "(x, y)" for each
-    of the 19 keypoints in order; a row whose first point is empty is not annotated. Images are found by
-    file name in `raw/images` and its folders. Splits are by hash of the video.
+    of the 19 keypoints in order; a row whose first point is empty is not annotated. An image is found in
+    `raw/images` by as much of its path's end as is there; by its name alone only where one row and one
+    image have that name. Splits are by hash of the video.
 
     Raises:
         BadDataset: not this layout, wrong columns, a `videos.csv` that cannot be used, or nothing usable
@@ -108,24 +123,60 @@ def read_raw(root: Path) -> Dataset:
     """
     path = require(root / _CSV, RAW)
     folder = require(root / "raw" / "images", RAW)
-    images = {p.name: p for sub in ("test", "val", "train", "") for p in _images(folder / sub)}
     columns = read_columns(root)
     collector = Collector(RAW, root, IN_MOTION_19)
     header, *rows = _rows(path)
     _check_header(path, header[1])
-    for number, row in rows:
-        name = re.split(r"[\\/]", row[1])[-1] if len(row) > 1 else ""
-        with collector.listing(name or f"line {number}"):
+    named = [_parts(row) for _, row in rows]
+    pictures = _Pictures(folder, named)
+    for (number, row), parts in zip(rows, named, strict=True):
+        with collector.listing(pictures.name_of(parts) or f"line {number}"):
             if len(row) != _COLUMNS:
                 raise Skip(f"wrong number of cells: line {number} has {len(row)}, not {_COLUMNS}")
             if not row[_FIRST_POINT].strip():
                 raise Skip("not annotated")
             points = _points([_cell(text) for text in row[_FIRST_POINT:]])
-            if name not in images:
-                raise Skip("the image file is missing")
+            image = pictures.find(parts)
+            name = one_spelling(image.relative_to(folder).as_posix())
             split = split_by_hash(video_of(Path(name).stem))
-            collector.add(_record(name, images[name], points, split, columns))
+            collector.add(_record(name, image, points, split, columns))
     return collector.dataset()
+
+
+def _parts(row: list[str]) -> tuple[str, ...]:
+    """The folders and the name of a row's image."""
+    text = one_spelling(row[1]) if len(row) > 1 else ""
+    return tuple(part for part in re.split(r"[\\/]", text.strip()) if part not in ("", "."))
+
+
+class _Pictures:
+    """Images by every end of their path: a/b/c.jpg, b/c.jpg and c.jpg."""
+
+    def __init__(self, folder: Path, named: Sequence[tuple[str, ...]]) -> None:
+        self._found: dict[tuple[str, ...], list[Path]] = {}
+        for path in files_below(folder, _IMAGES):
+            parts = tuple(one_spelling(part) for part in path.relative_to(folder).parts)
+            for start in range(len(parts)):
+                self._found.setdefault(parts[start:], []).append(path)
+        self._folder = folder
+        self._rows_of = Counter(parts[-1:] for parts in set(named))
+
+    def name_of(self, parts: tuple[str, ...]) -> str:
+        """The name of a row's image, with its folders where other rows have the same name."""
+        return "/".join(parts[-1:] if self._rows_of[parts[-1:]] == 1 else parts)
+
+    def find(self, parts: tuple[str, ...]) -> Path:
+        """The image of a row; raises Skip where it is missing, or could be several."""
+        for start in range(len(parts)):
+            end = parts[start:]
+            paths = self._found.get(end, [])
+            if len(paths) > 1:
+                paths = [p for p in paths if len(p.relative_to(self._folder).parts) == len(end)] or paths
+            if len(paths) > 1:
+                raise Skip(f"several images of one name: {len(paths)} end in {'/'.join(end)}")
+            if paths and (len(end) > 1 or len(parts) == 1 or self._rows_of[end] == 1):
+                return paths[0]
+        raise Skip("the image file is missing")
 
 
 def read_columns(root: Path) -> Columns:
@@ -149,7 +200,7 @@ def read_columns(root: Path) -> Columns:
     found: dict[str, dict[str, str]] = {}
     for number, row in rows:
         said = dict(zip(names, (cell.strip() for cell in row), strict=False))
-        video = said.pop(_VIDEO, "")
+        video = one_spelling(said.pop(_VIDEO, ""))
         wrong = _wrong_row(row, names, video, found)
         if wrong:
             raise BadDataset(f"{path}, line {number}: {wrong}", "give each video one row; or remove the file")
@@ -170,9 +221,7 @@ def _wrong_row(row: list[str], names: list[str], video: str, before: Columns) ->
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """(line number, cells) of the header and the data rows; one at least."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle)
-            rows = [(reader.line_num, row) for row in reader if row]
+        rows = csv_rows(path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f"{path} is not a CSV file ({error})", "save it as CSV in UTF-8") from None
     if not rows:
@@ -193,14 +242,10 @@ def _check_header(path: Path, header: list[str]) -> None:
             raise BadDataset(f"{path} has column '{cell}' where '{name}' belongs", wanted)
 
 
-def _images(folder: Path) -> list[Path]:
-    """Image files directly in a folder, by name."""
-    return sorted(p for p in folder.glob("*") if p.suffix.lower() in _IMAGES)
-
-
 def _cell(text: str) -> list[str]:
     """The two numbers of "(x, y)", as text."""
-    return text.strip().removeprefix("(").removesuffix(")").split(",")
+    bare = text.strip().removeprefix("(").removesuffix(")")
+    return numbers_of(bare, 2) if "," in bare or ";" in bare else [bare]
 
 
 def _points(rows: list[list[str]]) -> np.ndarray:
@@ -225,5 +270,5 @@ def _record(name: str, image: Path, points: np.ndarray, split: str, columns: Col
         height, width = image_size(image)
     except BadImage as error:
         raise Skip(f"the image cannot be read: {error}") from None
-    video = video_of(image.stem)
+    video = video_of(one_spelling(image.stem))
     return PoseRecord(name, image, points * (width, height), video, split, columns=columns.get(video, {}))

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepose.data.collect import Collector, Skip, require
+from edgepose.data.files import files_in
 from edgepose.data.matfile import load_variable, mat_shape
 from edgepose.data.records import Dataset, PoseRecord
 from edgepose.data.splits import split_by_hash, train_or_val
@@ -110,7 +111,7 @@ def _read(
 
 def _images(folder: Path) -> dict[int, Path]:
     """Image files by their number, in order."""
-    found = {int(m[1]): p for p in folder.iterdir() if (m := re.fullmatch(r"im(\d{1,9})\.(jpg|png)", p.name))}
+    found = {int(m[1]): p for p in files_in(folder) if (m := re.fullmatch(r"im(\d{1,9})\.(jpg|png)", p.name))}
     return dict(sorted(found.items()))
 
 

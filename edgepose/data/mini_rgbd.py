@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepose.data.collect import Collector, Skip, floats, require
+from edgepose.data.collect import Collector, Skip, floats, point_rows, require
+from edgepose.data.files import files_in
 from edgepose.data.records import Dataset, PoseRecord
 from edgepose.data.splits import split_by_hash
 from edgepose.errors import UsageError
@@ -20,6 +21,7 @@ from edgepose.keypoints import MINI_RGBD_25
 
 KEY = "mini-rgbd"
 _K = len(MINI_RGBD_25)
+_COLUMNS = 4
 
 
 def detect(root: Path) -> bool:
@@ -47,7 +49,7 @@ def read(root: Path, upper_neck: int = MINI_RGBD_25.index("upper_neck")) -> Data
     order[MINI_RGBD_25.index("upper_neck")] = upper_neck
     collector = Collector(KEY, root, MINI_RGBD_25)
     for video in videos:
-        for path in sorted((video / "joints_2Ddep").glob("*.txt")):
+        for path in files_in(video / "joints_2Ddep", (".txt",)):
             frame = path.stem.rpartition("_")[2]
             name = f"{video.name}/rgb/syn_{frame}.png"
             with collector.listing(name):
@@ -64,9 +66,8 @@ def _videos(root: Path) -> list[Path]:
 
 def _points(path: Path) -> np.ndarray:
     """(25, 2) x, y as in the file, whose rows are `x y depth id`."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    rows = [line.split() for line in lines if line.strip()]
-    if len(rows) != _K or any(len(row) != 4 for row in rows):
+    rows = point_rows(path, _COLUMNS)
+    if len(rows) != _K or any(len(row) != _COLUMNS for row in rows):
         raise Skip(f"wrong shape: {path.name} does not have {_K} rows 'x y depth id'")
     values = np.array([floats(row, path.name) for row in rows])
     if (np.diff(values[:, 3]) != 1).any():

@@ -7,11 +7,13 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 from edgeio import UnknownName
+from edgeio.text import csv_rows, decimal, one_spelling
 from edgepose.data.head_length import head_lengths
 from edgepose.data.human_spread import HumanSpread, read_human
 from edgepose.errors import BadDataset
@@ -215,24 +217,22 @@ def _outliers(raters: RaterSet, usable: np.ndarray, length: np.ndarray) -> tuple
 def _rows(path: Path, keypoints: KeypointSet) -> Iterator[_Row]:
     hint = f"give a CSV file with the columns {','.join(COLUMNS)}"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:  # spreadsheets write a byte-order mark
-            reader = csv.DictReader(handle, strict=True)
-            header = [name.strip() for name in reader.fieldnames or ()]
-            if sorted(header) != sorted(COLUMNS):
-                raise BadDataset(f"{path} has the columns {','.join(header) or 'none'}", hint)
-            reader.fieldnames = header
-            for cells in reader:
-                yield _row(path, reader.line_num, cells, keypoints)
+        rows = csv_rows(path, strict=True)
     except FileNotFoundError:
         raise BadDataset(f"{path} does not exist", hint) from None
     except IsADirectoryError:
         raise BadDataset(f"{path} is a folder", hint) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f"{path} is not CSV text in UTF-8 ({error})", hint) from None
+    header = [name.strip() for name in rows[0][1]] if rows else []
+    if sorted(header) != sorted(COLUMNS):
+        raise BadDataset(f"{path} has the columns {','.join(header) or 'none'}", hint)
+    for line, cells in rows[1:]:
+        yield _row(path, line, dict(zip_longest(header, cells)), keypoints)
 
 
-def _row(path: Path, line: int, cells: dict[str, str], keypoints: KeypointSet) -> _Row:
-    # DictReader keeps surplus cells under the key None, and gives None for cells that the line lacks.
+def _row(path: Path, line: int, cells: dict[str | None, str | None], keypoints: KeypointSet) -> _Row:
+    # Surplus cells stand under the key None, and cells that the line lacks are None.
     texts = {name: (cells[name] or "").strip() for name in COLUMNS}
     empty = [name for name, text in texts.items() if not text]
     if empty or len(cells) != len(COLUMNS):
@@ -242,14 +242,15 @@ def _row(path: Path, line: int, cells: dict[str, str], keypoints: KeypointSet) -
         index = keypoints.index(texts["keypoint"])
     except UnknownName as error:
         raise UnknownName(f"keypoint in {path} line {line}", error.name, error.known) from None
-    return _Row(line, texts["image"], texts["rater"], index, _point(path, line, texts))
+    image, rater = one_spelling(texts["image"]), one_spelling(texts["rater"])
+    return _Row(line, image, rater, index, _point(path, line, texts))
 
 
 def _point(path: Path, line: int, texts: dict[str, str]) -> tuple[float, float]:
     values = []
     for axis in ("x", "y"):
         try:
-            value = float(texts[axis])
+            value = decimal(texts[axis])
         except ValueError:
             value = math.nan
         if not math.isfinite(value):

@@ -31,6 +31,7 @@ from edgepose.tracking.video import Fingerprint, fingerprint
 # A bar for one step of one input: (title, unit) -> update(done, total).
 Bars = Callable[[str, str], AbstractContextManager[Progress]]
 CALIBRATED_THRESHOLD = 0.5
+_MOST_FPS = 100_000
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class PredictRequest:
         confidence: a file of `calibrate-confidence`, or None.
         abstain_below: None is 0.5 with a confidence file and 0, never, without.
         decode: a decoder's name, or None for the one the model is meant for.
+        fps: frames a second of the videos, or None for the files' own times.
     """
 
     smooth: str = "median:5"
@@ -55,6 +57,7 @@ class PredictRequest:
     confidence: Path | None = None
     abstain_below: float | None = None
     decode: str | None = None
+    fps: float | None = None
     threads: int = 1
     workers: int = 2
 
@@ -97,6 +100,8 @@ def predict_all(
     """
     form = check_format(request.format)
     settings = settings_of(request)
+    if request.fps is not None and not any(source.kind == "video" for source in sources):
+        raise UsageError("--fps is of videos, and no input is one", "leave it out")
     _check_out(out)
     estimator = make_estimator(open_runner(model, request.threads), request.decode, settings)
     run = _Run(estimator, settings, request, form, out, overwrite, bars)
@@ -117,6 +122,9 @@ def settings_of(request: PredictRequest) -> PredictSettings:
         below = 0.0 if confidence is None else CALIBRATED_THRESHOLD
     if not 0 <= below <= 1:
         raise UsageError(f"--abstain-below {below:g} is no share", "give a number from 0 to 1")
+    fps = request.fps
+    if fps is not None and not 0 < fps <= _MOST_FPS:
+        raise UsageError(f"--fps {fps:g} is no rate of a camera", f"give frames a second, up to {_MOST_FPS}")
     return PredictSettings(
         parse_crop(request.crop),
         parse_turn(request.turn),
@@ -124,6 +132,7 @@ def settings_of(request: PredictRequest) -> PredictSettings:
         confidence,
         below,
         request.workers,
+        fps,
     )
 
 
@@ -184,6 +193,7 @@ def _job(run: _Run, source: Source) -> dict[str, Any]:
         "confidence": None if request.confidence is None else sha256_file(request.confidence),
         "format": run.form.key,
         "overlay": request.overlay,
+        "fps": request.fps if source.kind == "video" else None,
     }
 
 
@@ -237,10 +247,10 @@ def _overlay(
     """Draw the overlay; its name, a folder's for several images."""
     track = prediction.track
     with run.bars(f"drawing {source.name}", "frames") as progress:
-        if known is not None:
+        if known is not None and prediction.times_s is not None:
             name = f"{source.name}-overlay.mp4"
             summary["overlay_encoder"] = encoder()
-            overlay_video(source.paths[0], known, track, run.out / name, progress)
+            overlay_video(source.paths[0], known, prediction.times_s, track, run.out / name, progress)
             return name
         paths = {source.file_name(path): path for path in source.paths}
         name = f"{source.name}-overlay" + ("" if len(paths) > 1 else ".png")

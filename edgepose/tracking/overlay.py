@@ -36,11 +36,14 @@ def encoder() -> str:
     return next(name for name in _ENCODERS if name in av.codec.codecs_available)
 
 
-def overlay_video(source: Path, known: Fingerprint, track: Track, path: Path, progress: Progress) -> str:
+def overlay_video(
+    source: Path, known: Fingerprint, times_s: np.ndarray, track: Track, path: Path, progress: Progress
+) -> str:
     """Draw a track on its video; frames without a pose are shown as they are.
 
     Args:
         known: of the video when it was predicted.
+        times_s: when each of its frames is shown, by their index.
 
     Returns:
         the encoder's name.
@@ -55,9 +58,7 @@ def overlay_video(source: Path, known: Fingerprint, track: Track, path: Path, pr
         stream = _stream(out, name, pen.size, video.facts.rate, base)
         last = None
         for done, frame in enumerate(video.frames(), 1):
-            pts = (
-                round(frame.time_s / base) if frame.pts is None else round(frame.pts * video.time_base / base)
-            )
+            pts = round(times_s[frame.index] / base)
             if last is None or pts > last:  # two of a coarse base's moments may be one
                 out.mux(stream.encode(_stored(pen.draw(frame.image, frame.index), pts, base)))
                 last = pts

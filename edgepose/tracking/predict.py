@@ -10,12 +10,13 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
 
 from edgeio import Progress
 from edgeio.ahead import ahead
-from edgepose.data.images import decode_parallel
+from edgepose.data.images import decode_parallel, other_pages, page_count
 from edgepose.errors import BadImage, UsageError
 from edgepose.inference.estimator import Clock, Estimator, Placed
 from edgepose.inference.finding import Turn, find_turn
@@ -42,6 +43,7 @@ class PredictSettings:
         confidence: a model's curves; None takes the peaks as they are.
         abstain_below: keypoints of less confidence are left out of the smoothed track.
         workers: threads that decode images (videos have one).
+        fps: frames a second of the videos, instead of their own times; None takes those.
     """
 
     crop: Crop = field(default_factory=lambda: Crop(NONE))
@@ -50,6 +52,7 @@ class PredictSettings:
     confidence: Confidence | None = None
     abstain_below: float = 0.0
     workers: int = 2
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Prediction:
         skipped: frames and images without a pose, and what the file lost.
         warnings: what a person should know before trusting the track.
         video: of the header; None for images.
+        times_s: when each of the video's frames was shown, skipped ones too, by their index; None for images.
         seconds: by stage; stages overlap, so they add up to more than `wall_s`.
         wall_s: from opening the input to the last pose.
         tracked: of --crop auto: pictures on which the infant was "lost", and "whole" ones.
@@ -71,6 +75,7 @@ class Prediction:
     skipped: tuple[Skipped, ...]
     warnings: tuple[QualityWarning, ...]
     video: VideoFacts | None
+    times_s: np.ndarray | None
     seconds: dict[str, float]
     wall_s: float
     tracked: dict[str, int]
@@ -96,11 +101,11 @@ def predict_source(
     """
     work = _Work(estimator, settings, progress)
     if source.kind == "video":
-        with Video(source.paths[0], known) as video:
+        with Video(source.paths[0], known, settings.fps) as video:
             bytes_each = 3 * video.facts.width * video.facts.height
             depth = min(max(_QUEUE_BYTES // max(bytes_each, 1), 1), _DEEPEST)
             work.all(video.frames(), depth, video.expected_frames)
-        return work.prediction(source.name, video.skipped, video.warnings, video.facts)
+        return work.prediction(source.name, video.skipped, video.warnings, video)
     skipped: list[Skipped] = []
     work.all(_images(source, settings.workers, skipped), 2, len(source.paths))
     if not work.frame_poses:
@@ -124,7 +129,7 @@ def predict_array(estimator: Estimator, image: np.ndarray, settings: PredictSett
             f"an array of shape {image.shape} and type {image.dtype}", "give (H, W, 3) uint8 RGB"
         )
     work = _Work(estimator, settings, lambda done, total: None)
-    work.all([Frame(0, float("nan"), image, "array")], 1, 1)
+    work.all([Frame(0, image, "array")], 1, 1)
     return work.prediction("array", [])
 
 
@@ -134,8 +139,17 @@ def _images(source: Source, workers: int, skipped: list[Skipped]) -> Iterator[Fr
         name = source.file_name(path)
         if isinstance(image, BadImage):
             skipped.append(Skipped(index, None, image.what.replace(str(path), name), name))
-        else:
-            yield Frame(index, float("nan"), image, name)
+            continue
+        if (pages := _pages(path)) > 1:
+            skipped.append(Skipped(None, None, other_pages(pages), name))
+        yield Frame(index, image, name)
+
+
+def _pages(path: Path) -> int:
+    try:
+        return page_count(path)
+    except BadImage:  # gone since it was read
+        return 1
 
 
 class _Work:
@@ -167,16 +181,18 @@ class _Work:
         name: str,
         skipped: Sequence[Skipped],
         said: Sequence[str] = (),
-        video: VideoFacts | None = None,
+        video: Video | None = None,
     ) -> Prediction:
         """What came of it; `said` are the file's own warnings."""
         chosen = self._settings
+        times_s = None if video is None else video.times_s
         track = make_track(
             self.frame_poses,
             self._estimator.spec.keypoints,
             chosen.confidence,
             chosen.abstain_below,
             chosen.smoothing,
+            times_s,
         )
         return Prediction(
             name=name,
@@ -187,7 +203,8 @@ class _Work:
                 *warn_of_turns(self.turns),
                 *quality_warnings(track),
             ),
-            video=video,
+            video=None if video is None else video.facts,
+            times_s=times_s,
             seconds=self.clock.seconds,
             wall_s=time.perf_counter() - self._started,
             tracked=self.tracked,

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeio.text import one_spelling
+from edgepose.data.files import files_below
 from edgepose.data.images import SUFFIXES
 from edgepose.errors import EdgeposeError, UsageError
 
 VIDEO_SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts"),
-    *(".mpg", ".mpeg", ".wmv", ".asf", ".flv", ".ogv", ".mxf"),
+    *(".mp4", ".mov", ".m4v", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts"),
+    *(".mpg", ".mpeg", ".vob", ".wmv", ".asf", ".flv", ".ogv", ".mxf", ".dv", ".gif", ".ivf"),
+    # Bare streams, without times.
+    *(".h264", ".264", ".hevc", ".h265", ".265", ".m2v", ".mjpg", ".mjpeg"),
 )
 # A scheme has two letters or more: "C:" is a drive. FFmpeg would open these as addresses or protocols.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -60,7 +64,7 @@ def find_sources(inputs: Sequence[str | Path]) -> Sources:
 
     A file is an image or a video by its suffix. A folder is searched with all folders below: its images
     are one input, called after the folder; each of its videos is one of its own, called after its path
-    in the folder. Files whose names begin with a dot are passed over.
+    in the folder. See `files_below` for links and hidden files.
 
     Raises:
         UsageError: an address instead of a file, or two inputs whose outputs would share a name.
@@ -99,7 +103,7 @@ def _local(text: str | Path) -> Path:
 
 def _folder(root: Path) -> tuple[list[Source], list[Path]]:
     """A folder's inputs, and the files that are none."""
-    files = sorted(p for p in root.rglob("*") if p.is_file() and not _hidden(p.relative_to(root)))
+    files = files_below(root)
     images = tuple(p for p in files if p.suffix.lower() in SUFFIXES)
     videos = [p for p in files if p.suffix.lower() in VIDEO_SUFFIXES]
     if not images and not videos:
@@ -114,14 +118,11 @@ def _folder(root: Path) -> tuple[list[Source], list[Path]]:
     return sources, [p for p in files if p not in taken]
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
 def _check_names(sources: Iterable[Source]) -> None:
     seen: dict[str, Source] = {}
     for source in sources:
-        other = seen.setdefault(source.name.lower(), source)  # some file systems ignore case
+        # Some file systems ignore case, and how accents are spelt.
+        other = seen.setdefault(one_spelling(source.name.lower()), source)
         if other is not source:
             raise UsageError(
                 f"{other.paths[0]} and {source.paths[0]} would both write {source.name}.*",

@@ -23,7 +23,7 @@ from edgepose.tracking.track import Track
 COLUMNS = {
     "frame": "number of the frame, from 0; skipped frames leave holes",
     "file": "the image's name; empty for a video",
-    "time_s": "presentation time in the container, s; empty for images",
+    "time_s": "when the frame is shown, s, by the container where that holds; empty for images",
     "keypoint": "its name",
     "x_raw": "px, as the network says",
     "y_raw": "px, as the network says",

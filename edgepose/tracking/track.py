@@ -23,7 +23,7 @@ class Track:
         keypoints: their set.
         files: N names of images; empty texts for a video.
         index: (N,) numbers of the frames, from 0; skipped frames leave holes.
-        time_s: (N,) the container's times; NaN for images.
+        time_s: (N,) when each frame was shown, strictly increasing; NaN for images.
         sizes: (N, 2) heights and widths of the frames.
         raw_px: (N, K, 2) as the network says, abstained from or not.
         smooth_px: (N, K, 2) after abstention, which leaves NaN, and smoothing.
@@ -68,7 +68,6 @@ class FramePose:
     """One frame's pose, before anything is known of the others."""
 
     index: int
-    time_s: float
     file: str
     size: Size
     pose: Pose
@@ -76,7 +75,7 @@ class FramePose:
     @classmethod
     def of(cls, frame: Frame, pose: Pose) -> FramePose:
         height, width = frame.image.shape[:2]
-        return cls(frame.index, frame.time_s, frame.file, (height, width), pose)
+        return cls(frame.index, frame.file, (height, width), pose)
 
 
 def make_track(
@@ -85,14 +84,19 @@ def make_track(
     confidence: Confidence | None,
     abstain_below: float,
     smoothing: Smoothing,
+    times_s: np.ndarray | None = None,
 ) -> Track:
-    """Put frames together: confidence, abstention, smoothing. Images are never smoothed."""
+    """Put frames together: confidence, abstention, smoothing. Images are never smoothed.
+
+    Args:
+        times_s: when each frame of the video was shown, by its index; None for images.
+    """
     raw = np.stack([entry.pose.points_px for entry in frame_poses])
     peak = np.stack([entry.pose.peaks for entry in frame_poses])
     certain = peak if confidence is None else confidence.probability(peak)
     abstained = certain < abstain_below
     index = np.array([entry.index for entry in frame_poses])
-    time_s = np.array([entry.time_s for entry in frame_poses], np.float64)
+    time_s = np.full(len(frame_poses), np.nan) if times_s is None else times_s[index]
     files = tuple(entry.file for entry in frame_poses)
     how = Smoothing(NONE) if any(files) else smoothing
     smoothed = smooth(raw, ~abstained, breaks_in_time(time_s, index), how)

@@ -1,15 +1,18 @@
-"""A video file as upright RGB frames with the container's own times: the only place that decodes video.
+"""A video file as upright RGB frames, and their times: the only place that decodes video.
 
-One frame is in memory at a time here. Nothing that the file holds is lost silently: what gives no usable
-frame is listed in `Video.skipped`, and what may change a coordinate in `Video.warnings`.
+One frame is in memory at a time here, two where it is interlaced. Nothing that the file holds is lost
+silently: what gives no usable frame is listed in `Video.skipped`, and what may change a coordinate or a time
+in `Video.warnings`. `edgepose/tracking/display.py` makes pictures of stored frames, and
+`edgepose/tracking/clock.py` times.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +20,9 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
-from edgepose.data.images import MAX_PIXELS
-from edgepose.errors import EdgeposeError
+from edgepose.tracking.clock import ASSUMED_RATE, Clock, timeline
+from edgepose.tracking.display import BadVideo, Display
 
 # Containers only. Playlists (HLS, DASH, concat) can point to other files and to the network.
 _CONTAINERS = (
@@ -28,12 +30,15 @@ _CONTAINERS = (
 )
 _OPEN = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 _THREADS = 4  # each holds a frame
-_HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics, ITU-T H.273
+# FFmpeg would read the first tile of a photograph in this container, which is a video's too.
+_STILLS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif")
+# What FFmpeg's containers do with times. Bare streams hold none, and FFmpeg assumes them.
+_BARE = ("h264", "hevc", "m4v", "mpegvideo", "mjpeg")
+_UNORDERED = ("avi",)
+_RESTARTS = ("mpegts", "mpeg")
+_FROM_ZERO = ("matroska,webm", "avi")  # their duration counts from 0, not from the first frame
+_EMPTY_FRAMES = ("avi",)  # its count of frames holds those that the camera dropped
 _TO_H264 = "convert it: ffmpeg -i {name} -c:v libx264 -crf 17 converted.mp4"
-
-
-class BadVideo(EdgeposeError):
-    """A file that is not a usable video."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +64,13 @@ class Frame:
 
     Attributes:
         index: counted from 0 in the order of time.
-        time_s: the container's presentation time, s; NaN for images.
-        image: (H, W, 3) uint8 RGB, upright.
+        image: (H, W, 3) uint8 RGB, upright, with square pixels.
         file: the image's name; empty for videos.
-        pts: the time in units of the video's `time_base`; None where the container gives none.
     """
 
     index: int
-    time_s: float
     image: np.ndarray
     file: str = ""
-    pts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class VideoFacts:
 
     Attributes:
         codec, container: FFmpeg's names.
-        width, height: of the stored frames, before they are turned upright.
+        width, height: of the stored frames, before their pixels are made square and they are turned upright.
+        pixel_aspect: width of a stored pixel over its height, as "64:45".
         rate: mean frames a second by the header, or None.
         frames: how many by the header; None where it does not say.
         duration_s: None where the header does not say.
@@ -88,6 +90,7 @@ class VideoFacts:
     container: str
     width: int
     height: int
+    pixel_aspect: str
     rate: float | None
     frames: int | None
     duration_s: float | None
@@ -111,36 +114,51 @@ def fingerprint(path: Path) -> Fingerprint:
     return Fingerprint(stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """What is noted of a frame when it leaves the decoder."""
+
+    index: int
+    corrupt: bool
+
+
 class Video:
     """An open video; use it in a `with` block, and read `frames` once.
 
     Args:
         path: a file.
         known: its fingerprint when the caller first saw it; else taken now.
+        fps: frames a second that the user says, instead of the file's times.
+
+    Attributes:
+        skipped: what gave no usable frame; complete once all frames are read.
+        warnings: what may change a coordinate or a time; complete once all frames are read.
+        times_s: (N,) when each of the decoder's frames was shown, by its index, s; known once all are read.
 
     Raises:
         BadVideo: not a video, sound only, cut short before its index, or of a codec without decoder.
     """
 
-    def __init__(self, path: Path, known: Fingerprint | None = None) -> None:
+    def __init__(self, path: Path, known: Fingerprint | None = None, fps: float | None = None) -> None:
         self.path = path
         self.skipped: list[Skipped] = []
         self.warnings: list[str] = []
+        self.times_s = np.empty(0)
         self._fingerprint = known or fingerprint(path)
         self._container, log = _open(path)
         try:
-            self._stream = _picture_stream(self._container, path, log)
+            self._stream, said = _picture_stream(self._container, path, log)
         except BadVideo:
             self._container.close()
             raise
+        self._said = said
         context = self._stream.codec_context
         context.thread_type, context.thread_count = "AUTO", min(os.cpu_count() or 1, _THREADS)
         self.facts = _facts(self._container, self._stream)
-        self._rgb = VideoReformatter()
-        self._count, self._read, self._shown, self._untimed = 0, 0, 0, 0
-        self._last_s: float | None = None
-        self._stored: tuple[int, int] | None = None
-        self._turn: _Turn = _Turn(False, False, False)
+        self._fps = fps
+        self._display = Display(path, self._stream.sample_aspect_ratio)
+        self._pts_s: list[float | None] = []  # of each frame, as the container says
+        self._read, self._shown = 0, 0
 
     def __enter__(self) -> Video:
         return self
@@ -152,7 +170,7 @@ class Video:
 
     @property
     def time_base(self) -> Fraction:
-        """Seconds a unit of the frames' `pts`."""
+        """The container's unit of time, s."""
         return Fraction(self._stream.time_base)
 
     @property
@@ -170,20 +188,29 @@ class Video:
             BadVideo: no frame at all, or the file changed while it was read.
         """
         given = 0
-        for packet in self._all_packets():
-            for stored in self._decoded(packet):
-                frame = self._usable(stored)
-                if frame is not None:
-                    given += 1
-                    yield frame
+        waiting: deque[_Stored] = deque()
+        for stored in self._all_stored(waiting):
+            frame = self._usable(stored, waiting.popleft())
+            if frame is not None:
+                given += 1
+                yield frame
         if fingerprint(self.path) != self._fingerprint:
             raise BadVideo(
                 f"{self.path} changed while it was read", "wait until it is copied or recorded, and run again"
             )
-        self._account()
+        self._finish()
         if not given:
             why = f" ({self.skipped[0].reason})" if self.skipped else ""
             raise BadVideo(f"{self.path} holds no frame that can be used{why}", "copy or record it again")
+
+    def _all_stored(self, waiting: deque[_Stored]) -> Iterator[Any]:
+        """The decoder's frames, deinterlaced; for each, `waiting` holds what was noted of it."""
+        for packet in self._all_packets():
+            for stored in self._decoded(packet):
+                waiting.append(_Stored(len(self._pts_s), stored.is_corrupt))
+                self._pts_s.append(None if stored.pts is None else float(stored.pts * stored.time_base))
+                yield from self._display.through(stored)
+        yield from self._display.through(None)
 
     def _all_packets(self) -> Iterator[Any]:
         """The stream's packets; an error of the container ends them, and is listed."""
@@ -194,7 +221,7 @@ class Video:
             except StopIteration:
                 return
             except av.FFmpegError as error:
-                self._skip(f"the file breaks off here ({error.strerror})", None, self._last_s)
+                self._lost(f"the file breaks off here ({error.strerror})")
                 return
             self._read += bool(packet.size)
             self._shown += bool(packet.size) and not packet.is_discard  # edit lists cut frames off
@@ -206,128 +233,73 @@ class Video:
         except av.DecoderNotFoundError:
             raise _no_decoder(self.path, self.facts.codec) from None
         except av.FFmpegError as error:
-            at = None if packet.pts is None else float(packet.pts * packet.time_base)
-            self._skip(f"damaged data ({error.strerror})", None, at)
+            self._lost(f"damaged data ({error.strerror})")
             return []
 
-    def _usable(self, stored: Any) -> Frame | None:
-        index, self._count = self._count, self._count + 1
-        time_s = self._time(stored)
-        if self._stored is None:
-            self._begin(stored)
-        reason = None
-        if time_s is None:
-            reason = "no time, and no frame rate to tell it by"
-        elif self._last_s is not None and time_s <= self._last_s:
-            reason = "its time is not after the frame before"
-        elif stored.is_corrupt:
-            reason = "damaged picture"
-        elif (stored.height, stored.width) != self._stored:
-            reason = f"another size than the first frame's: {stored.width} x {stored.height}"
-        if reason is not None or time_s is None:
-            self._skip(reason or "", index, time_s)
-            return None
-        self._last_s = time_s
-        return Frame(index, time_s, self._turn.upright(self._picture(stored)), pts=stored.pts)
+    def _usable(self, stored: Any, noted: _Stored) -> Frame | None:
+        reason = "damaged picture" if noted.corrupt else self._display.problem(stored)
+        if reason is None:
+            return Frame(noted.index, self._display.picture(stored))
+        self.skipped.append(Skipped(noted.index, None, reason))
+        return None
 
-    def _begin(self, first: Any) -> None:
-        """Settle what the first frame decides for all."""
-        if first.height * first.width > MAX_PIXELS:
-            raise BadVideo(
-                f"{self.path} has frames of {first.width} x {first.height} pixels",
-                f"shrink it to at most {MAX_PIXELS // 1_000_000} megapixels",
-            )
-        self._stored = (first.height, first.width)
-        self._turn = self._turn_of(first)
-        aspect = self._stream.sample_aspect_ratio
-        if aspect and aspect != 1:
-            self.warnings.append(
-                f"its pixels are not square ({aspect}): people look stretched to the network"
-            )
-        if int(first.color_trc) in _HDR:
-            self.warnings.append(
-                f"its colours are HDR ({_HDR[int(first.color_trc)]}) and look pale to the network"
-            )
+    def _lost(self, reason: str) -> None:
+        """List what never became a frame; its time is that of the frames so far, for now as their number."""
+        self.skipped.append(Skipped(None, float(len(self._pts_s)), reason))
 
-    def _turn_of(self, first: Any) -> _Turn:
-        side = first.side_data.get("DISPLAYMATRIX")
-        if side is None:
-            return _Turn(False, False, False)
-        turn = _turn(np.frombuffer(bytes(side), np.int32)[:9].reshape(3, 3))
-        if turn is None:
-            self.warnings.append("its display matrix is no quarter turn, and is not applied")
-        return turn or _Turn(False, False, False)
-
-    def _picture(self, stored: Any) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; swscale's own copy, so nothing else holds it."""
-        full = stored.color_range if stored.color_range else None
-        return self._rgb.reformat(stored, format="rgb24", src_color_range=full, threads=1).to_ndarray()
-
-    def _time(self, stored: Any) -> float | None:
-        if stored.pts is not None:
-            return float(stored.pts * stored.time_base)
-        if not self.facts.rate:
-            return None
-        self._untimed += 1
-        return 0.0 if self._last_s is None else self._last_s + 1 / self.facts.rate
-
-    def _skip(self, reason: str, frame: int | None, time_s: float | None) -> None:
-        self.skipped.append(Skipped(frame, time_s, reason))
-
-    def _account(self) -> None:
-        """List what the header promised and did not come."""
-        listed = sum(entry.frame is None for entry in self.skipped)
-        if listed:
+    def _finish(self) -> None:
+        """Settle the times, and list what the header promised and did not come."""
+        facts = self.facts
+        clock = Clock(
+            rate=facts.rate,
+            fps=self._fps,
+            counted=facts.container in _BARE,
+            unordered=facts.container in _UNORDERED,
+            restarts=facts.container in _RESTARTS,
+        )
+        found = timeline(self._pts_s, clock)
+        self.times_s = found.time_s
+        self.skipped = [self._timed(entry) for entry in self.skipped]
+        self._display.finish()
+        self.warnings = [*self._said, *self._display.warnings, *found.notes]
+        lost = sum(entry.frame is None for entry in self.skipped)
+        if lost:
             self.warnings.append("frames after damaged data may show damage until the next key frame")
-        if self._untimed:
-            self.warnings.append(f"{self._untimed} frames without a time were placed by the frame rate")
         # VP8 has packets that are never shown.
-        silent = self._shown - self._count - listed if self.facts.codec != "vp8" else 0
+        silent = self._shown - len(self._pts_s) - lost if facts.codec != "vp8" else 0
         if silent > 0:
-            self._skip(f"{silent} packets gave no frame", None, None)
+            self.skipped.append(Skipped(None, None, f"{silent} packets gave no frame"))
         self._skip_the_end()
+
+    def _timed(self, entry: Skipped) -> Skipped:
+        place = int(entry.time_s or 0) if entry.frame is None else entry.frame
+        return replace(entry, time_s=self._time_at(place))
+
+    def _time_at(self, place: int) -> float:
+        """When frame number `place` was shown, or would have been, had there been one more."""
+        count = len(self.times_s)
+        if place < count:
+            return float(self.times_s[place])
+        step = 1 / (self.facts.rate or ASSUMED_RATE)
+        return float(self.times_s[-1]) + step if count else 0.0
 
     def _skip_the_end(self) -> None:
         """List the end of a file that was cut short, by the header's count of frames or its duration."""
-        step = 1 / self.facts.rate if self.facts.rate else 0.04
-        start = float((self._stream.start_time or 0) * self._stream.time_base)
-        end = (start if self._last_s is None else self._last_s) + step
         frames, duration = self.facts.frames, self.facts.duration_s
-        if frames is not None:
+        reason = None
+        if frames is not None and self.facts.container not in _EMPTY_FRAMES:
             if frames > self._read:
-                reason = f"cut short: the header promises {frames} frames, and {self._read} came"
-                self._skip(reason, None, end)
-        elif duration is not None and end - start < duration - max(0.5, 2 * step):
-            reason = f"cut short: the header promises {duration:.2f} s, and {end - start:.2f} s came"
-            self._skip(reason, None, end)
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """How stored pictures become upright: first transposed, then mirrored."""
-
-    transpose: bool
-    flip_x: bool
-    flip_y: bool
-
-    def upright(self, image: np.ndarray) -> np.ndarray:
-        if self.transpose:
-            image = image.transpose(1, 0, 2)
-        if self.flip_x:
-            image = image[:, ::-1]
-        if self.flip_y:
-            image = image[::-1]
-        return np.ascontiguousarray(image)
-
-
-def _turn(matrix: np.ndarray) -> _Turn | None:
-    """Of a display matrix (x' = a x + c y, y' = b x + d y), or None where it is no quarter turn."""
-    (a, b), (c, d) = matrix[:2, :2].tolist()
-    if b == c == 0 and a and d:
-        return _Turn(False, a < 0, d < 0)
-    if a == d == 0 and b and c:
-        return _Turn(True, c < 0, b < 0)
-    return None
+                reason = f"the header promises {frames} frames, and {self._read} came"
+        elif duration is not None:
+            step = 1 / (self.facts.rate or ASSUMED_RATE)
+            start = float((self._stream.start_time or 0) * self._stream.time_base)
+            start = 0.0 if self.facts.container in _FROM_ZERO else start
+            came = max((t for t in self._pts_s if t is not None), default=start) + step - start
+            if came < duration - max(0.5, 2 * step):
+                reason = f"the header promises {duration:.2f} s, and {came:.2f} s came"
+        if reason is not None:
+            end = self._time_at(len(self.times_s))
+            self.skipped.append(Skipped(None, end, f"cut short: {reason}"))
 
 
 def _open(path: Path) -> tuple[Any, str]:
@@ -336,6 +308,8 @@ def _open(path: Path) -> tuple[Any, str]:
         raise BadVideo(f"{path} does not exist or is not a file", "check the path")
     if path.stat().st_size == 0:
         raise BadVideo(f"{path} is empty", "copy or record it again")
+    if _is_still(path):
+        raise BadVideo(f"{path} is a photograph (HEIF or AVIF)", "end its name in .heic or .avif")
     before = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     try:
@@ -355,19 +329,38 @@ def _open(path: Path) -> tuple[Any, str]:
     return container, " ".join(message for _, _, message in said)
 
 
-def _picture_stream(container: Any, path: Path, log: str) -> Any:
-    """The video stream to read; cover art of a song is none."""
+def _is_still(path: Path) -> bool:
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(12)
+    except OSError:  # FFmpeg will say why
+        return False
+    return head[4:8] == b"ftyp" and head[8:12] in _STILLS
+
+
+def _picture_stream(container: Any, path: Path, log: str) -> tuple[Any, list[str]]:
+    """The video stream to read, the largest one, and what there is to say of the choice; cover art of a song
+    is none."""
     pictures = [s for s in container.streams.video if not _is_cover(s)]
     if not pictures:
         if any(s.type == "audio" for s in container.streams):
             raise BadVideo(f"{path} has sound only, and no picture", "give the video")
         raise BadVideo(f"{path} holds no frame: no stream of pictures", "copy or record it again")
-    if all(s.codec_context is None for s in pictures):
+    known = [s for s in pictures if s.codec_context is not None]
+    if not known:
         named = re.search(r"Video: none \((.{4}) /", log)
         raise _no_decoder(path, named[1] if named else "unknown")
-    known = [s for s in pictures if s.codec_context is not None]
     best = container.streams.best("video")
-    return next((s for s in known if best is not None and s.index == best.index), known[0])
+
+    def rank(stream: Any) -> tuple[int, bool, int]:
+        area = stream.codec_context.width * stream.codec_context.height
+        return area, best is not None and stream.index == best.index, -stream.index
+
+    chosen = max(known, key=rank)
+    if len(pictures) == 1:
+        return chosen, []
+    size = f"{chosen.codec_context.width} x {chosen.codec_context.height}"
+    return chosen, [f"it holds {len(pictures)} videos: only the largest, {size}, is read"]
 
 
 def _is_cover(stream: Any) -> bool:
@@ -382,18 +375,22 @@ def _no_decoder(path: Path, codec: str) -> BadVideo:
 
 
 def _facts(container: Any, stream: Any) -> VideoFacts:
-    rate = stream.average_rate or stream.guessed_rate
+    context = stream.codec_context
+    bare = container.format.name in _BARE
+    rate = context.framerate if bare else stream.average_rate or stream.guessed_rate
     duration = None
     if stream.duration:
         duration = float(stream.duration * stream.time_base)
     elif container.duration and len(container.streams) == 1:  # sound may last longer
         duration = container.duration / av.time_base
+    aspect = stream.sample_aspect_ratio or Fraction(1)
     return VideoFacts(
-        codec=stream.codec_context.name,
+        codec=context.name,
         container=container.format.name,
-        width=stream.codec_context.width,
-        height=stream.codec_context.height,
+        width=context.width,
+        height=context.height,
+        pixel_aspect=f"{aspect.numerator}:{aspect.denominator}",
         rate=float(rate) if rate else None,
         frames=stream.frames or None,
-        duration_s=duration,
+        duration_s=None if bare else duration,
     )

@@ -191,7 +191,7 @@ def open_setup(
         listener.say(f"{training_data.unlabelled} frames without a keypoint of the network are left out")
     if training_data.shared:
         listener.say(
-            f"{len(training_data.shared)} pictures that another split has too are left out, listed in run.json"
+            f"{len(training_data.shared)} pictures that another split has too are left out: see run.json"
         )
     info = _info(request, training_data)
     precision = resolve_precision(request.precision)

@@ -749,6 +749,119 @@ def test_bad_coco_annotation_is_left_out(
     assert entry.name == "person_keypoints_val2017.json annotation 100" and entry.reason.startswith(reason)
 
 
+def changed_coco(root: Path, change: Callable[[dict[str, Any]], None]) -> Dataset:
+    """The data set with a change in the JSON of val2017: two images, three persons."""
+    path = root / "annotations" / "person_keypoints_val2017.json"
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+    return open_dataset(str(root))
+
+
+@pytest.mark.parametrize("kinds", [(float, str), (str, float), (str, int), (int, float)])
+def test_coco_ids_are_the_same_however_written(
+    build: Callable[[str], Path], kinds: tuple[Callable[[Any], Any], ...]
+) -> None:
+    def change(value: dict[str, Any]) -> None:
+        for image in value["images"]:
+            image["id"] = kinds[0](image["id"])
+        for person in value["annotations"]:
+            person |= {"image_id": kinds[1](person["image_id"]), "category_id": kinds[1](1)}
+            person["id"] = kinds[0](person["id"])
+        value["categories"][0]["id"] = kinds[0](1)
+
+    root = build("coco")
+    whole = open_dataset(str(root))
+    dataset = changed_coco(root, change)
+    assert [r.id for r in dataset.records] == [r.id for r in whole.records] and not dataset.left_out
+
+
+@pytest.mark.parametrize("number", [None, "", [1], True, 0.5])
+def test_coco_images_without_an_id_are_never_paired(build: Callable[[str], Path], number: Any) -> None:
+    """Missing ids were all one id, so any annotation without one had the last such picture."""
+
+    def change(value: dict[str, Any]) -> None:
+        value["images"][1]["id"] = number
+        value["annotations"][1]["image_id"] = number
+
+    dataset = changed_coco(build("coco"), change)
+    assert len(dataset.records) == 7
+    assert [e.reason for e in dataset.left_out] == [
+        "an image without an id",
+        "an annotation of an unknown image",
+    ]
+
+
+def test_coco_images_that_share_an_id_are_left_out(build: Callable[[str], Path]) -> None:
+    dataset = changed_coco(build("coco"), lambda value: value["images"][1].update(id=0))
+    assert not dataset.split("test")
+    reasons = [e.reason for e in dataset.left_out]
+    assert reasons.count("an image id that several share: 0") == 4 and len(reasons) == 5
+
+
+def test_a_coco_image_listed_twice_is_one(build: Callable[[str], Path]) -> None:
+    dataset = changed_coco(build("coco"), lambda value: value["images"].append(value["images"][0]))
+    assert len(dataset.records) == 8
+    assert [e.reason for e in dataset.left_out] == ["an image listed twice, the first entry counts"]
+
+
+def test_coco_annotations_without_an_id_or_with_a_doubled_one(build: Callable[[str], Path]) -> None:
+    def change(value: dict[str, Any]) -> None:
+        value["annotations"][1].pop("id")
+        value["annotations"][2]["id"] = value["annotations"][0]["id"]
+
+    dataset = changed_coco(build("coco"), change)
+    assert len(dataset.records) == 6
+    reasons = [e.reason for e in dataset.left_out]
+    assert reasons == ["an annotation without an id", "annotated twice, the first annotation counts"]
+
+
+def test_the_same_coco_name_in_two_folders_is_two_videos(build: Callable[[str], Path]) -> None:
+    root = build("coco")
+    for folder in ("a", "b"):
+        picture(root / "val2017" / folder / "x.jpg")
+
+    def change(value: dict[str, Any]) -> None:
+        value["images"][0]["file_name"] = "a/x.jpg"
+        value["images"][1]["file_name"] = "b\\x.jpg"
+
+    dataset = changed_coco(root, change)
+    found = {r.id: r.video for r in dataset.split("test")}
+    assert found == {
+        "val2017/a/x.jpg#100": "val2017/a/x",
+        "val2017/b/x.jpg#101": "val2017/b/x",
+        "val2017/a/x.jpg#500": "val2017/a/x",
+    }
+
+
+def test_other_coco_categories_stop_nothing(build: Callable[[str], Path]) -> None:
+    def change(value: dict[str, Any]) -> None:
+        value["categories"] += [
+            {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]},
+            {"id": 3, "name": "toy"},
+        ]
+        value["annotations"][0] |= {"category_id": 2, "keypoints": [1, 2, 2] * 2}
+        value["annotations"][1]["category_id"] = 3
+        value["annotations"][2].pop("category_id")
+
+    dataset = changed_coco(build("coco"), change)
+    assert len(dataset.records) == 5
+    reasons = [e.reason for e in dataset.left_out]
+    assert reasons == ["of another category: 2", "of another category: 3", "an annotation of no category"]
+
+
+@pytest.mark.parametrize("size", [None, 0, "absent"])
+def test_a_coco_size_that_is_not_said(build: Callable[[str], Path], size: Any) -> None:
+    def change(value: dict[str, Any]) -> None:
+        for image in value["images"]:
+            image["height"], image["width"] = size, float(WIDTH)
+            if size == "absent":
+                del image["height"]
+
+    dataset = changed_coco(build("coco"), change)
+    assert len(dataset.records) == 8 and not dataset.left_out
+
+
 def test_coco_image_of_another_size_is_left_out(build: Callable[[str], Path]) -> None:
     root = build("coco")
     picture(root / "val2017" / "000000000001.jpg", HEIGHT, WIDTH)  # turned, perhaps by an EXIF tag
@@ -950,3 +1063,159 @@ def test_summary_without_a_head(build: Callable[[str], Path]) -> None:
     assert summarise(open_dataset(f"coco:{build('coco')}"))["head_length_px"] is None
     assert summarise(open_dataset(f"images:{build('images')}"))["head_length_px"] is None
     assert summarise(open_dataset(f"mpii:{build('mpii')}"))["head_length_px"]["max"] == 3.0
+
+
+# Files as systems and spreadsheets leave them.
+
+
+def spreadsheet(path: Path, encoding: str, first: str = "") -> None:
+    """Semicolons, decimal commas, CRLF, empty columns at the end."""
+    text = path.read_text()
+    cells = re.sub(r'"\(([\d.]+), ([\d.]+)\)"', lambda m: f"({m[1]}|{m[2]})", text)
+    lines = cells.replace(",", ";").replace(".", ",").replace("|", "; ").replace(",jpg", ".jpg").splitlines()
+    quoted = [re.sub(r"\(([^)]*)\)", r'"(\1)"', line) for line in lines]
+    path.write_bytes((first + "\r\n".join(f"{line};;" for line in quoted) + "\r\n").encode(encoding))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "first"), [("utf-8", ""), ("utf-8-sig", ""), ("utf-16", ""), ("utf-8-sig", "sep=;\r\n")]
+)
+def test_annotations_out_of_a_european_spreadsheet(
+    build: Callable[[str], Path], encoding: str, first: str
+) -> None:
+    root = build("in-motion-raw")
+    (root / "videos.csv").write_text("video,age\nvid0,3.5\n")
+    whole = open_dataset(str(root))
+    spreadsheet(root / "raw" / "annotations" / "annotations.csv", encoding, first)
+    (root / "videos.csv").write_bytes((first + "video;age;\r\nvid0;3,5;\r\n").encode(encoding))
+    dataset = open_dataset(str(root))
+    assert [r.id for r in dataset.records] == [r.id for r in whole.records]
+    for a, b in zip(dataset.records, whole.records, strict=True):
+        np.testing.assert_array_equal(a.keypoints_px, b.keypoints_px)
+    assert by_id(dataset)[whole.records[0].id].columns == {"age": "3,5"}
+
+
+@pytest.mark.parametrize("form", ["{x},{y}", "{x} {y}", "{x}, {y}", "{x};{y}", "{x}\t{y}"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("comma", [False, True])
+def test_points_however_they_are_written(
+    build: Callable[[str], Path], form: str, encoding: str, comma: bool
+) -> None:
+    root = build("in-motion")
+    whole = open_dataset(str(root))
+    for path in root.rglob("points/*.txt"):
+        pairs = [line.split() for line in path.read_text().splitlines()]
+        lines = [
+            form.format(**dict(zip("xy", (t.replace(".", ",") if comma else t for t in p), strict=True)))
+            for p in pairs
+        ]
+        path.write_bytes("\r\n".join(lines).encode(encoding))
+    dataset = open_dataset(str(root))
+    assert not dataset.left_out or len(dataset.left_out) == len(whole.left_out)
+    for a, b in zip(dataset.records, whole.records, strict=True):
+        np.testing.assert_array_equal(a.keypoints_px, b.keypoints_px)
+
+
+def raw_set(root: Path, images: list[str], rows: list[str]) -> Dataset:
+    """A raw data set whose row i has the points `fractions(i)`."""
+    for name in images:
+        picture(root / "raw" / "images" / name)
+    lines = ["id,image," + ",".join(IN_MOTION_19.names)]
+    for i, name in enumerate(rows):
+        lines.append(f"{i},{name}," + ",".join(f'"({x}, {y})"' for x, y in fractions(i)))
+    (root / "raw" / "annotations").mkdir(parents=True)
+    (root / "raw" / "annotations" / "annotations.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    return open_dataset(str(root))
+
+
+def first_points(dataset: Dataset) -> dict[str, float]:
+    return {r.id: float(r.keypoints_px[0, 0]) for r in dataset.records}
+
+
+def wanted_point(i: int) -> float:
+    return float(next(iter(fractions(i)))[0]) * WIDTH
+
+
+def test_annotations_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    """By name alone, both rows were of one picture, and the second was called a repetition."""
+    dataset = raw_set(
+        tmp_path, ["siteA/v_1.jpg", "siteB/v_1.jpg"], ["raw/images/siteB/v_1.jpg", "images\\siteA\\v_1.jpg"]
+    )
+    assert first_points(dataset) == {"siteB/v_1.jpg": wanted_point(0), "siteA/v_1.jpg": wanted_point(1)}
+    assert not dataset.left_out
+
+
+@pytest.mark.parametrize(
+    ("images", "rows", "taken", "reasons"),
+    [
+        (["train/v_1.jpg"], ["images/v_1.jpg"], {"train/v_1.jpg"}, []),  # moved by a split: one of each
+        (["a/v_1.jpg", "w_1.jpg"], ["a/v_1.jpg", "b/v_1.jpg"], {"a/v_1.jpg"}, ["the image file is missing"]),
+        (["a/v_1.jpg", "b/v_1.jpg", "w_1.jpg"], ["v_1.jpg", "w_1.jpg"], {"w_1.jpg"}, ["several images"]),
+        (["v_1.jpg", "a/v_1.jpg"], ["v_1.jpg", "a/v_1.jpg"], {"v_1.jpg", "a/v_1.jpg"}, []),
+        (["._v_1.jpg", "v_1.jpg", ".old/w_1.jpg"], ["v_1.jpg", "w_1.jpg"], {"v_1.jpg"}, ["the image file"]),
+    ],
+)
+def test_which_picture_a_row_is_of(
+    tmp_path: Path, images: list[str], rows: list[str], taken: set[str], reasons: list[str]
+) -> None:
+    dataset = raw_set(tmp_path, images, rows)
+    assert {r.id for r in dataset.records} == taken
+    assert len(dataset.left_out) == len(reasons)
+    for entry, reason in zip(dataset.left_out, reasons, strict=True):
+        assert entry.reason.startswith(reason)
+
+
+NFC, NFD = "z\u00fcri", "zu\u0308ri"
+
+
+@pytest.mark.parametrize(("disk", "said"), [(NFC, NFD), (NFD, NFC)])
+def test_both_spellings_of_accents_are_one_name(
+    build: Callable[[str], Path], tmp_path: Path, disk: str, said: str
+) -> None:
+    dataset = raw_set(tmp_path / "raw1", [f"{disk}_1.jpg"], [f"images/{said}_1.jpg"])
+    assert [r.id for r in dataset.records] == [f"{NFC}_1.jpg"] and dataset.records[0].video == NFC
+    coco_root = build("coco")
+    picture(coco_root / "val2017" / disk / f"{disk}.jpg")
+    dataset = changed_coco(coco_root, lambda v: v["images"][1].update(file_name=f"{said}/{said}.jpg"))
+    assert f"val2017/{NFC}/{NFC}.jpg#101" in by_id(dataset) and not dataset.left_out
+    processed = build("in-motion")
+    image = next((processed / "processed" / "train").glob("images_1024x1024/*.jpg"))
+    points = processed / "processed" / "train" / "points" / f"{image.stem}.txt"
+    image.rename(image.with_name(f"{disk}_1.jpg"))
+    points.rename(points.with_name(f"{said}_1.txt"))
+    (processed / "videos.csv").write_text(f"video,site\n{said},Z\n", "utf-8")
+    found = by_id(open_dataset(str(processed)))
+    assert found[f"train/{NFC}_1.jpg"].columns == {"site": "Z"}
+
+
+@pytest.mark.parametrize("key", sorted(BUILDERS))
+def test_hidden_files_are_no_data(build: Callable[[str], Path], key: str) -> None:
+    """macOS leaves a `._` file beside each on foreign disks."""
+    root = build(key)
+    whole = open_dataset(f"{key}:{root}")
+    for path in [p for p in root.rglob("*") if p.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7" + bytes(50))
+    shutil.copytree(root, root / ".Trash")
+    dataset = open_dataset(f"{key}:{root}")
+    assert [r.id for r in dataset.records] == [r.id for r in whole.records]
+    assert dataset.left_out == whole.left_out
+
+
+def test_linked_folders_are_searched_once_and_never_in_a_circle(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "data", tmp_path / "disk2"
+    picture(root / "own" / "a_1.jpg")
+    picture(elsewhere / "b_1.jpg")
+    (root / "far").symlink_to(elsewhere)
+    (root / "far2").symlink_to(elsewhere)
+    (root / "again").symlink_to(root / "own")
+    (root / "own" / "up").symlink_to(root)
+    (elsewhere / "self").symlink_to(elsewhere)
+    (root / "gone").symlink_to(tmp_path / "nowhere")
+    dataset = open_dataset(f"images:{root}")
+    ids = [r.id for r in dataset.records]
+    assert ids[-1] == "own/a_1.jpg" and len(ids) == 2
+    assert ids[0] in ("far/b_1.jpg", "far2/b_1.jpg")
+    from edgepose.tracking.sources import find_sources
+
+    (source,) = find_sources([root]).found
+    assert [p.name for p in source.paths] == ["b_1.jpg", "a_1.jpg"]

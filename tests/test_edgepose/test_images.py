@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from edgepose.data.images import MAX_PIXELS, decode_parallel, image_size, read_image
+from edgepose.data import image_folder
+from edgepose.data.images import MAX_PIXELS, decode_parallel, image_size, page_count, read_image
 from edgepose.errors import BadImage
 
 ORIENTATION = 0x0112
@@ -167,7 +168,7 @@ BAD = {
     "text": (lambda p: p.write_text("not an image"), "is not an image that we read"),
     "gif": (
         lambda p: Image.new("L", (4, 4)).save(p, format="GIF"),
-        "convert it to JPEG, PNG, BMP, TIFF or WEBP",
+        "convert it to JPEG, PNG, BMP, TIFF, WEBP, AVIF or HEIF",
     ),
     "truncated JPEG": (truncated_jpeg, "cannot be decoded"),
     "truncated PNG": (truncated_png, "cannot be decoded"),
@@ -225,3 +226,89 @@ def test_parallel_decoding_looks_only_so_far_ahead(tmp_path: Path) -> None:
 
 def test_parallel_decoding_of_nothing() -> None:
     assert list(decode_parallel([])) == []
+
+
+# Photographs as phones and microscopes' kin store them.
+
+
+def smooth_picture(height: int = 300, width: int = 500) -> np.ndarray:
+    """(H, W, 3) uint8 with no symmetry, which lossy codecs keep."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 255 // width, y * 255 // height, np.full_like(x, 90)], axis=-1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("tile", [0, 128])
+def test_a_heic_is_read_whole(tmp_path: Path, tile: int) -> None:
+    """Phones store tiles of 512 px; the first one alone was read as a video of one frame."""
+    path = save(tmp_path / "a.heic", Image.fromarray(smooth_picture()), quality=95, tile_size=tile)
+    image = read_image(path)
+    assert image_size(path) == image.shape[:2] == (300, 500)
+    assert np.abs(image.astype(int) - smooth_picture()).mean() < 3
+    assert image.flags.writeable and image.flags.c_contiguous
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".heic", ".avif"])
+def test_rotated_photographs_stand_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
+    stored = Image.fromarray(smooth_picture(60, 100))
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored.info["exif"] = exif.tobytes()
+    path = save(tmp_path / f"a{suffix}", stored, quality=95, exif=exif.tobytes())
+    upright = np.asarray(ImageOps.exif_transpose(stored))
+    image = read_image(path)
+    assert image_size(path) == image.shape[:2] == upright.shape[:2]
+    assert np.abs(image.astype(int) - upright).mean() < 4
+
+
+def test_a_heic_called_jpg_is_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.heic", Image.fromarray(smooth_picture()), tile_size=128)
+    assert read_image(path.rename(tmp_path / "a.jpg")).shape == (300, 500, 3)
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".avif"])
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 0.999])
+def test_a_truncated_photograph_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
+    """Its decoder would leave the missing tiles blank."""
+    path = save(tmp_path / f"a{suffix}", Image.fromarray(smooth_picture()))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(BadImage, match=rf"a\{suffix}"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_fewer_bits_in_16_are_scaled(tmp_path: Path, suffix: str, bits: int) -> None:
+    white = 2**bits - 1
+    values = np.array([[0, white // 4, white // 2, white]], dtype=np.uint16)
+    path = save(tmp_path / f"a{suffix}", Image.frombytes("I;16", (4, 1), values.tobytes()))
+    np.testing.assert_allclose(read_image(path)[0, :, 0], [0, 64, 127, 255], atol=1)
+
+
+def test_a_tiff_says_what_white_is(tmp_path: Path) -> None:
+    """A dark picture of 12 bits stays dark."""
+    values = np.array([[0, 100, 900]], dtype=np.uint16)
+    stored = Image.frombytes("I;16", (3, 1), values.tobytes())
+    image = read_image(save(tmp_path / "a.tif", stored, tiffinfo={281: 4095}))
+    np.testing.assert_allclose(image[0, :, 0], values[0] * (255 / 4095), atol=0.5)
+
+
+def test_black_in_16_bits(tmp_path: Path) -> None:
+    assert read_image(save(tmp_path / "a.png", Image.new("I;16", (2, 2)))).max() == 0
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".webp", ".png", ".heic", ".avif"])
+def test_pages_are_counted_and_the_first_is_read(tmp_path: Path, suffix: str) -> None:
+    pages = [Image.fromarray(np.full((64, 64, 3), value, np.uint8)) for value in (40, 120, 200)]
+    path = tmp_path / f"a{suffix}"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    assert page_count(path) == 3 and abs(int(read_image(path)[0, 0, 0]) - 40) < 4
+    found = image_folder.read(tmp_path)
+    assert len(found.records) == 1
+    ((left),) = found.left_out
+    assert left.name == path.name and left.reason.startswith("pages 2 to 3 are not read")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".bmp", ".heic", ".avif"])
+def test_one_page(tmp_path: Path, suffix: str) -> None:
+    assert page_count(save(tmp_path / f"a{suffix}", Image.new("RGB", (64, 64)))) == 1

@@ -6,12 +6,14 @@ import csv
 import json
 import sys
 from contextlib import nullcontext
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from blob_videos import MODEL, PATTERN, BlobFinder, K, disc, no_bar, truth, write_video
+from odd_videos import circle
 from PIL import Image
 
 from edgeio import UnknownName, read_json
@@ -95,6 +97,63 @@ def test_a_portrait_video_is_predicted_upright(tmp_path: Path) -> None:
     assert np.abs(points(tmp_path / "out/p.csv", "raw") - wanted).max() < 0.8
     frames = read_json(tmp_path / "out/p.json", "")["frames"]
     assert (frames["width"], frames["height"]) == (120, 160)
+
+
+def test_an_anamorphic_video_is_predicted_as_it_is_shown(tmp_path: Path) -> None:
+    path, (x, y) = circle(tmp_path / "w.mp4", Fraction(64, 45))
+    run([path], tmp_path / "out", smooth="none", overlay=True)
+    assert np.abs(points(tmp_path / "out/w.csv", "raw")[0] - truth(x, y, 24.0)).max() < 1
+    summary = read_json(tmp_path / "out/w.json", "")
+    assert summary["video"]["pixel_aspect"] == "64:45"
+    assert (summary["frames"]["width"], summary["frames"]["height"]) == (228, 96)
+    with av.open(str(tmp_path / "out/w-overlay.mp4")) as drawn:
+        stream = drawn.streams.video[0]
+        assert (stream.width, stream.height) == (228, 96) and stream.sample_aspect_ratio in (None, 1)
+
+
+def test_fps_sets_the_times_of_table_and_overlay(tmp_path: Path) -> None:
+    run([clip(tmp_path / "a.mp4", 5)], tmp_path / "out", fps=100, overlay=True)
+    assert [r["time_s"] for r in rows(tmp_path / "out/a.csv")[::K]] == [f"{i / 100:.6f}" for i in range(5)]
+    with av.open(str(tmp_path / "out/a-overlay.mp4")) as drawn:
+        shown = [float(frame.time) for frame in drawn.decode(video=0)]
+    np.testing.assert_allclose(shown, np.arange(5) / 100, atol=1e-4)
+    (again,) = run([tmp_path / "a.mp4"], tmp_path / "out", overlay=True)
+    assert isinstance(again.error, OtherJob) and "fps: was 100" in str(again.error)
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
+def test_an_impossible_rate_is_refused(tmp_path: Path, fps: float) -> None:
+    with pytest.raises(UsageError, match="no rate of a camera"):
+        run([clip(tmp_path / "a.mp4", 2)], tmp_path / "out", fps=fps)
+
+
+def test_fps_without_a_video_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "i.png")
+    with pytest.raises(UsageError, match="--fps is of videos"):
+        run([tmp_path / "i.png"], tmp_path / "out", fps=30)
+
+
+def test_photographs_of_phones_and_their_pages(tmp_path: Path) -> None:
+    """A tiled HEIC is a photograph; further pages are listed; an animated GIF is a video."""
+    picture = Image.fromarray(disc((150, 200), [(70, 60, 30)]))
+    (tmp_path / "in").mkdir()
+    picture.save(tmp_path / "in/a.heic", quality=95, tile_size=64)
+    picture.save(tmp_path / "in/b.tif", save_all=True, append_images=[picture])
+    picture.save(tmp_path / "in/c.gif", save_all=True, append_images=[picture.rotate(3)], duration=200)
+    images, video = run([tmp_path / "in"], tmp_path / "out")
+    assert images.summary is not None and video.summary is not None
+    assert np.abs(points(tmp_path / "out/in.csv", "raw") - truth(70, 60, 30)).max() < 1
+    assert images.summary["frames"]["predicted"] == 2 and images.summary["frames"]["skipped"] == 0
+    ((page),) = images.summary["skipped"]
+    assert page["file"] == "b.tif" and page["reason"].startswith("page 2 is not read")
+    assert video.summary["frames"]["predicted"] == 2 and video.summary["frames"]["last_time_s"] == 0.2
+
+
+def test_a_photograph_without_its_suffix_is_no_video(tmp_path: Path) -> None:
+    Image.fromarray(disc(SIZE, [(70, 60, 30)])).save(tmp_path / "a.heic", tile_size=64)
+    (tmp_path / "a.heic").rename(tmp_path / "IMG_1")
+    (outcome,) = run([tmp_path / "IMG_1"], tmp_path / "out")
+    assert isinstance(outcome.error, BadVideo) and "end its name in .heic" in str(outcome.error)
 
 
 def test_raw_and_smooth_are_both_kept(tmp_path: Path) -> None:
@@ -434,21 +493,21 @@ def test_no_more_frames_in_memory_than_the_queues_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reader waits for the network: what lives at a time does not grow with the video."""
-    from edgepose.tracking import video as module
+    from edgepose.tracking import display as module
 
-    alive, most, real = [0], [0], module.Video._picture
+    alive, most, real = [0], [0], module.Display.picture
 
     class Counted(np.ndarray):
         def __del__(self) -> None:
             if self.base is not None:
                 alive[0] -= 1
 
-    def picture(self: module.Video, stored: av.VideoFrame) -> np.ndarray:
+    def picture(self: module.Display, stored: av.VideoFrame) -> np.ndarray:
         alive[0] += 1
         most[0] = max(most[0], alive[0])
         return real(self, stored).view(Counted)
 
-    monkeypatch.setattr(module.Video, "_picture", picture)
+    monkeypatch.setattr(module.Display, "picture", picture)
     monkeypatch.setattr(module._Turn, "upright", lambda self, image: image)
     run([clip(tmp_path / "a.mp4", 60)], tmp_path / "out")
     assert 0 < most[0] <= 2 * 8 + 6

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from blob_videos import disc, write_video
+from odd_videos import STEP, bar, circle, interlaced, muxed, place, stream_bytes
 
 from edgepose.tracking.video import BadVideo, Frame, Video, fingerprint
 
@@ -42,7 +44,7 @@ def corners(image: np.ndarray) -> str:
 def test_frames_come_in_order_with_their_times(tmp_path: Path) -> None:
     frames, video = read(write_video(tmp_path / "a.mp4", moving(12)))
     assert [f.index for f in frames] == list(range(12))
-    np.testing.assert_allclose([f.time_s for f in frames], np.arange(12) / 25, atol=1e-9)
+    np.testing.assert_allclose(video.times_s, np.arange(12) / 25, atol=1e-9)
     assert video.facts.codec == "h264" and video.facts.frames == 12 == video.expected_frames
     assert not video.skipped and not video.warnings
     for i, frame in enumerate(frames):
@@ -54,8 +56,9 @@ def test_frames_come_in_order_with_their_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("suffix", "codec"), [("mkv", "libx264"), ("mp4", "libx264"), ("avi", "mpeg4")])
 def test_variable_rate_keeps_each_frames_own_time(tmp_path: Path, suffix: str, codec: str) -> None:
     pts = [0, 1, 2, 5, 6, 9, 10, 11]
-    frames, _ = read(write_video(tmp_path / f"v.{suffix}", moving(8), pts=pts, codec=codec))
-    np.testing.assert_allclose([f.time_s for f in frames], np.array(pts) / 25, atol=1e-3)
+    _, video = read(write_video(tmp_path / f"v.{suffix}", moving(8), pts=pts, codec=codec))
+    np.testing.assert_allclose(video.times_s, np.array(pts) / 25, atol=1e-3)
+    assert not video.warnings
 
 
 @pytest.mark.parametrize(("degrees", "seen"), [(0, "rgb-"), (90, "g-rb"), (-90, "br-g"), (180, "-bgr")])
@@ -137,8 +140,7 @@ def test_damaged_packets_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None
     assert video.skipped, "the damage is listed"
 
 
-def test_no_moment_twice(tmp_path: Path) -> None:
-    """A frame whose time does not advance is left out and listed."""
+def test_a_moment_that_comes_twice_is_placed_between(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", moving(6))
 
     with Video(path) as video:
@@ -148,13 +150,14 @@ def test_no_moment_twice(tmp_path: Path) -> None:
             for frame in (given := decoded(packet)):
                 seen.append(frame)
                 if len(seen) == 4:
-                    frame.pts = 0
+                    frame.pts = seen[2].pts
             return given
 
         video._decoded = stuck  # type: ignore[method-assign]
         frames = list(video.frames())
-    assert [f.index for f in frames] == [0, 1, 2, 4, 5]
-    assert [(s.frame, s.reason) for s in video.skipped] == [(3, "its time is not after the frame before")]
+    assert [f.index for f in frames] == list(range(6)) and not video.skipped
+    np.testing.assert_allclose(video.times_s, np.arange(6) / 25, atol=1e-9)
+    assert "1 frames' times are not after" in video.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -255,3 +258,138 @@ def test_colours_survive(tmp_path: Path) -> None:
     image = np.full((H, W, 3), (200, 40, 90), np.uint8)
     frames, _ = read(write_video(tmp_path / "c.mp4", [image] * 2))
     assert np.abs(frames[0].image[40, 40].astype(int) - (200, 40, 90)).max() < 8
+
+
+# Cameras that keep time in their own way.
+
+
+@pytest.mark.parametrize("bf", [0, 1, 3])
+def test_b_frames_in_avi_keep_every_frame_in_order(tmp_path: Path, bf: int) -> None:
+    frames, video = read(muxed(tmp_path / "b.avi", 20, bf=bf))
+    assert len(frames) == 20 and not video.skipped
+    np.testing.assert_allclose([place(f.image) for f in frames], 20 + STEP * np.arange(20), atol=0.6)
+    np.testing.assert_allclose(np.diff(video.times_s), 1 / 25, atol=1e-6)
+    assert bool(video.warnings) == bool(bf)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_b_frames_elsewhere_need_no_word(tmp_path: Path, suffix: str) -> None:
+    frames, video = read(muxed(tmp_path / f"b.{suffix}", 20, bf=3))
+    np.testing.assert_allclose([place(f.image) for f in frames], 20 + STEP * np.arange(20), atol=0.6)
+    np.testing.assert_allclose(np.diff(video.times_s), 1 / 25, atol=1e-3)
+    assert not video.warnings and not video.skipped
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "rate", "says"),
+    [
+        ("h264", "libx264", 50, "at 50 a second, the rate that its header gives"),
+        ("m2v", "mpeg2video", 50, "at 50 a second"),
+        ("m4v", "mpeg4", 50, "at 50 a second"),
+        ("mjpg", "mjpeg", 25, "at 25 a second, assumed"),
+    ],
+)
+def test_bare_streams_are_counted(tmp_path: Path, suffix: str, codec: str, rate: int, says: str) -> None:
+    path = tmp_path / f"raw.{suffix}"
+    path.write_bytes(stream_bytes(20, 50, codec=codec))
+    frames, video = read(path)
+    assert len(frames) == 20 and not video.skipped
+    np.testing.assert_allclose(video.times_s, np.arange(20) / rate, atol=1e-9)
+    assert says in video.warnings[0] and "--fps" in video.warnings[0]
+
+
+def test_fps_sets_the_times(tmp_path: Path) -> None:
+    with Video(muxed(tmp_path / "a.mp4", 10), fps=100) as video:
+        assert len(list(video.frames())) == 10
+    np.testing.assert_allclose(video.times_s, np.arange(10) / 100)
+    assert "--fps 100" in video.warnings[0]
+
+
+def test_a_recording_that_changes_its_size_keeps_all_frames(tmp_path: Path) -> None:
+    """Half the size in the middle: the same scene lands on the same coordinates."""
+    path = tmp_path / "sizes.h264"
+    small = [np.ascontiguousarray(bar(i)[::2, ::2]) for i in range(21)]
+    halved = write_video(tmp_path / "half.mp4", small)
+    with av.open(str(halved)) as container:
+        stream = container.streams.video[0]
+        annexb = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", stream)
+        packets = [p for packet in container.demux(stream) for p in annexb.filter(packet)]
+        path.write_bytes(stream_bytes(5) + b"".join(map(bytes, packets)))
+    frames, video = read(path)
+    assert len(frames) == 26 and not video.skipped
+    assert {f.image.shape for f in frames} == {(H, W, 3)}
+    expected = [20 + STEP * i for i in (*range(5), *range(21))]
+    np.testing.assert_allclose([place(f.image) for f in frames], expected, atol=1.1)
+    assert any("21 of 80 x 48" in text and "160 x 96" in text for text in video.warnings)
+
+
+def test_recordings_one_after_the_other_have_one_clock(tmp_path: Path) -> None:
+    path = tmp_path / "reset.ts"
+    parts = [muxed(tmp_path / f"{start}.ts", 10, start=start) for start in (125, 0)]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames, video = read(path)
+    assert [f.index for f in frames] == list(range(20)) and not video.skipped
+    np.testing.assert_allclose(np.diff(video.times_s), 0.04, atol=1e-6)
+    assert "its clock is reset once, first at frame 10" in video.warnings[0]
+
+
+# Pictures that are stored otherwise than they are shown.
+
+
+@pytest.mark.parametrize("aspect", ["64/45", "4/3", "8/9"])
+def test_pixels_are_made_square(tmp_path: Path, aspect: str) -> None:
+    path, middle = circle(tmp_path / "sar.mp4", Fraction(aspect))
+    (frame,), video = read(path)
+    assert frame.image.shape == (H, round(W * Fraction(aspect)), 3)
+    rows, columns = np.nonzero(frame.image.mean(-1) > 125)
+    np.testing.assert_allclose((columns.mean() + 0.5, rows.mean() + 0.5), middle, atol=0.3)
+    assert abs(np.ptp(columns) - np.ptp(rows)) <= 2, "round again"
+    assert "not square" in video.warnings[0]
+    assert video.facts.pixel_aspect == aspect.replace("/", ":") and video.facts.width == W
+
+
+def test_pixels_nearly_square_are_square(tmp_path: Path) -> None:
+    frames, video = read(muxed(tmp_path / "s.mp4", 2, aspect=Fraction(160, 159)))
+    assert frames[0].image.shape == (H, W, 3) and not video.warnings
+
+
+def test_an_impossible_pixel_aspect_is_left_alone(tmp_path: Path) -> None:
+    frames, video = read(muxed(tmp_path / "s.mp4", 2, aspect=Fraction(9, 1)))
+    assert frames[0].image.shape == (H, W, 3) and "cannot be" in video.warnings[0]
+
+
+@pytest.mark.parametrize("first", ["tff", "bff"])
+def test_interlaced_frames_are_deinterlaced(tmp_path: Path, first: str) -> None:
+    """Stored, neighbouring rows differ by half a step at the bar's edges; shown, they do not."""
+    frames, video = read(interlaced(tmp_path / "i.mp4", 8, first))
+    assert [f.index for f in frames] == list(range(8)) and not video.skipped
+    assert "deinterlaced" in video.warnings[0]
+    for i, frame in enumerate(frames[1:-1], 1):
+        edges = [np.nonzero(row[:, 0] > 125)[0][0] for row in frame.image[20:76]]
+        assert np.ptp(edges) <= 1
+        assert abs(np.median(edges) - (10 + 8 * i)) <= 1, "the field that came first"
+    np.testing.assert_allclose(video.times_s, np.arange(8) / 25, atol=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [((48, 64), (H, W)), ((H, W), (48, 64))])
+def test_of_two_videos_the_larger_is_read(tmp_path: Path, sizes: tuple[tuple[int, int], ...]) -> None:
+    frames, video = read(muxed(tmp_path / "two.mkv", 6, sizes=sizes))
+    assert len(frames) == 6 and frames[0].image.shape == (H, W, 3)
+    assert video.warnings == ["it holds 2 videos: only the largest, 160 x 96, is read"]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts", "avi"])
+def test_a_late_start_is_not_cut_short(tmp_path: Path, suffix: str) -> None:
+    frames, video = read(muxed(tmp_path / f"late.{suffix}", 10, start=125))
+    assert len(frames) == 10 and not video.skipped
+    assert suffix == "avi" or video.times_s[0] == pytest.approx(5, abs=0.2)
+
+
+def test_a_late_start_that_is_cut_short_is(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (H, W, 3), np.uint8) for _ in range(40)]
+    whole = write_video(tmp_path / "w.mkv", noise, pts=list(range(125, 165)))
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    _, video = read(cut)
+    assert "cut short" in video.skipped[-1].reason

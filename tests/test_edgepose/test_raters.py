@@ -79,13 +79,24 @@ class TestReading:
             read_raters(write(tmp_path, HEADER + "a,al,left_hip,1,2\n"), IN_MOTION_19)
         assert "left_pelvis" in str(error.value)
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_as_a_european_spreadsheet_writes_it(self, tmp_path: Path, encoding: str) -> None:
+        rows = [("image", "rater", "keypoint", "x", "y"), ("a", "Zoe\u0301", "nose", "1,5", "2,25")]
+        rows += [("a", "Zo\u00e9", "upper_neck", "3", "4,5"), ("a", "b", "nose", "1", "2")]
+        text = "\r\n".join(";".join(row) + ";;" for row in rows) + "\r\n;;;;;;\r\n"
+        (tmp_path / "r.csv").write_bytes(text.encode(encoding))
+        found = read_raters(tmp_path / "r.csv", IN_MOTION_19)
+        assert found.raters == ("Zo\u00e9", "b")
+        nose = IN_MOTION_19.index("nose")
+        np.testing.assert_array_equal(found.points_px[:, 0, nose], [[1.5, 2.25], [1, 2]])
+
     def test_not_a_file_of_text(self, tmp_path: Path) -> None:
         with pytest.raises(BadDataset, match="does not exist"):
             read_raters(tmp_path / "none.csv", IN_MOTION_19)
         with pytest.raises(BadDataset, match="is a folder"):
             read_raters(tmp_path, IN_MOTION_19)
         binary = tmp_path / "raters.csv"
-        binary.write_bytes(b"\xff\xfe\x00image")
+        binary.write_bytes(b"\x80\xfe\x00image")
         with pytest.raises(BadDataset, match="not CSV text in UTF-8"):
             read_raters(binary, IN_MOTION_19)
 
