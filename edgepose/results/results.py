@@ -176,9 +176,9 @@ class DataFacts:
     """Images that were not scored."""
     head_length: str
     """How the head length of each image was had, in words."""
-    turn: Literal["none", "upright", "found"] = "none"
+    turn: Literal["none", "upright", "found"]
     """Quarter turns: by the labelled trunk (upright), or as the network is surest (found)."""
-    ruler: str = "head"
+    ruler: str
     """Key of what distances are divided by, as in `--ruler`."""
 
 
@@ -285,7 +285,7 @@ class Metrics:
     """null where no scored keypoint has a human spread."""
     curve: PckhCurve
     bootstrap: BootstrapFacts
-    oks: Oks | None = None
+    oks: Oks | None
     """null where it was not asked for, or the keypoints do not allow it."""
 
 

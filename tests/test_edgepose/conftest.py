@@ -121,6 +121,8 @@ def synthetic_results(name: str, predictions: Predictions, **changes: Any) -> Re
         "n_videos": len(np.unique(predictions.videos)),
         "excluded": (Excluded("v9_000.jpg", "the image is truncated"),),
         "head_length": "1 x |head_top to upper_neck|",
+        "turn": "none",
+        "ruler": "head",
     }
     speed = {
         "latency_ms": Latency(12.5, 13.75, 30, 5, 1),
