@@ -14,8 +14,19 @@ def command(
     frames: Annotated[int, typer.Option(help="Frames of each video.")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     size: Annotated[
-        str | None, typer.Option(help="WIDTHxHEIGHT of all frames, as 640x480; else each setup's own.")
+        str | None,
+        typer.Option(
+            help="WIDTHxHEIGHT of all frames, as 640x480, or the longest side of each setup's own shapes, as 320; "
+            "else each setup's own."
+        ),
     ] = None,
+    variety: Annotated[
+        str,
+        typer.Option(
+            help="What is drawn: 'clinic', infants on their back, filmed from above for an assessment; 'home', "
+            "infants as families photograph them, dressed, close up, turned, from any side, with adult hands."
+        ),
+    ] = "clinic",
     workers: Annotated[int | None, typer.Option(help="Processes; else one a CPU core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
 ) -> None:
@@ -26,7 +37,7 @@ def command(
 
     shape = parse_size(size) if size else None
     with bar("drawing infants", "frames") as update:
-        synthesise(out, videos, frames, seed, shape, workers, update)
+        synthesise(out, videos, frames, seed, shape, workers, update, variety)
     if as_json:
         import json
 

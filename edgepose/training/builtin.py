@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepose.geometry import Size
-from edgepose.synthetic.dataset import GENERATOR, synthesise
+from edgepose.synthetic.dataset import synthesise
+from edgepose.synthetic.variety import CLINIC, HOME, variety
 
 
 @dataclass(frozen=True)
