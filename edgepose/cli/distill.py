@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,8 @@ def command(
     out: options.Out,
     *,
     data: Annotated[
-        str | None, typer.Option(help="The data set: FORMAT:PATH, or a path; default: the built-in infants.")
+        str | None,
+        typer.Option(help="The data set: FORMAT:PATH, a path, or built-in:NAME; default: built-in:infants."),
     ] = None,
     unlabelled: Annotated[
         Path | None,
@@ -104,7 +106,7 @@ def command(
     goes on.
     """
     from edgepose.models.pretrained import checkpoint_path
-    from edgepose.training.builtin import FULL, SMOKE, built_in_infants
+    from edgepose.training.builtin import PREFIX, SMOKE, built_in, built_in_infants
     from edgepose.training.distill import distill
     from edgepose.training.distill_request import DistillRequest
     from edgepose.training.distill_request import smoke as in_miniature
@@ -154,10 +156,13 @@ def command(
 
     told = Epochs()
     listener = Listener(epoch=told.tell, say=options.say)
-    request(data or "").check()  # before infants are drawn for a request that cannot work
-    if data is None:
+    asked = None if data is None or data.startswith(PREFIX) else data
+    request(asked or "").check()  # before infants are drawn for a request that cannot work
+    if data is None or data.startswith(PREFIX):
+        chosen = built_in(data or "infants")
         with bar("drawing infants", "frames") as progress:
-            data = built_in_infants(SMOKE if smoke else FULL, listener.say, progress)
+            chosen = replace(SMOKE, variety=chosen.variety) if smoke else chosen
+            data = built_in_infants(chosen, listener.say, progress)
     with resumable(out), bar(f"distilling {teacher} into {student}", "frames, then steps") as progress:
         kept = distill(request(data), Listener(progress, listener.epoch, listener.say))
     told.print(kept, as_json)

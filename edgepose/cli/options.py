@@ -23,6 +23,13 @@ Checkpoint = Annotated[
     str, typer.Argument(help="A .safetensors checkpoint, a run's folder, or default:MODEL.")
 ]
 Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
+BuiltInData = Annotated[
+    str,
+    typer.Option(
+        help="The data set: FORMAT:PATH, a path whose layout is known, or made-up infants that are drawn for it: "
+        "built-in:infants or built-in:infants-home."
+    ),
+]
 Out = Annotated[Path, typer.Option(help="The run's folder; the same command again goes on there.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Begin anew, and replace what an earlier command left in --out.")

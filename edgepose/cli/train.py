@@ -14,7 +14,7 @@ from edgepose.cli.progress import bar
 @options.spread()
 def command(
     model: Annotated[str, typer.Option(help="The network; `edgepose models` lists them.")],
-    data: options.Data,
+    data: options.BuiltInData,
     out: options.Out,
     *,
     init: Annotated[
@@ -35,11 +35,15 @@ def command(
     OUT/log.csv. Ctrl-C saves the last step; the same command goes on from it and ends with
     the same weights as a run that was not interrupted.
     """
+    from edgepose.training.builtin import PREFIX, built_in, built_in_infants
     from edgepose.training.fit import fit
     from edgepose.training.loop import Listener
     from edgepose.training.request import FitRequest
     from edgepose.training.starting import start_path
 
+    if data.startswith(PREFIX):
+        with bar("drawing infants", "frames") as progress:
+            data = built_in_infants(built_in(data), options.say, progress)
     request = FitRequest(
         model=model,
         data=frames.request(data, **vars(keypoints)),

@@ -54,8 +54,8 @@ class Spec:
     """All that the bytes depend on, beside the versions of NumPy, SciPy and Pillow.
 
     Attributes:
-        size: height, width in px; one number is the longest side of each recording setup's own shape; None lets
-            every setup have its own size.
+        size: height, width in px; one number is the longest side of each recording setup's own shapes; None
+            lets every setup have its own sizes.
         variety: a name of `variety.VARIETIES`.
         generator: that variety's.
     """
@@ -85,7 +85,9 @@ def parse_size(text: str) -> tuple[int, int] | int:
         return int(text)
     match = re.fullmatch(r"\s*(\d{1,5})\s*[xX×]\s*(\d{1,5})\s*", text)
     if match is None:
-        raise UsageError(f"size '{text}' is not WIDTHxHEIGHT", "give it like 640x480, or 320 for the longest side")
+        raise UsageError(
+            f"size '{text}' is not WIDTHxHEIGHT", "give it like 640x480, or 320 for the longest side"
+        )
     return int(match[2]), int(match[1])
 
 
@@ -110,8 +112,8 @@ def synthesise(
         videos: number of videos, one infant each.
         frames: frames of each video, `FRAME_SECONDS` apart.
         seed: 0 or more.
-        size: height, width in px of every frame; one number for the longest side of each recording setup's own
-            shapes; None for each setup's own sizes.
+        size: height, width in px of every frame; one number for the longest side of each recording setup's
+            own shapes; None for each setup's own sizes.
         workers: processes; None for as many as there are CPU cores to use.
         progress: called with frames done and frames in all.
         variety: what the videos are drawn from, a name of `variety.VARIETIES`.
@@ -150,7 +152,9 @@ def _checked(spec: Spec, workers: int | None) -> Spec:
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}", "give 1 or more")
     sides = spec.size if isinstance(spec.size, tuple) else (spec.size or _SIDES[1],)
-    least = _SIDES[0] if isinstance(spec.size, tuple) else 2 * _SIDES[0]  # the shorter side is half of it or more
+    least = (
+        _SIDES[0] if isinstance(spec.size, tuple) else 2 * _SIDES[0]
+    )  # the shorter side is half of it or more
     if not all(least <= side <= _SIDES[1] for side in sides):
         asked = "x".join(str(side) for side in reversed(sides))
         raise UsageError(f"--size is {asked}", f"give sides of {least} to {_SIDES[1]} pixels")

@@ -22,7 +22,7 @@ _FINGERS = ((2.6, 7.0), (0.95, 7.8), (-0.8, 7.3), (-2.4, 5.8))  # x of the knuck
 
 @dataclass(frozen=True)
 class Grip:
-    """How a hand is held, degrees: bend of the fingers' first and second joint, and of the wrist, backwards."""
+    """How a hand is held, degrees: bend of the fingers' two joints, and of the wrist backwards."""
 
     knuckle: float
     middle: float
@@ -81,7 +81,9 @@ def hands(rng: np.random.Generator, chance: float, skeleton: Skeleton) -> tuple[
     skin, sleeve = pick(rng, tuple(SKINS.values())), linear(pick(rng, (*CLOTH_COLOURS, (40, 40, 46))))
     bare = rng.random() < 0.45
     first = pick(rng, tuple(SPOTS), _SHARES)
-    spots = [first] if rng.random() < 0.65 else [first, first if first in ("head", "chest", "belly") else "head"]
+    spots = (
+        [first] if rng.random() < 0.65 else [first, first if first in ("head", "chest", "belly") else "head"]
+    )
     left = rng.random() < 0.5
     made = []
     for number, name in enumerate(spots):

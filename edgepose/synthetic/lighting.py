@@ -1,4 +1,4 @@
-"""The light: a key light and a soft sky; at home also a second light, a drift of colour and a sunlit patch."""
+"""The light: a key light and a soft sky; at home also a second light, drifting colours, a sunlit patch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MixedLight:
 
     Attributes:
         direction: unit vector towards the second light. colour: (3,) linear; it throws no shadows.
-        drift: (2, 3) growth of each channel's logarithm per cm along x and y: a lamp's or a window's nearness.
+        drift: (2, 3) growth of each channel's logarithm per cm along x and y, as near a lamp or a window.
         patch: where alone the key light reaches; None for everywhere. All arrays are float32.
     """
 
@@ -49,7 +49,9 @@ class MixedLight:
         if self.patch is None:
             return np.ones(len(points), np.float32)
         p = self.patch
-        x, y = (points[:, i] - points[:, 2] * (towards[i] / towards[2]) - np.float32(p.centre[i]) for i in (0, 1))
+        x, y = (
+            points[:, i] - points[:, 2] * (towards[i] / towards[2]) - np.float32(p.centre[i]) for i in (0, 1)
+        )
         c, s = np.float32(np.cos(p.turn)), np.float32(np.sin(p.turn))
         u, v = np.abs(c * x + s * y), np.abs(c * y - s * x)
         inside = np.minimum(np.minimum(p.half[0] - u, p.half[1] - v), np.minimum(u, v) - 1.2)  # its cross
@@ -89,7 +91,9 @@ def light(rng: np.random.Generator, setup: Setup) -> Light:
         return Light(direction, key, sky, softness)
     mixed = _mixed(rng, total) if rng.random() < setup.mixed else None
     # Half the bytes, and more than an eighth of the time of a picture.
-    return Light(direction.astype(np.float32), key.astype(np.float32), sky.astype(np.float32), softness, mixed)
+    return Light(
+        direction.astype(np.float32), key.astype(np.float32), sky.astype(np.float32), softness, mixed
+    )
 
 
 def _mixed(rng: np.random.Generator, total: float) -> MixedLight:
@@ -110,5 +114,3 @@ def _mixed(rng: np.random.Generator, total: float) -> MixedLight:
     return MixedLight(
         direction.astype(np.float32), colour.astype(np.float32), drift.astype(np.float32), patch
     )
-
-

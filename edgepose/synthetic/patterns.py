@@ -38,7 +38,9 @@ def pattern(name: str, x: np.ndarray, y: np.ndarray, period: float) -> np.ndarra
         petals = np.hypot(du, dv) - 0.27 - 0.1 * np.cos(5 * np.arctan2(dv, du) + row)
         return _step(-petals, 0.04) * _step(np.hypot(du, dv) - 0.09, 0.04)
     if name == "spots":
-        return _step(np.sin(5.3 * u + 1.7 * np.sin(3.9 * v)) + np.sin(4.7 * v + 1.9 * np.sin(4.3 * u)) - 0.7, 0.2)
+        return _step(
+            np.sin(5.3 * u + 1.7 * np.sin(3.9 * v)) + np.sin(4.7 * v + 1.9 * np.sin(4.3 * u)) - 0.7, 0.2
+        )
     if name == "blobs":
         return _step(np.sin(3.1 * u + np.sin(2.3 * v)) * np.sin(2.7 * v + np.sin(1.9 * u)) - 0.25, 0.15)
     if name in ("dots", "stars"):

@@ -63,8 +63,7 @@ def mesh(blobs: tuple[Blob, ...], cell: float, blend: float) -> PropMesh:
     ends = np.array([end for b in blobs for end in (b.start, b.end)])
     reach = max(max(b.radii) for b in blobs) + 3 * cell
     axes = [
-        np.arange(low - reach, high + reach, cell)
-        for low, high in zip(ends.min(0), ends.max(0), strict=True)
+        np.arange(low - reach, high + reach, cell) for low, high in zip(ends.min(0), ends.max(0), strict=True)
     ]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     points, faces = surface_net(_union(blobs, grid.reshape(-1, 3), blend).reshape(grid.shape[:3]))

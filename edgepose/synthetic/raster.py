@@ -59,7 +59,8 @@ def rasterise(points_px: np.ndarray, nearness: np.ndarray, faces: np.ndarray, si
     first = np.stack([left.take(kept), top.take(kept)], axis=1)
     extent = np.stack([wide.take(kept), high.take(kept)], axis=1)
     parts = [
-        _inside(part, first[part], extent[part], planes[:, part], nears[:, part], width) for part in _parts(extent)
+        _inside(part, first[part], extent[part], planes[:, part], nears[:, part], width)
+        for part in _parts(extent)
     ]
     face, pixel, near, weights = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     pixels, chosen = _nearest(pixel, near, height * width)
@@ -133,7 +134,7 @@ def merged(hits: Hits, size: tuple[int, int]) -> tuple[Hits, np.ndarray]:
     return Hits(seen, hits.corners.take(chosen, axis=0), hits.weights.take(chosen, axis=0)), cover
 
 
-# The samples upper left, upper right, lower left and lower right in order of preference, by the pixel's parity.
+# Samples (upper left, upper right, lower left, lower right) in order of preference, by the pixel's parity.
 _PREFERENCES = ((0, 3, 1, 2), (3, 0, 2, 1))
 
 

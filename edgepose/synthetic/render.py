@@ -12,9 +12,9 @@ from edgepose.synthetic.body import Skeleton
 from edgepose.synthetic.dress import attributes, dressed, paint
 from edgepose.synthetic.lighting import Light
 from edgepose.synthetic.patterns import Surface
+from edgepose.synthetic.props import Prop
 from edgepose.synthetic.raster import Hits, merged, rasterise
 from edgepose.synthetic.room import Wall
-from edgepose.synthetic.props import Prop
 from edgepose.synthetic.scene import Camera, Infant
 from edgepose.synthetic.skin import dot, skinned
 from edgepose.synthetic.template import Template, template

@@ -25,7 +25,14 @@ _CARPETS = (
     (92, 84, 76),
     (170, 160, 150),
 )
-_PAINTS = ((226, 220, 208), (206, 212, 214), (214, 200, 176), (186, 196, 184), (168, 150, 136), (110, 116, 128))
+_PAINTS = (
+    (226, 220, 208),
+    (206, 212, 214),
+    (214, 200, 176),
+    (186, 196, 184),
+    (168, 150, 136),
+    (110, 116, 128),
+)
 
 
 def _speckled(rng: np.random.Generator, x: np.ndarray, coarse: float, strength: float) -> np.ndarray:
@@ -46,7 +53,9 @@ def _rug(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     colours = [linear(pick(rng, HOME_COLOURS)) * rng.uniform(0.5, 1) for _ in range(5)]
     turn = rng.uniform(0, np.pi)
     u, v = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
-    edge = np.maximum(np.abs(u - rng.uniform(-30, 30)) * rng.uniform(0.8, 1.4), np.abs(v - rng.uniform(-30, 30)))
+    edge = np.maximum(
+        np.abs(u - rng.uniform(-30, 30)) * rng.uniform(0.8, 1.4), np.abs(v - rng.uniform(-30, 30))
+    )
     band = (np.floor(edge / rng.uniform(7, 16)).astype(int)) % 3
     colour = np.broadcast_to(colours[0], (*x.shape, 3)).copy()
     for i in range(3):
@@ -103,7 +112,9 @@ def _quilt(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray
         colour = np.where((patch < 0.4)[..., None], colours[3] * (0.8 + 0.4 * patch[..., None]), colour)
         seam = np.minimum(u % side, v % side)
         colour = colour * (1 - 0.3 * np.exp(-seam / 0.5))[..., None]
-    swell = 1 + 0.12 * smooth_noise(rng, x.shape, 5 / STEP_CM) + 0.06 * smooth_noise(rng, x.shape, 1.6 / STEP_CM)
+    swell = (
+        1 + 0.12 * smooth_noise(rng, x.shape, 5 / STEP_CM) + 0.06 * smooth_noise(rng, x.shape, 1.6 / STEP_CM)
+    )
     return colour * (swell * (1 + 0.03 * rng.standard_normal(x.shape)))[..., None]
 
 
@@ -162,7 +173,9 @@ def wall(rng: np.random.Generator, view: Camera) -> Wall:
     """Draw a wall beyond the infant, with furniture along it, out of focus."""
     ahead = view.axes[2] * (1, 1, 0)
     ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
-    floor = view.position * (1, 1, 0) + view.axes[2] * (1, 1, 0) * view.position[2] / max(-view.axes[2, 2], 0.2)
+    floor = view.position * (1, 1, 0) + view.axes[2] * (1, 1, 0) * view.position[2] / max(
+        -view.axes[2, 2], 0.2
+    )
     turn = rng.uniform(-0.35, 0.35)
     c, s = np.cos(turn), np.sin(turn)
     ahead = np.array([c * ahead[0] - s * ahead[1], s * ahead[0] + c * ahead[1], 0.0])
@@ -183,7 +196,9 @@ def _wall_picture(rng: np.random.Generator) -> Image.Image:
         left, top = int(rng.uniform(-20, side)), side - high - int(rng.choice([0, 0, 0, rng.uniform(0, 60)]))
         box = (slice(max(top, 0), top + high), slice(max(left, 0), left + wide))
         colour[box] = linear(pick(rng, (*HOME_COLOURS, *_WOODS))) * rng.uniform(0.35, 1)
-        shelf = pattern(pick(rng, ("plain", "plain", "stripes", "checks")), x[box], y[box], float(rng.uniform(9, 40)))
+        shelf = pattern(
+            pick(rng, ("plain", "plain", "stripes", "checks")), x[box], y[box], float(rng.uniform(9, 40))
+        )
         colour[box] *= (1 - 0.6 * shelf)[..., None]
     colour *= (1 - 0.35 * np.exp((y - side) / 14))[..., None]  # darker in the corner
     colour = gaussian_filter(colour, (*(float(rng.uniform(0.6, 2.5)),) * 2, 0))

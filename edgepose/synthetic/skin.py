@@ -37,7 +37,7 @@ def _normals(t: Template, skeleton: Skeleton, matrix: np.ndarray) -> np.ndarray:
 
 
 def dot(a: np.ndarray, b: np.ndarray, root: bool = False) -> np.ndarray:
-    """(P,) scalar products of (P, 3) vectors, or their roots; NumPy's sums over three run several times longer."""
+    """(P,) scalar products of (P, 3) vectors, or their roots; NumPy's sums over rows of three take longer."""
     total = a[:, 0] * b[:, 0]
     total += a[:, 1] * b[:, 1]
     total += a[:, 2] * b[:, 2]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeio import UnknownName
+from edgeio import lookup
 from edgepose.synthetic.motion import COMMON, HOME_COMMON, HOME_RARE, RARE
 from edgepose.synthetic.scene import HOME_COLOURS, HOME_PATTERNS, SETUP_DECK, SETUPS, Setup, Wardrobe
 
@@ -36,12 +36,18 @@ class Variety:
     stream: int | None = None
 
 
-_FLOORS = ("carpet",) * 5 + ("ornamental-rug", "ornamental-rug", "planks", "planks", "playmat") + ("quilt",) * 3
+_FLOORS = (
+    ("carpet",) * 5 + ("ornamental-rug", "ornamental-rug", "planks", "planks", "playmat") + ("quilt",) * 3
+)
 _HOME_SIZES = ((640, 480), (480, 640), (640, 360), (360, 640), (640, 640))
 
 
 def _home_setup(
-    name: str, tilt: tuple[float, float], distance: tuple[float, float], fill: tuple[float, float], margin: float
+    name: str,
+    tilt: tuple[float, float],
+    distance: tuple[float, float],
+    fill: tuple[float, float],
+    margin: float,
 ) -> Setup:
     return Setup(
         name,
@@ -93,7 +99,7 @@ VARIETIES = {
         ),
         Variety(
             HOME,
-            "Infants as families photograph them: dressed, close up, turned, from any side, with adult hands.",
+            "Infants as families photograph them: dressed, close up, turned, from any side, in adult hands.",
             generator=1,
             setups=_HOME_SETUPS,
             deck=("from-above",) * 4 + ("from-the-side",) * 3 + ("close-up",) * 3,
@@ -128,6 +134,4 @@ def variety(name: str) -> Variety:
     Raises:
         UnknownName: there is none of that name.
     """
-    if name not in VARIETIES:
-        raise UnknownName("variety", name, list(VARIETIES))
-    return VARIETIES[name]
+    return lookup(VARIETIES, "variety", name)

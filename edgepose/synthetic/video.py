@@ -1,7 +1,7 @@
 """One video: everything that is drawn for it, and its frames.
 
-A video depends on the variety, the seed, its number and the asked size only, and a frame on its video and its own
-number: a smaller set is a part of a larger one, and frames can be made in any order.
+A video depends on the variety, the seed, its number and the asked size only, and a frame on its video and
+its own number: a smaller set is a part of a larger one, and frames can be made in any order.
 """
 
 from __future__ import annotations
@@ -194,9 +194,7 @@ class Video:
 
 
 @lru_cache(maxsize=1)
-def video(
-    seed: int, number: int, size: tuple[int, int] | int | None = None, variety: str = CLINIC
-) -> Video:
+def video(seed: int, number: int, size: tuple[int, int] | int | None = None, variety: str = CLINIC) -> Video:
     """Draw a video (its scene is painted later); the last one drawn is kept.
 
     Args:

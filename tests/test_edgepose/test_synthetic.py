@@ -23,7 +23,10 @@ from edgepose.synthetic.body import BONE_INDEX, Pose, Proportions, Side, keypoin
 from edgepose.synthetic.raters import rater_offsets
 from edgepose.synthetic.skin import skinned
 from edgepose.synthetic.template import template
-from edgepose.synthetic.video import FRAME_SECONDS, RARE_DECK, SPLIT_SHARES, video, video_split
+from edgepose.synthetic.hands import GRIPS, SPOTS, hands
+from edgepose.synthetic.room import FLOORS, wall
+from edgepose.synthetic.variety import CLINIC, HOME, VARIETIES, Variety
+from edgepose.synthetic.video import FRAME_SECONDS, SPLIT_SHARES, video, video_split
 
 SIZE = (120, 160)
 K = IN_MOTION_19.index
@@ -261,14 +264,19 @@ def test_kept_inside_leaves_a_good_camera_alone_and_mends_a_bad_one() -> None:
 # ---- videos and pictures
 
 
-def test_shares_of_splits_setups_and_rare_poses_are_exact() -> None:
+def test_shares_of_splits_are_exact() -> None:
     splits = [video_split(i) for i in range(100)]
     assert {s: splits.count(s) for s in SPLITS} == {s: round(100 * SPLIT_SHARES[s]) for s in SPLITS}
     assert sorted(splits[:3]) == sorted(SPLITS)
-    films = [video(8, i, SIZE) for i in range(10)]
-    assert sorted(f.setup.name for f in films) == sorted(scene.SETUP_DECK)
-    assert sum(f.rare for f in films) == 2 * sum(RARE_DECK)
+
+
+@pytest.mark.parametrize("variety", VARIETIES.values(), ids=list(VARIETIES))
+def test_shares_of_setups_and_rare_poses_are_exact_in_every_variety(variety: Variety) -> None:
+    films = [video(8, i, SIZE, variety.name) for i in range(10)]
+    assert sorted(f.setup.name for f in films) == sorted(variety.deck)
+    assert sum(f.rare for f in films) == 2 * sum(variety.rare_deck)
     assert all(motion.POSTURES[f.motion.posture].rare == f.rare for f in films)
+    assert all(f.motion.posture in variety.common + variety.rare for f in films)
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -483,6 +491,8 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
         ({"seed": -1}, "--seed is -1"),
         ({"workers": 0}, "--workers is 0"),
         ({"size": (63, 640)}, "--size is 640x63"),
+        ({"size": 127}, "--size is 127$"),
+        ({"size": 4097}, "--size is 4097$"),
         ({"size": (480, 5000)}, "--size is 5000x480"),
     ],
 )
@@ -494,7 +504,8 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, arguments: dict, messa
 
 def test_sizes_are_width_by_height() -> None:
     assert parse_size("640x480") == (480, 640)
-    for text in ("640", "640x", "x480", "640x480x3", "-640x480", "64.0x480", "wide"):
+    assert parse_size(" 320 ") == 320
+    for text in ("", "-640", "640x", "x480", "640x480x3", "-640x480", "64.0x480", "wide"):
         with pytest.raises(UsageError, match="WIDTHxHEIGHT"):
             parse_size(text)
 
