@@ -26,8 +26,8 @@ Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path wh
 BuiltInData = Annotated[
     str,
     typer.Option(
-        help="The data set: FORMAT:PATH, a path whose layout is known, or made-up infants that are drawn for it: "
-        "built-in:infants or built-in:infants-home."
+        help="The data set: FORMAT:PATH, a path whose layout is known, or made-up infants that are drawn "
+        "for it: built-in:infants or built-in:infants-home."
     ),
 ]
 Out = Annotated[Path, typer.Option(help="The run's folder; the same command again goes on there.")]

@@ -16,15 +16,16 @@ def command(
     size: Annotated[
         str | None,
         typer.Option(
-            help="WIDTHxHEIGHT of all frames, as 640x480, or one number, as 320, for the longest side of each "
-            "setup's own shapes; else each setup's own sizes."
+            help="WIDTHxHEIGHT of all frames, as 640x480, or one number, as 320, for the longest side of "
+            "each setup's own shapes; else each setup's own sizes."
         ),
     ] = None,
     variety: Annotated[
         str,
         typer.Option(
-            help="What is drawn: 'clinic' is infants on their back, filmed from above for an assessment; 'home' is "
-            "infants as families photograph them: dressed, close up, turned, from any side, with adult hands."
+            help="What is drawn: 'clinic' is infants on their back, filmed from above for an assessment; "
+            "'home' is infants as families photograph them: dressed, close up, turned, from any side, in adult "
+            "hands."
         ),
     ] = "clinic",
     workers: Annotated[int | None, typer.Option(help="Processes; else one a CPU core.")] = None,

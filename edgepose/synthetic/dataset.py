@@ -68,11 +68,7 @@ class Spec:
     generator: int
 
     def json(self) -> dict[str, Any]:
-        """As it stands in the set; a set without a variety's name there is of the first one, the clinic's."""
-        plain = {**asdict(self), "size": list(self.size) if isinstance(self.size, tuple) else self.size}
-        if self.variety == CLINIC:
-            del plain["variety"]
-        return plain
+        return {**asdict(self), "size": list(self.size) if isinstance(self.size, tuple) else self.size}
 
 
 def parse_size(text: str) -> tuple[int, int] | int:
@@ -180,7 +176,8 @@ def _same(path: Path, spec: Spec) -> None:
     """Refuse a set of other arguments, naming them."""
     found = read_json(path, "delete the folder and start again")
     there = found.get("spec", found) if isinstance(found, dict) else {}
-    there, wanted = {"variety": CLINIC, **there}, {"variety": CLINIC, **spec.json()}
+    there = {"variety": CLINIC, **there}  # what every set was before it had a name
+    wanted = spec.json()
     other = [f"{k} {there.get(k)}, not {v}" for k, v in wanted.items() if there.get(k) != v]
     if other:
         raise UsageError(
@@ -351,6 +348,7 @@ def _description(spec: Spec, films: list[Video], rated: int) -> dict[str, Any]:
     counts = Counter(film.split for film in films)
     return {
         "what": "synthetic infants in the layout of In-Motion Poses (processed), annotated exactly",
+        "shows": variety_of(spec.variety).about,
         "spec": spec.json(),
         "keypoints": IN_MOTION_19.key,
         "frame_seconds": FRAME_SECONDS,
