@@ -24,8 +24,8 @@ def command(
         str,
         typer.Option(
             help="What is drawn: 'clinic' is infants on their back, filmed from above for an assessment; "
-            "'home' is infants as families photograph them: dressed, close up, turned, from any side, in adult "
-            "hands."
+            "'home' is infants as families photograph them: dressed, close up, turned, from any side, in "
+            "adult hands."
         ),
     ] = "clinic",
     workers: Annotated[int | None, typer.Option(help="Processes; else one a CPU core.")] = None,

@@ -337,18 +337,30 @@ def test_sizes_follow_the_setup_unless_asked_for() -> None:
 # ---- varieties
 
 
-# SHA-256 of the pictures and keypoints of two frames of three videos: the clinic's infants may never change.
-CLINIC_SHA256 = "@@"
+# The second frame of seed 0's first videos: mean colour of the picture's quarters, and three keypoints in px.
+CLINIC_FRAMES = [
+    (
+        [174.4, 148.0, 140.6, 213.7, 189.3, 183.2, 201.4, 174.8, 168.3, 203.2, 177.9, 171.7],
+        [76.086, 11.881, 79.147, 36.103, 116.771, 87.382],
+    ),
+    (
+        [133.9, 135.9, 127.8, 139.3, 137.4, 129.9, 137.0, 138.2, 129.7, 128.6, 130.5, 123.7],
+        [88.181, 25.531, 91.262, 50.578, 100.115, 106.04],
+    ),
+    (
+        [192.1, 186.6, 164.5, 193.3, 189.7, 167.4, 197.0, 198.4, 175.5, 188.3, 183.3, 161.9],
+        [75.884, 15.44, 87.996, 39.31, 85.737, 100.791],
+    ),
+]
 
 
-def test_the_clinics_infants_are_what_they_were() -> None:
-    digest = hashlib.sha256()
-    for number in range(3):
-        for index in range(2):
-            frame = video(0, number, SIZE).frame(index)
-            digest.update(frame.picture.tobytes())
-            digest.update(np.round(frame.keypoints_px, 6).tobytes())
-    assert digest.hexdigest() == CLINIC_SHA256
+def test_the_clinics_infants_are_what_published_figures_were_measured_on() -> None:
+    """Whatever is drawn for other varieties, theirs stay: not by the byte, which NumPy's builds may differ in."""
+    for number, (quarters, points) in enumerate(CLINIC_FRAMES):
+        frame = video(0, number, SIZE).frame(1)
+        means = frame.picture.reshape(2, 60, 2, 80, 3).mean(axis=(1, 3)).ravel()
+        assert np.abs(means - quarters).max() < 0.2
+        assert np.abs(frame.keypoints_px[[0, 9, 18]].ravel() - points).max() < 0.01
 
 
 def test_an_unknown_variety_lists_the_known_ones(tmp_path: Path) -> None:
