@@ -355,7 +355,7 @@ CLINIC_FRAMES = [
 
 
 def test_the_clinics_infants_are_what_published_figures_were_measured_on() -> None:
-    """Whatever is drawn for other varieties, theirs stay: not by the byte, which NumPy's builds may differ in."""
+    """Whatever is drawn for other varieties; not by the byte, in which NumPy's builds may differ."""
     for number, (quarters, points) in enumerate(CLINIC_FRAMES):
         frame = video(0, number, SIZE).frame(1)
         means = frame.picture.reshape(2, 60, 2, 80, 3).mean(axis=(1, 3)).ravel()
@@ -422,7 +422,7 @@ def test_an_adults_hand_touches_its_spot_and_does_not_sink_in(
     for seed in range(4):
         for hand in hands(np.random.default_rng(seed), 1.0, skeleton)[:1]:
             away = np.linalg.norm(hand.vertices, axis=1)
-            assert away.min() > 0.6 * held.radius
+            assert away.min() > 0.5 * held.radius
             assert away.min() < held.radius + 1.5
             assert hand.skin.max() == 1
             moved = posed(Pose(heading=20, curl=20), Proportions())
