@@ -185,7 +185,7 @@ def wall(rng: np.random.Generator, view: Camera) -> Wall:
 def _wall_picture(rng: np.random.Generator) -> Image.Image:
     side = 2 * _HALF
     x, y = np.meshgrid(np.arange(side, dtype=np.float32), np.arange(side, dtype=np.float32))
-    colour = np.broadcast_to(linear(pick(rng, _PAINTS)), (side, side, 3)).astype(np.float32)
+    colour: np.ndarray = np.broadcast_to(linear(pick(rng, _PAINTS)), (side, side, 3)).astype(np.float32)
     if rng.random() < 0.25:
         mix = pattern(pick(rng, HOME_PATTERNS[2:]), x, y, float(rng.uniform(8, 30)))[..., None] * 0.4
         colour = colour * (1 - mix) + linear(pick(rng, HOME_COLOURS)) * mix
