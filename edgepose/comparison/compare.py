@@ -303,9 +303,9 @@ def _same_end(one: Entry, other: Entry) -> bool:
     return np.allclose(*points, rtol=0, atol=SAME_PX, equal_nan=True)
 
 
-def _what(results: Results) -> tuple[str, str]:
+def _what(results: Results) -> tuple[str, str, str | None]:
     """What ran, wherever it did."""
-    return results.model.sha256, results.decode
+    return results.model.sha256, results.decode, results.detector.sha256 if results.detector else None
 
 
 def _margin(baseline: Results, rule: str | None) -> Margin | None:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgepose.geometry import Box, Letterbox, letterbox
+from edgepose.geometry import Box, Placement, letterbox
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.spec import Runner
-from edgepose.models.variants import variant
 
 # A second peak is another infant's where it is this strong beside the first, and this far from it.
 SECOND_PEAK = 0.2  # of the first: networks trained on one infant a picture play the other one down
@@ -44,11 +43,12 @@ class Placed:
 
     Attributes:
         canvas: (h, w, 3) uint8 RGB.
-        where: how the picture lies on it.
+        where: how the picture lies on it; None where the network's own detector found nobody: the canvas is
+            empty.
     """
 
     canvas: np.ndarray
-    where: Letterbox
+    where: Placement | None
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Pose:
     """What the network found in one picture.
 
     Attributes:
-        points_px: (K, 2) x, y in pixels of the whole picture.
-        peaks: (K,) the maps' highest values.
-        cells_per_px: map cells a picture's pixel, along x.
+        points_px: (K, 2) x, y in pixels of the whole picture; NaN where nobody was found.
+        peaks: (K,) the maps' highest values; 0 where nobody was found.
+        cells_per_px: map cells a picture's pixel, along x; NaN where nobody was found.
         doubles: share of the looked-at maps with a second strong peak far from the first; NaN where the
             model gives no maps.
         whole: the network saw the whole picture.
@@ -88,10 +88,16 @@ class Estimator:
         self._looked_at = unpaired if len(unpaired) >= _ENOUGH_UNPAIRED else list(range(len(names)))
 
     def place(self, image: np.ndarray, box: Box | None, clock: Clock) -> Placed:
-        """Letterbox a picture (H, W, 3), or a box of it."""
+        """Letterbox a picture (H, W, 3) or a box of it, or draw what the network's own detector finds there."""
+        where: Placement | None
+        size, detector = self.spec.input_size, self._runner.detector
+        if detector is None:
+            where = letterbox(image.shape[:2], size, box)
+        else:
+            with clock.stage("detection"):
+                where = detector.find(image, letterbox(image.shape[:2], detector.input_size, box), size)
         with clock.stage("letterbox"):
-            where = letterbox(image.shape[:2], self.spec.input_size, box)
-            return Placed(where.draw(image), where)
+            return Placed(np.zeros((*size, 3), np.uint8) if where is None else where.draw(image), where)
 
     def pose(self, placed: Placed, whole: bool, clock: Clock) -> Pose:
         """Run the network on a canvas and read its maps.
@@ -99,6 +105,9 @@ class Estimator:
         Raises:
             BadModel: NaN or infinity in the output.
         """
+        if placed.where is None:
+            k = len(self.spec.keypoints)
+            return Pose(np.full((k, 2), np.nan), np.zeros(k), np.nan, np.nan, whole)
         with clock.stage("inference"):
             output = self._runner.run(self.spec.normalisation.apply(placed.canvas[None]))
         with clock.stage("maps"):
@@ -106,10 +115,8 @@ class Estimator:
             return Pose(
                 points_px=points,
                 peaks=np.asarray(peaks, np.float64),
-                cells_per_px=float(placed.where.to_canvas.matrix[0, 0]) / variant(self.spec.network).stride,
-                doubles=np.nan
-                if self.spec.output == "keypoints"
-                else second_peaks(output[0][..., self._looked_at]),
+                cells_per_px=float(np.hypot(*placed.where.to_canvas.matrix[:, 0])) / self.spec.stride,
+                doubles=second_peaks(output[0][..., self._looked_at]) if self.spec.gives_maps else np.nan,
                 whole=whole,
             )
 

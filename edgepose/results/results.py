@@ -73,7 +73,10 @@ METRICS = {
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The model that was scored. `kind` "checkpoint" is scored by Keras, "tflite" by a TFLite runtime."""
+    """The model that was scored. `kind` "checkpoint" is scored by Keras, "tflite" by a TFLite runtime.
+
+    Sizes are of all files that it needs, a detector's too; `network` is null for a network of others.
+    """
 
     path_name: str
     sha256: str
@@ -82,7 +85,7 @@ class ModelFacts:
     network_name: str
     keypoints: str
     recipe: str | None
-    output: Literal["maps", "upscaled", "keypoints"]
+    output: Literal["maps", "upscaled", "keypoints", "movenet", "blazepose"]
     input_size: tuple[int, int]
     size_bytes: int
     parameters: int | None
@@ -90,6 +93,20 @@ class ModelFacts:
     ops: Mapping[str, int]
     float_islands: int | None
     deflated_bytes: int | None = None  # absent from results of earlier versions
+
+
+@dataclass(frozen=True)
+class DetectorFacts:
+    """A model's own first stage, which finds the part of each image that the network sees.
+
+    Attributes:
+        nobody_found: ids of the scored images in which it found nobody: their keypoints count as missed.
+    """
+
+    path_name: str
+    sha256: str
+    size_bytes: int
+    nobody_found: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -226,6 +243,7 @@ class Results:
         runtime: "name" and "version" of what ran the model, and versions of python, numpy, ... by name.
         predictions_sha256: hash of the predictions.npz beside it.
         device: of a run elsewhere than on this machine.
+        detector: of a model with a first stage of its own.
     """
 
     schema_version: int
@@ -242,6 +260,7 @@ class Results:
     runtime: Mapping[str, str]
     predictions_sha256: str
     device: DeviceFacts | None = None
+    detector: DetectorFacts | None = None
 
     @property
     def model_name(self) -> str:
