@@ -141,12 +141,14 @@ class RotatedSquare:
         side: in pixels of the image, positive.
         degrees: which way in the image is up on the canvas: 0 is up there too, 90 is to the right.
         size: (height, width) of the canvas, which are the same.
+        within: x0, y0, x1, y1 of what may be seen of the image: its pixels whose centres lie inside.
     """
 
     centre: tuple[float, float]
     side: float
     degrees: float
     size: Size
+    within: Box
 
     @property
     def to_canvas(self) -> Affine:
@@ -167,11 +169,13 @@ class RotatedSquare:
         Bilinear; shrinking by two or more starts with averages of whole blocks of pixels, as a letterbox
         does.
         """
-        block = min(max(int(self.side / self.size[0]), 1), *image.shape[:2])
-        source = np.asarray(Image.fromarray(image).reduce(block)) if block > 1 else image
+        left, top, right, bottom = _pixels(self.within, image.shape[:2])
+        seen = image[top:bottom, left:right]
+        block = min(max(int(self.side / self.size[0]), 1), *seen.shape[:2])
+        source = np.asarray(Image.fromarray(seen).reduce(block)) if block > 1 else seen
         rows, columns = (np.arange(n) + 0.5 for n in self.size)
         canvas = np.stack(np.meshgrid(columns, rows), -1)
-        return _bilinear(source, self.to_image.apply(canvas) / block)
+        return _bilinear(source, (self.to_image.apply(canvas) - (left, top)) / block)
 
 
 def letterbox(image_size: Size, size: Size, box: Box | None = None) -> Letterbox:
@@ -214,8 +218,15 @@ def _padded(image: np.ndarray, box: Box) -> tuple[Image.Image, Box]:
     return Image.fromarray(canvas), (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
 
 
+def _pixels(box: Box, size: Size) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of an image's pixels whose centres lie in a box; one at least."""
+    left, top = (min(max(round(v), 0), n - 1) for v, n in zip(box[:2], size[::-1], strict=True))
+    right, bottom = (min(max(round(v), 0), n) for v, n in zip(box[2:], size[::-1], strict=True))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
 def _bilinear(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """An image (H, W, 3) uint8 at points (h, w, 2): between its pixels' centres; beyond, the nearest pixel."""
+    """An image (H, W, 3) uint8 at points (h, w, 2): between its pixels' centres; beyond, the nearest."""
     limits = np.array(image.shape[1::-1]) - 1
     at = np.clip(points - 0.5, 0, limits)
     low = np.floor(at).astype(int)

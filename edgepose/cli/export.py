@@ -64,8 +64,8 @@ def import_tflite(
     output: Annotated[
         str,
         typer.Option(
-            help="What its output is: maps, upscaled or keypoints of one of edgepose's networks; "
-            "movenet or blazepose of others'."
+            help="What its output is: maps, upscaled or keypoints of one of edgepose's networks; or, of "
+            "others', movenet or blazepose."
         ),
     ] = "upscaled",
     model: Annotated[
@@ -77,8 +77,8 @@ def import_tflite(
     detector: Annotated[
         str | None,
         typer.Option(
-            help="With --output blazepose: the file of its detector, which finds the region and the turn that "
-            "the network sees; or none, and it sees what it is given."
+            help="With --output blazepose: its detector's file, which finds the region and the turn that the "
+            "network sees; or none, and it sees what it is given."
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,

@@ -130,9 +130,10 @@ def _steps(runner: Runner, decode: str, frame: np.ndarray) -> _Steps:
 
     spec, detector, decoder = runner.spec, runner.detector, PoseDecoder(runner.spec, decode)
     size = (frame.shape[0], frame.shape[1])
-    placed: Placement = letterbox(size, spec.input_size)
+    whole = letterbox(size, spec.input_size)
+    placed: Placement = whole
     if detector is not None:  # noise shows nobody: any region does for the time
-        placed = RotatedSquare((size[1] / 2, size[0] / 2), max(size), 30.0, spec.input_size)
+        placed = RotatedSquare((size[1] / 2, size[0] / 2), max(size), 30.0, spec.input_size, whole.box)
 
     def prepare() -> np.ndarray:
         return spec.normalisation.apply(placed.draw(frame)[None])

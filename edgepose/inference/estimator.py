@@ -88,7 +88,7 @@ class Estimator:
         self._looked_at = unpaired if len(unpaired) >= _ENOUGH_UNPAIRED else list(range(len(names)))
 
     def place(self, image: np.ndarray, box: Box | None, clock: Clock) -> Placed:
-        """Letterbox a picture (H, W, 3) or a box of it, or draw what the network's own detector finds there."""
+        """Letterbox a picture (H, W, 3) or a box of it, or draw what the network's detector finds there."""
         where: Placement | None
         size, detector = self.spec.input_size, self._runner.detector
         if detector is None:

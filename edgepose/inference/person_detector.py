@@ -19,7 +19,7 @@ import numpy as np
 
 from edgeio import deflated_bytes, sha256_file
 from edgepose.errors import BadModel
-from edgepose.geometry import Letterbox, RotatedSquare, Size
+from edgepose.geometry import Box, Letterbox, RotatedSquare, Size
 from edgepose.inference.peers import Tensor, sigmoid, told
 from edgepose.models.variants import NORMALISATIONS
 from export.inspect import inspect
@@ -86,11 +86,12 @@ class PersonDetector:
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            looked: how the image, or the part to look at, lies on the detector's canvas.
+            looked: how the image, or the part to look at, lies on the detector's canvas; the landmark network
+                sees no more of it.
             size: of the landmark network's canvas.
         """
         points = alignment_points(*self.run(self.prepare(image, looked)))
-        return None if points is None else region(looked.to_image.apply(points), size)
+        return None if points is None else region(looked.to_image.apply(points), size, looked.box)
 
 
 def check_detector(path: Path) -> None:
@@ -129,7 +130,7 @@ def alignment_points(boxes: np.ndarray, logits: np.ndarray) -> np.ndarray | None
     return np.asarray(np.average(points[same], axis=0, weights=scores[likely][same]))
 
 
-def region(points: np.ndarray, size: Size) -> RotatedSquare | None:
+def region(points: np.ndarray, size: Size, within: Box) -> RotatedSquare | None:
     """The landmark network's square, of alignment points (4, 2) in image pixels; None where it is empty."""
     hips, above = points[0], points[1]
     x, y = above - hips
@@ -137,7 +138,7 @@ def region(points: np.ndarray, size: Size) -> RotatedSquare | None:
     if side < _LEAST_SIDE:
         return None
     up = float(np.degrees(np.arctan2(x, -y)))
-    return RotatedSquare((float(hips[0]), float(hips[1])), side, up, size)
+    return RotatedSquare((float(hips[0]), float(hips[1])), side, up, size, within)
 
 
 @cache

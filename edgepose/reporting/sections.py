@@ -98,7 +98,20 @@ def _compared(comparison: Comparison) -> tuple[Block, ...]:
             f"Images left out: {len(data.excluded):,}.{near}"
         ),
         Paragraph(f"{view} Head length: {data.head_length}."),
+        *(Paragraph(text) for text in map(_two_stages, comparison.results) if text),
         Paragraph(f"Baseline: {comparison.baseline} ({comparison.baseline_reason})."),
+    )
+
+
+def _two_stages(results: Results) -> str:
+    """What is to be known of a model that looks for the person itself; empty for others."""
+    found = results.detector
+    if found is None:
+        return ""
+    return (
+        f"{results.name} looks for the person itself, and turns the picture: its detector, "
+        f"{found.path_name}, finds nobody in {len(found.nobody_found):,} of {results.data.n_images:,} "
+        "images, whose keypoints count as missed. Sizes and times are of both stages."
     )
 
 
