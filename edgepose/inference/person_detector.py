@@ -121,7 +121,7 @@ def alignment_points(boxes: np.ndarray, logits: np.ndarray) -> np.ndarray | None
         return None
     likely = np.flatnonzero(scores >= LEAST_SCORE)
     found = boxes[likely].astype(np.float64)
-    centres = _anchors()[likely]
+    centres = anchors()[likely]
     middles, sizes = found[:, :2] + centres, found[:, 2:4]
     one = int(np.flatnonzero(likely == best)[0])
     same = _overlaps(middles, sizes, one) > _OVERLAP
@@ -142,7 +142,7 @@ def region(points: np.ndarray, size: Size, within: Box) -> RotatedSquare | None:
 
 
 @cache
-def _anchors() -> np.ndarray:
+def anchors() -> np.ndarray:
     """(2254, 2) the anchors' centres, x and y in canvas pixels; by stride, row, column."""
     layers = []
     for stride, count in _ANCHORS:

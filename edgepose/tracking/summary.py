@@ -93,6 +93,10 @@ def lines(summary: dict[str, Any]) -> Sequence[str]:
     """What a person reads on the terminal of one input."""
     frames, name = summary["frames"], summary["name"]
     found = [f"{name}: {entry['text']}" for entry in summary["warnings"]]
+    if nobody := frames["nobody_found"]:
+        found.append(
+            f"{name}: the model's detector finds nobody in {nobody} frame{'s' if nobody > 1 else ''}"
+        )
     if summary["skipped"]:
         first = summary["skipped"][0]
         found.append(f"{name}: skipped: {len(summary['skipped'])} listed, the first: {first['reason']}")
