@@ -72,6 +72,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "A hundred infants, three frames of each:",
             "edgepose data synth --out infants --videos 100 --frames 3 --seed 1 --size 320x240",
         ),
+        Example(
+            "Infants as families photograph them, the longest side of every picture 320 pixels:",
+            "edgepose data synth --out infants-home --variety home --videos 400 --frames 5 --size 320",
+        ),
     ),
     "device create": (
         Example(
