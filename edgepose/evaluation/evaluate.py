@@ -17,6 +17,7 @@ import numpy as np
 
 import edgepose
 from android_harness import counting, phone_cost
+from android_harness.counting import measure as measure_on_device
 from android_harness.phone import PHONE_DELEGATES, Phone
 from android_harness.phone_cost import measure_phone
 from edgeio import Progress, jobs, lookup
@@ -140,7 +141,7 @@ def _cost(
         timed = reduce(phone_cost.both, each) if each else None
         facts = phone_facts(device, timed, predicted.differences, runner, threads, request.delegate)
         return phone_speed(device, timed, threads) if timed else None, facts
-    counts = [counting.measure(device, file, folder) for file in files]
+    counts = [measure_on_device(device, file, folder) for file in files]
     counted = reduce(counting.both, counts) if counts else None
     return None, device_facts(device, counted, predicted.differences, runner, threads)
 

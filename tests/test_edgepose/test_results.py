@@ -71,6 +71,7 @@ def test_schema_and_dataclasses_name_the_same_fields() -> None:
     pairs = {
         "model": module.ModelFacts,
         "data": module.DataFacts,
+        "detector": module.DetectorFacts,
         "excluded": module.Excluded,
         "metrics": module.Metrics,
         "keypoint_scores": module.KeypointScores,
@@ -109,7 +110,7 @@ def test_every_field_of_the_schema_is_described() -> None:
         (put("model/size_bytes", "12"), "model.size_bytes is '12', not a whole number"),
         (put("model/size_bytes", True), "model.size_bytes is True, not a whole number"),
         (put("model/input_size", [224]), "model.input_size is [224], not a list of 2"),
-        (put("model/output", "heat"), "model.output is 'heat', not 'maps', 'upscaled' or 'keypoints'"),
+        (put("model/output", "heat"), "model.output is 'heat', not 'maps', 'upscaled', 'keypoints', "),
         (put("model/typo", 1), "model.typo is not a known field"),
         (put("metrics/overall/auc", float("nan")), "metrics.overall.auc is nan, not a finite number"),
         (put("metrics/overall/scores/me", "low"), "metrics.overall.scores.me is 'low'"),
