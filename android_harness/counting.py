@@ -12,7 +12,7 @@ import random
 import shutil
 import struct
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median_low
 
@@ -83,6 +83,20 @@ def measure(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Measured(hello, counted, None if counted else reason)
+
+
+def both(first: Measured, second: Measured) -> Measured:
+    """What two models cost that run one after the other: the sum, whose spread is at most the larger one."""
+    one, other = first.instructions, second.instructions
+    known = first.model_memory_bytes is not None and second.model_memory_bytes is not None
+    memory = first.hello.model_memory_bytes + second.hello.model_memory_bytes if known else -1
+    summed = None
+    if one is not None and other is not None:
+        classes = {name: n + other.classes[name] for name, n in one.classes.items()}
+        spread, runs = max(one.spread, other.spread), min(one.runs, other.runs)
+        summed = Instructions(one.per_inference + other.per_inference, classes, spread, runs)
+    reason = first.not_counted or second.not_counted
+    return Measured(replace(first.hello, model_memory_bytes=memory), summed, reason)
 
 
 def build_plugin(cache: Path | None = None) -> Path:

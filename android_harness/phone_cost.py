@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from android_harness.counting import made_up_input
@@ -58,6 +59,19 @@ def measure_phone(
         return PhoneMeasured(hello, part.warm_up_ms, part.run_ms, *read_notes(folder, "w0"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def both(first: PhoneMeasured, second: PhoneMeasured) -> PhoneMeasured:
+    """What two models cost that run one after the other, the second measured after the first."""
+    known = first.model_memory_bytes is not None and second.model_memory_bytes is not None
+    memory = first.hello.model_memory_bytes + second.hello.model_memory_bytes if known else -1
+    return PhoneMeasured(
+        replace(first.hello, model_memory_bytes=memory),
+        tuple(map(operator.add, first.warm_up_ms, second.warm_up_ms)),
+        tuple(map(operator.add, first.run_ms, second.run_ms)),
+        first.before,
+        second.after,
+    )
 
 
 def in_words(before: Condition | None, after: Condition | None) -> str:

@@ -57,6 +57,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "A report on a network and its file for the phone:",
             "edgepose compare scored --baseline rt-lite --out report",
         ),
+        Example(
+            "Networks of different keypoints, on those that all of them have:",
+            "edgepose compare runs/peers --common --out reports/common",
+        ),
     ),
     "data info": (
         Example("What is in a set, and what was left out:", "edgepose data info infants"),
@@ -67,6 +71,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example(
             "A hundred infants, three frames of each:",
             "edgepose data synth --out infants --videos 100 --frames 3 --seed 1 --size 320x240",
+        ),
+        Example(
+            "Infants as families photograph them, the longest side of every picture 320 pixels:",
+            "edgepose data synth --out infants-home --variety home --videos 400 --frames 5 --size 320",
         ),
     ),
     "device create": (
@@ -110,6 +118,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example(
             "A network that someone else exported:",
             "edgepose import-tflite EfficientPoseRT_LITE.tflite --model rt-lite --out models/theirs",
+        ),
+        Example(
+            "BlazePose, behind its own detector, to be compared with:",
+            "edgepose import-tflite pose_landmark_full.tflite --output blazepose "
+            "--detector pose_detection.tflite --out models/theirs",
         ),
     ),
     "import-weights": (

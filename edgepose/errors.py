@@ -7,6 +7,7 @@ edgeio.UserError                 one line: what was found; what to do. Exit code
 └── EdgeposeError
     ├── UsageError               arguments that do not go together. Exit code 2
     ├── BadImage                 a file that is not a usable image
+    │   └── NobodyFound          one in which a network's own detector finds nobody
     ├── BadDataset               a data set that cannot be read as its format
     ├── BadCheckpoint            weights that are missing, misshapen or of another network
     ├── BadModel                 a .tflite or its sidecar that cannot be scored
@@ -34,6 +35,10 @@ class UsageError(EdgeposeError):
 
 class BadImage(EdgeposeError):
     """A file that is not a usable image."""
+
+
+class NobodyFound(BadImage):
+    """An image in which a network's own detector finds nobody."""
 
 
 class BadDataset(EdgeposeError):

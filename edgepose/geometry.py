@@ -9,6 +9,7 @@ with no half-pixel terms. A normalised coordinate is x / W. Points are (..., 2) 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -76,6 +77,24 @@ def quarter_turn(turns: int, size: Size) -> Affine:
     return Affine(np.array(matrices[turns % 4], float))
 
 
+class Placement(Protocol):
+    """How a part of an image lies on a canvas, the network's input."""
+
+    @property
+    def to_canvas(self) -> Affine:
+        """From image pixels to canvas pixels."""
+        ...
+
+    @property
+    def to_image(self) -> Affine:
+        """From canvas pixels to image pixels."""
+        ...
+
+    def draw(self, image: np.ndarray) -> np.ndarray:
+        """Resample an image (H, W, 3) uint8 onto the canvas (h, w, 3) uint8."""
+        ...
+
+
 @dataclass(frozen=True)
 class Letterbox:
     """A box of an image, scaled to fit a canvas, centred, and padded with zeros.
@@ -135,6 +154,52 @@ class Letterbox:
         return canvas
 
 
+@dataclass(frozen=True)
+class RotatedSquare:
+    """A square of an image, turned upright and scaled to fill a square canvas.
+
+    Attributes:
+        centre: x, y in the image; the square may reach outside, where the nearest pixel of the edge stands.
+        side: in pixels of the image, positive.
+        degrees: which way in the image is up on the canvas: 0 is up there too, 90 is to the right.
+        size: (height, width) of the canvas, which are the same.
+        within: x0, y0, x1, y1 of what may be seen of the image: its pixels whose centres lie inside.
+    """
+
+    centre: tuple[float, float]
+    side: float
+    degrees: float
+    size: Size
+    within: Box
+
+    @property
+    def to_canvas(self) -> Affine:
+        """From image pixels to canvas pixels."""
+        scale = self.size[0] / self.side
+        turned = Affine.rotation(-self.degrees, self.centre)
+        moved = Affine.translation(self.side / 2 - self.centre[0], self.side / 2 - self.centre[1])
+        return turned.then(moved).then(Affine.scaling(scale, scale))
+
+    @property
+    def to_image(self) -> Affine:
+        """From canvas pixels to image pixels."""
+        return self.to_canvas.inverse()
+
+    def draw(self, image: np.ndarray) -> np.ndarray:
+        """Resample an image (H, W, 3) uint8 onto the canvas (h, w, 3) uint8.
+
+        Bilinear; shrinking by two or more starts with averages of whole blocks of pixels, as a letterbox
+        does.
+        """
+        left, top, right, bottom = _pixels(self.within, image.shape[:2])
+        seen = image[top:bottom, left:right]
+        block = min(max(int(self.side / self.size[0]), 1), *seen.shape[:2])
+        source = np.asarray(Image.fromarray(seen).reduce(block)) if block > 1 else seen
+        rows, columns = (np.arange(n) + 0.5 for n in self.size)
+        canvas = np.stack(np.meshgrid(columns, rows), -1)
+        return _bilinear(source, (self.to_image.apply(canvas) - (left, top)) / block)
+
+
 def letterbox(image_size: Size, size: Size, box: Box | None = None, turns: int = 0) -> Letterbox:
     """Fit a box of an image (the whole image by default) to a canvas.
 
@@ -175,3 +240,22 @@ def _padded(image: np.ndarray, box: Box) -> tuple[Image.Image, Box]:
     if x1 > x0 and y1 > y0:
         canvas[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
     return Image.fromarray(canvas), (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+
+
+def _pixels(box: Box, size: Size) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of an image's pixels whose centres lie in a box; one at least."""
+    left, top = (min(max(round(v), 0), n - 1) for v, n in zip(box[:2], size[::-1], strict=True))
+    right, bottom = (min(max(round(v), 0), n) for v, n in zip(box[2:], size[::-1], strict=True))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def _bilinear(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) uint8 at points (h, w, 2): between its pixels' centres; beyond, the nearest."""
+    limits = np.array(image.shape[1::-1]) - 1
+    at = np.clip(points - 0.5, 0, limits)
+    low = np.floor(at).astype(int)
+    (x0, y0), (x1, y1) = np.moveaxis(low, -1, 0), np.moveaxis(np.minimum(low + 1, limits), -1, 0)
+    x, y = np.moveaxis((at - low).astype(np.float32), -1, 0)[..., None]
+    top = image[y0, x0] * (1 - x) + image[y0, x1] * x
+    bottom = image[y1, x0] * (1 - x) + image[y1, x1] * x
+    return np.rint(top * (1 - y) + bottom * y).astype(np.uint8)

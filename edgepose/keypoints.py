@@ -4,7 +4,7 @@ Data only. A keypoint's name means the same place in every set; where two sets m
 place under different definitions, the pair stands in `NEAR` and is used only when asked for.
 
 Sources: In-Motion, Groos et al. 2021, Table 4; MPII, Andriluka et al. 2014; LSP, Johnson & Everingham
-2010; COCO, Lin et al. 2014; MINI-RGBD, Hesse et al. 2018.
+2010; COCO, Lin et al. 2014; MINI-RGBD, Hesse et al. 2018; BlazePose, Bazarevsky et al. 2020.
 """
 
 from __future__ import annotations
@@ -272,6 +272,73 @@ COCO_17 = KeypointSet(
     head_segment=None,
 )
 
+# MediaPipe's names, with the side first as everywhere here; the hands and feet are no part of the others.
+BLAZEPOSE_33 = KeypointSet(
+    key="blazepose-33",
+    names=(
+        "nose",
+        "left_eye_inner",
+        "left_eye",
+        "left_eye_outer",
+        "right_eye_inner",
+        "right_eye",
+        "right_eye_outer",
+        "left_ear",
+        "right_ear",
+        "left_mouth",
+        "right_mouth",
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_wrist",
+        "right_wrist",
+        "left_pinky",
+        "right_pinky",
+        "left_index",
+        "right_index",
+        "left_thumb",
+        "right_thumb",
+        "left_hip",
+        "right_hip",
+        "left_knee",
+        "right_knee",
+        "left_ankle",
+        "right_ankle",
+        "left_heel",
+        "right_heel",
+        "left_foot_index",
+        "right_foot_index",
+    ),
+    segments=(
+        ("nose", "left_eye"),
+        ("nose", "right_eye"),
+        ("left_eye", "left_ear"),
+        ("right_eye", "right_ear"),
+        ("left_mouth", "right_mouth"),
+        ("left_shoulder", "right_shoulder"),
+        ("left_shoulder", "left_hip"),
+        ("right_shoulder", "right_hip"),
+        ("left_hip", "right_hip"),
+        *(
+            (f"{side}_{a}", f"{side}_{b}")
+            for side in ("left", "right")
+            for a, b in (
+                ("shoulder", "elbow"),
+                ("elbow", "wrist"),
+                ("wrist", "pinky"),
+                ("wrist", "index"),
+                ("wrist", "thumb"),
+                ("hip", "knee"),
+                ("knee", "ankle"),
+                ("ankle", "heel"),
+                ("heel", "foot_index"),
+            )
+        ),
+    ),
+    head_segment=None,
+)
+
 # SMIL joints; a bone's name stands for the joint where it begins, so the upper arm is the shoulder.
 MINI_RGBD_25 = KeypointSet(
     key="mini-rgbd-25",
@@ -317,7 +384,7 @@ MINI_RGBD_25 = KeypointSet(
     head_scale=2.0,
 )
 
-KEYPOINT_SETS = {s.key: s for s in (IN_MOTION_19, MPII_16, LSP_14, COCO_17, MINI_RGBD_25)}
+KEYPOINT_SETS = {s.key: s for s in (IN_MOTION_19, MPII_16, LSP_14, COCO_17, MINI_RGBD_25, BLAZEPOSE_33)}
 
 # Table 6's transfer uses these keypoints only: pelvis and ear definitions differ between the sets.
 COMMON_12 = (

@@ -9,6 +9,7 @@ import typer
 from edgepose.cli import options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
+from edgepose.cli.running import draw_built_in
 
 
 @options.spread(steps=200, batch=8, learning_rate=1e-4, checkpoint_every=25, validation_split="none")
@@ -47,7 +48,7 @@ def command(
         given.refuse(*sorted(unused), when="without --data", hint="add --data")
         told.print(clustering.cluster(start, clusters, out, training.overwrite), as_json)
         return
-    fit = fine.request(start, frames.request(data), out, training)
+    fit = fine.request(start, frames.request(draw_built_in([data])), out, training)
     request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher, count=clusters)
     with resumable(out), bar(f"clustering {start.stem}", "frames, then steps") as progress:
         listener = Listener(progress, told.tell, options.say)

@@ -36,6 +36,10 @@ def command(
         list[str] | None,
         typer.Option(help="Column of the data set to make subgroups of; may be given several times."),
     ] = None,
+    common: Annotated[
+        bool,
+        typer.Option("--common", help="Score all models anew, on the keypoints that every one of them has."),
+    ] = False,
     overlays: Annotated[
         str,
         typer.Option(
@@ -51,6 +55,8 @@ def command(
     The baseline is the full model, the others are compressed ones. The report opens with one page in plain
     words: whether each is less precise than the baseline by more than a margin, and how sure that is.
 
+    Models of different keypoint sets go into one table with --common.
+
     Writes report.md, report.html (one file, loads nothing), compare.json and figures/*.png. Results of
     different data, split, crop or keypoints are refused. A report's own compare.json instead of results makes
     that report again, all but the worst frames, with the title, baseline and margin that it was made with.
@@ -61,15 +67,16 @@ def command(
 
     check_overlays(overlays)
     if [path.name for path in results] == [COMPARISON_NAME]:
-        if baseline or margin or by or title != _TITLE:
+        if baseline or margin or by or common or title != _TITLE:
             raise typer.BadParameter(
-                f"{COMPARISON_NAME} has its own title, baseline, margin and subgroups, so --title, "
-                "--baseline, --margin and --by would be ignored. Leave them out, or name results."
+                f"{COMPARISON_NAME} has its own title, baseline, margin, subgroups and keypoints, so "
+                "--title, --baseline, --margin, --by and --common would be ignored. Leave them out, "
+                "or name results."
             )
         comparison = read_comparison(results[0])
         report = write_report(comparison, (), out)
         return _tell(comparison, report, as_json)
-    entries = read_entries(results)
+    entries = read_entries(results, common)
     comparison = compare(entries, title, edgepose.__version__, overlays, baseline, margin, by or ())
     report = write_report(comparison, entries, out)
     return _tell(comparison, report, as_json)

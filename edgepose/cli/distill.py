@@ -10,6 +10,7 @@ import typer
 from edgepose.cli import options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
+from edgepose.cli.running import draw_built_in
 
 
 @options.spread()
@@ -102,7 +103,6 @@ def command(
     goes on.
     """
     from edgepose.models.pretrained import checkpoint_path
-    from edgepose.training.builtin import FULL, SMOKE, built_in_infants
     from edgepose.training.distill import distill
     from edgepose.training.distill_request import DistillRequest
     from edgepose.training.distill_request import smoke as in_miniature
@@ -152,10 +152,9 @@ def command(
 
     told = Epochs()
     listener = Listener(epoch=told.tell, say=options.say)
-    request(data or [""]).check()  # before infants are drawn for a request that cannot work
-    if not data:
-        with bar("drawing infants", "frames") as progress:
-            data = [built_in_infants(SMOKE if smoke else FULL, listener.say, progress)]
+    asked = data or ["built-in:infants"]
+    request(asked).check()  # before infants are drawn for a request that cannot work
+    drawn = draw_built_in(asked, smoke)
     with resumable(out), bar(f"distilling {teacher} into {student}", "frames, then steps") as progress:
-        kept = distill(request(data), Listener(progress, listener.epoch, listener.say))
+        kept = distill(request(drawn), Listener(progress, listener.epoch, listener.say))
     told.print(kept, as_json)

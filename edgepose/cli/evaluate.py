@@ -189,6 +189,9 @@ def _print_table(scored: list) -> None:  # type: ignore[type-arg]
             f" ({len(results.data.excluded)} images left out, listed there)" if results.data.excluded else ""
         )
         typer.echo(f"{path}{left_out}")
+        if results.detector and results.detector.nobody_found:
+            count = len(results.detector.nobody_found)
+            typer.echo(f"  its detector finds nobody in {count} images, whose keypoints count as missed")
         if results.device:
             _print_device(results.device)
         if results.device and results.speed:

@@ -57,22 +57,56 @@ def command(
         _print_table(made)
 
 
+@options.spread()
 def import_tflite(
     file: Annotated[Path, typer.Argument(help="A .tflite from elsewhere.")],
-    model: Annotated[
-        str, typer.Option(help="The network that it is: it sets the normalisation of the input.")
-    ],
     out: Annotated[Path, typer.Option(help="Folder for the copy and its sidecar.")],
-    keypoints: Annotated[str, typer.Option(help="Its keypoint set.")] = "mpii-16",
     output: Annotated[
-        str, typer.Option(help="What its output is: maps, upscaled or keypoints.")
+        str,
+        typer.Option(
+            help="What its output is: maps, upscaled or keypoints of one of edgepose's networks; or, of "
+            "others', movenet or blazepose."
+        ),
     ] = "upscaled",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Which of edgepose's networks it is: that sets the normalisation of the input."),
+    ] = None,
+    keypoints: Annotated[str, typer.Option(help="Its keypoint set.")] = "mpii-16",
     output_index: Annotated[int, typer.Option(help="Which output; -1 is the last.")] = -1,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="With --output blazepose: its detector's file, which finds the region and the turn that the "
+            "network sees; or none, and it sees what it is given."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    *,
+    given: options.Given,
 ) -> None:
     """Copy a .tflite from elsewhere and describe it in a sidecar, so that `evaluate` can score it."""
-    from edgepose.deploy.export import import_tflite
+    from edgeio import lookup
+    from edgepose.deploy.export import import_peer, import_tflite
+    from edgepose.errors import UsageError
+    from edgepose.inference.metadata import OUTPUTS
+    from edgepose.inference.peers import PEERS
 
+    lookup(dict.fromkeys((*OUTPUTS, *PEERS)), "output", output)
+    if output in PEERS:
+        when = f"with --output {output}"
+        given.refuse("model", "keypoints", "output_index", when=when, hint="give maps, upscaled or keypoints")
+        wanted = PEERS[output].has_detector
+        if not wanted:
+            given.refuse("detector", when=when, hint="give blazepose")
+        if wanted and detector is None:
+            raise UsageError(f"--output {output} needs --detector", "give its detector's file, or none")
+        found = None if detector in (None, "none") else Path(str(detector))
+        typer.echo(import_peer(file, output, found, out, overwrite))
+        return
+    given.refuse("detector", when=f"with --output {output}", hint="give --output blazepose")
+    if model is None:
+        raise UsageError(f"--output {output} needs --model", "say which of edgepose's networks it is")
     typer.echo(import_tflite(file, model, keypoints, output, output_index, out, overwrite))
 
 

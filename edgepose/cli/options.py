@@ -24,16 +24,16 @@ Checkpoint = Annotated[
 ]
 Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
 _MIX = (
-    "Give it several times to mix sets; =WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,"
-    "ruler=NAME may follow the path."
+    "built-in:infants or built-in:infants-home, which are drawn for it. Give it several times to mix sets; "
+    "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME may follow the path."
 )
 Mixture = Annotated[
     list[str],
-    typer.Option(help=f"A data set: FORMAT:PATH, or a path whose layout is known. {_MIX}"),
+    typer.Option(help=f"A data set: FORMAT:PATH, a path whose layout is known, or made-up infants, {_MIX}"),
 ]
 MixtureOrNone = Annotated[
     list[str] | None,
-    typer.Option(help=f"A data set: FORMAT:PATH, or a path; default: the built-in infants. {_MIX}"),
+    typer.Option(help=f"A data set: FORMAT:PATH, a path, or made-up infants (the default), {_MIX}"),
 ]
 Out = Annotated[Path, typer.Option(help="The run's folder; the same command again goes on there.")]
 Overwrite = Annotated[

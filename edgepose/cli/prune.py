@@ -9,6 +9,7 @@ import typer
 from edgepose.cli import options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
+from edgepose.cli.running import draw_built_in
 
 if TYPE_CHECKING:
     from edgepose.compression.pruning import Pruned
@@ -39,7 +40,7 @@ def command(
     from edgepose.training.starting import trained_path
 
     start = trained_path(checkpoint)
-    fit = fine.request(start, frames.request(data), out, training)
+    fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
     told = Epochs()
     with resumable(out), bar(f"pruning {start.stem}", "frames, then steps") as progress:
         listener = Listener(progress, told.tell, options.say)

@@ -10,6 +10,7 @@ from edgepose.cli import options
 from edgepose.cli.epochs import resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.quantize import print_exported
+from edgepose.cli.running import draw_built_in
 
 
 @options.spread(steps=200, batch=8, learning_rate=1e-4, checkpoint_every=25, validation_split="none")
@@ -46,7 +47,7 @@ def command(
     from edgepose.training.starting import trained_path
 
     start = trained_path(checkpoint)
-    fit = fine.request(start, frames.request(data), out, training)
+    fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
     how = PostTraining(ranges, equalize, bias_correction)
     request = qat.QatRequest(
         start, fit, fine.loss, fine.teacher, start=how, count=count, keep_zeros=keep_zeros

@@ -1,10 +1,13 @@
-"""The model that a command is to run, found by what the user typed."""
+"""The models and data sets that a command is to take, found by what the user typed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
+
+from edgepose.cli.progress import bar
 
 
 def model_to_run(name: str | Path) -> Path:
@@ -17,3 +20,14 @@ def model_to_run(name: str | Path) -> Path:
             f"{name}: {path.name}, as TensorFlow, which runs its checkpoint, is not installed", err=True
         )
     return path
+
+
+def draw_built_in(data: Sequence[str], smoke: bool = False) -> list[str]:
+    """What `--data` says, with the built-in sets among it drawn first; see `with_built_in`."""
+    from edgepose.cli.options import say
+    from edgepose.training.builtin import PREFIX, with_built_in
+
+    if not any(text.startswith(PREFIX) for text in data):
+        return list(data)
+    with bar("drawing infants", "frames") as progress:
+        return with_built_in(data, say, progress, smoke)

@@ -16,8 +16,20 @@ def command(
     frames: Annotated[int, typer.Option(help="Frames of each video.")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     size: Annotated[
-        str | None, typer.Option(help="WIDTHxHEIGHT of all frames, as 640x480; else each setup's own.")
+        str | None,
+        typer.Option(
+            help="WIDTHxHEIGHT of all frames, as 640x480, or one number, as 320, for the longest side of "
+            "each setup's own shapes; else each setup's own sizes."
+        ),
     ] = None,
+    variety: Annotated[
+        str,
+        typer.Option(
+            help="What is drawn: 'clinic' is infants on their back, filmed from above for an assessment; "
+            "'home' is infants as families photograph them: dressed, close up, turned, from any side, in "
+            "adult hands."
+        ),
+    ] = "clinic",
     workers: Annotated[int | None, typer.Option(help="Processes; else one a CPU core.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -28,7 +40,7 @@ def command(
 
     shape = parse_size(size) if size else None
     with bar("drawing infants", "frames") as update:
-        synthesise(out, videos, frames, seed, shape, workers, update)
+        synthesise(out, videos, frames, seed, shape, workers, update, variety)
     if as_json:
         made = read_json(out / "dataset.json", "make the set again")
         print_json({"out": out, **made})

@@ -9,6 +9,7 @@ import typer
 from edgepose.cli import options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
+from edgepose.cli.running import draw_built_in
 
 
 @options.spread()
@@ -42,7 +43,7 @@ def command(
 
     request = FitRequest(
         model=model,
-        data=frames.request(data, **vars(keypoints)),
+        data=frames.request(draw_built_in(data), **vars(keypoints)),
         out=out,
         init=start_path(init, model),
         **vars(schedule),

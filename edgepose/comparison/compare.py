@@ -16,6 +16,7 @@ from pydantic import NonNegativeInt, WithJsonSchema
 
 from edgeio.records import read_record
 from edgepose.comparison.columns import column, grouped
+from edgepose.comparison.common import on_common_keypoints
 from edgepose.comparison.differences import Difference, difference, human_spread, paired_estimates
 from edgepose.comparison.movement import FPS, Movement, movement
 from edgepose.comparison.verdict import Verdict, verdict_on
@@ -51,6 +52,7 @@ _SAME: Mapping[str, Callable[[Results], Any]] = {
 }
 
 
+_OF_KEYPOINTS = ("data.scored_keypoints", "data.near_matched")
 # Its schema is a file of its own.
 ResultsRow = Annotated[Results, WithJsonSchema({"type": "object"})]
 
@@ -178,8 +180,12 @@ def find_results(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-def read_entries(paths: Sequence[Path]) -> tuple[Entry, ...]:
+def read_entries(paths: Sequence[Path], common: bool = False) -> tuple[Entry, ...]:
     """Read results and predictions, and refuse those that do not belong in one table.
+
+    Args:
+        common: score them anew on the keypoints that all of them have, instead of refusing those that were
+            scored on different ones.
 
     Raises:
         BadResults: a file that cannot be read, a name that stands twice, or two results that differ in
@@ -189,10 +195,14 @@ def read_entries(paths: Sequence[Path]) -> tuple[Entry, ...]:
     if not results:
         raise BadResults("no results are named", "name a results.json, or a folder that holds some")
     _check_names(results)
+    if common:
+        scored = on_common_keypoints([(r, load_predictions(path, r)) for path, r in results])
+        results = [(path, r) for (path, _), (r, _) in zip(results, scored, strict=True)]
     first_path, first = results[0]
     for path, other in results[1:]:
         _check_same(first_path, first, path, other)
-    entries = [Entry(path, r, load_predictions(path, r)) for path, r in results]
+    predictions = [p for _, p in scored] if common else [load_predictions(path, r) for path, r in results]
+    entries = [Entry(path, r, p) for (path, r), p in zip(results, predictions, strict=True)]
     return tuple(_aligned(entries[0], entry) for entry in entries)
 
 
@@ -292,9 +302,9 @@ def _same_end(one: Entry, other: Entry) -> bool:
     return np.allclose(*points, rtol=0, atol=SAME_PX, equal_nan=True)
 
 
-def _what(results: Results) -> tuple[str, str]:
+def _what(results: Results) -> tuple[str, str, str | None]:
     """What ran, wherever it did."""
-    return results.model.sha256, results.decode
+    return results.model.sha256, results.decode, results.detector.sha256 if results.detector else None
 
 
 def _margin(baseline: Results, rule: str | None) -> Margin | None:
@@ -362,7 +372,9 @@ def _check_same(first_path: Path, first: Results, path: Path, other: Results) ->
         if value(first) != value(other):
             raise BadResults(
                 f"{first_path} and {path} differ in {name} ({_short(value(first))}; {_short(value(other))})",
-                "compare only results of the same images, crop and keypoints",
+                "score them on the keypoints that all of them have, with --common"
+                if name in _OF_KEYPOINTS
+                else "compare only results of the same images, crop and keypoints",
             )
 
 

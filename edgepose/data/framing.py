@@ -11,8 +11,8 @@ import numpy as np
 from edgeio import lookup
 from edgepose.data.images import decode_parallel
 from edgepose.data.records import PoseRecord
-from edgepose.errors import BadImage
-from edgepose.geometry import Box, Letterbox, Size, letterbox, quarter_turn
+from edgepose.errors import BadImage, NobodyFound
+from edgepose.geometry import Box, Letterbox, Placement, Size, letterbox, quarter_turn
 from edgepose.keypoints import KeypointSet
 
 CROPS = ("none", "person")
@@ -142,21 +142,54 @@ class Input:
 
     record: PoseRecord
     canvas: np.ndarray
-    placed: Letterbox
+    placed: Placement
+
+
+class FirstStage(Protocol):
+    """What finds the part of an image that a network is to see."""
+
+    @property
+    def input_size(self) -> Size:
+        """(height, width) of its own canvas."""
+        ...
+
+    def find(self, image: np.ndarray, looked: Letterbox, size: Size) -> Placement | None:
+        """The part of an image (H, W, 3) uint8 for a canvas of `size`; None where nobody is found.
+
+        Args:
+            looked: how the image, or the part to look at, lies on the first stage's own canvas.
+        """
+        ...
 
 
 def prepare(
-    records: Sequence[PoseRecord], size: Size, framing: Placing, workers: int = 2
+    records: Sequence[PoseRecord],
+    size: Size,
+    framing: Placing,
+    workers: int = 2,
+    first_stage: FirstStage | None = None,
 ) -> Iterator[Input | tuple[PoseRecord, BadImage]]:
-    """Decode and letterbox records, in their order; a bad image comes with its error in its place."""
+    """Decode records and draw them on the network's canvas, in their order.
+
+    A bad image comes with its error in its place; one where `first_stage` finds nobody, with `NobodyFound`.
+
+    Args:
+        first_stage: looks at what `framing` chose, and chooses what the network sees.
+    """
     images = decode_parallel([record.image for record in records], workers)
     for record, (_, image) in zip(records, images, strict=True):
         if isinstance(image, BadImage):
             yield record, image
             continue
         try:
-            placed = framing.letterbox(record, image.shape[:2], size)
+            looked = framing.letterbox(
+                record, image.shape[:2], size if first_stage is None else first_stage.input_size
+            )
         except BadImage as error:
             yield record, error
             continue
-        yield Input(record, placed.draw(image), placed)
+        placed = looked if first_stage is None else first_stage.find(image, looked, size)
+        if placed is None:
+            yield record, NobodyFound(f"the detector finds nobody in {record.image}", "look at the image")
+        else:
+            yield Input(record, placed.draw(image), placed)

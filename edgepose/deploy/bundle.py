@@ -43,10 +43,10 @@ from edgepose.deploy.manifest import (
     parse_manifest,
 )
 from edgepose.deploy.model_card import model_card
-from edgepose.errors import BadModel, BadResults
+from edgepose.errors import BadModel, BadResults, UsageError
 from edgepose.inference.metadata import LETTERBOX, PIXELS, PoseMetadata, pose_metadata
 from edgepose.keypoints import keypoint_set
-from edgepose.models.variants import NORMALISATIONS, variant
+from edgepose.models.variants import NORMALISATIONS, Variant, variant
 from edgepose.reporting.document import render_markdown
 from edgepose.reporting.glossary import NOTICE
 from edgepose.reporting.sections import build_document
@@ -88,16 +88,18 @@ def make_bundle(model: Path, report: Path, out: Path, overwrite: bool = False) -
         out: the archive.
 
     Raises:
-        UsageError: `out` exists.
+        UsageError: `out` exists, or the model is a network of others.
         ExportError, BadModel: the model or its sidecar cannot be used.
         BadResults: the results are of another file.
     """
     check_free(out, overwrite)
     inspect(model)
     sidecar = read_sidecar(model)
+    told = pose_metadata(sidecar.metadata, str(model))
+    _variant(told)  # refused before anything is read of its results
     entry = _entry(model, report)
     # The decoder that was measured, which need not be the one the model was exported for.
-    pose = replace(pose_metadata(sidecar.metadata, str(model)), decode=entry.results.decode)
+    pose = replace(told, decode=entry.results.decode)
     described = _tensors(pose, sidecar, str(model))
     data = _with_metadata(model.read_bytes(), pose, sidecar, entry.results)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -202,12 +204,20 @@ def _report(entry: Entry) -> str:
     return render_markdown(build_document(compare([entry], title, edgepose.__version__, "none"), []))
 
 
+def _variant(pose: PoseMetadata) -> Variant:
+    if pose.network is None:
+        raise UsageError(
+            f"a {pose.output} network is no network of edgepose's", "bundle what `edgepose export` wrote"
+        )
+    return variant(pose.network)
+
+
 def _tensors(pose: PoseMetadata, sidecar: Sidecar, where: str) -> tuple[InputPart, OutputPart]:
     """Input and output as the manifest describes them."""
     if not 0 <= pose.output_index < len(sidecar.outputs):
         raise BadModel(f"the sidecar of {where} names an output that is not there", "export it again")
     image, output = sidecar.input, sidecar.outputs[pose.output_index]
-    key = variant(pose.network).normalisation
+    key = _variant(pose).normalisation
     used = NORMALISATIONS[key]
     cell = None
     if pose.output != "keypoints":
@@ -238,9 +248,9 @@ def _four(image: TensorSpec, where: str) -> tuple[int, int, int, int]:
 
 def _with_metadata(model: bytes, pose: PoseMetadata, sidecar: Sidecar, results: Results) -> bytes:
     points = keypoint_set(pose.keypoints)
-    used = NORMALISATIONS[variant(pose.network).normalisation]
+    used = NORMALISATIONS[_variant(pose).normalisation]
     about = metadata.Description(
-        name=f"{variant(pose.network).name}, {sidecar.recipe}",
+        name=f"{_variant(pose).name}, {sidecar.recipe}",
         description=f"Marks {len(points)} body points ({points.key}) of one person. {NOTICE}",
         version=results.model.sha256[:16],
         author=f"edgepose {edgepose.__version__}",
@@ -269,7 +279,7 @@ def _manifest(
     output: OutputPart,
     frames: int,
 ) -> dict[str, Any]:
-    points, chosen = keypoint_set(pose.keypoints), variant(pose.network)
+    points, chosen = keypoint_set(pose.keypoints), _variant(pose)
     scores = {k: v for k, v in results.metrics.overall.scores.items() if v is not None}
     data = results.data
     manifest = Manifest(

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 import edgepose
-from edgeio import lookup, replacing
+from edgeio import lookup, replacing, sha256_file
 from edgepose.data.framing import DEFAULT_MARGIN, Framing, Input, prepare
 from edgepose.data.mixture import Source, source_of
 from edgepose.data.registry import open_dataset
 from edgepose.errors import UsageError
 from edgepose.geometry import Size
 from edgepose.inference.decode import DECODE
-from edgepose.inference.metadata import OUTPUTS, PoseMetadata
+from edgepose.inference.metadata import DETECTORS, OUTPUTS, DetectorFile, PoseMetadata
+from edgepose.inference.peers import PEERS
+from edgepose.inference.person_detector import check_detector
 from edgepose.keypoints import keypoint_set
 from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
 
@@ -153,7 +155,6 @@ def import_tflite(
     """
     from export.errors import ExportError
     from export.inspect import inspect
-    from export.sidecar import describe, sidecar_path, write_sidecar
 
     variant(network), keypoint_set(keypoints), lookup(dict.fromkeys(OUTPUTS), "output", output)
     info = inspect(source)
@@ -162,14 +163,65 @@ def import_tflite(
         raise ExportError(
             f"{source} has {count} outputs, so none is number {output_index}", "see --output-index"
         )
-    path = out / source.name
+    metadata = PoseMetadata(network, keypoints, output, output_index % count, DECODE[output], None, None)
+    return _adopt(source, out / source.name, metadata, info, overwrite)
+
+
+def import_peer(source: Path, kind: str, detector: Path | None, out: Path, overwrite: bool = False) -> Path:
+    """Copy a pose network of others into `out` and describe it, so that it can be scored.
+
+    Args:
+        kind: key of a `Peer`.
+        detector: its first stage; the copy is then called STEM-detected, and the detector lies in a folder
+            beside it. None for a network that sees what it is given.
+
+    Raises:
+        UnknownName: no such kind.
+        ExportError: not a .tflite.
+        BadModel: a file with other inputs or outputs than its kind's.
+        UsageError: the target exists, or the kind has no detector.
+    """
+    from export.inspect import inspect
+
+    peer = lookup(PEERS, "output", kind)
+    if detector is not None and not peer.has_detector:
+        raise UsageError(f"{peer.name} has no detector", "leave --detector out")
+    info = inspect(source)
+    inputs, outputs = ([(t.shape, t.dtype) for t in side] for side in (info.inputs, info.outputs))
+    index = peer.check(source, inputs, outputs)[0]
+    path, named = out / source.name, None
+    if detector is not None:
+        check_detector(detector)
+        path = out / f"{source.stem}-detected{source.suffix}"
+        check_free(path, overwrite)
+        named = _adopt_detector(detector, out / DETECTORS)
+    metadata = PoseMetadata(None, peer.keypoints, kind, index, DECODE[kind], None, None, named)
+    return _adopt(source, path, metadata, info, overwrite)
+
+
+def _adopt(source: Path, path: Path, metadata: PoseMetadata, info: Any, overwrite: bool) -> Path:
+    """Copy a .tflite that was inspected, and write its sidecar."""
+    from export.sidecar import describe, sidecar_path, write_sidecar
+
     check_free(path, overwrite)
     sidecar_path(path).unlink(missing_ok=True)
     with replacing(path) as temporary:
         shutil.copyfile(source, temporary)
-    metadata = PoseMetadata(network, keypoints, output, output_index % count, DECODE[output], None, None)
     write_sidecar(path, describe(path, "unknown", metadata.to_json(edgepose.__version__), info=info))
     return path
+
+
+def _adopt_detector(detector: Path, folder: Path) -> DetectorFile:
+    """Copy a detector, once for all networks that have the same."""
+    path, digest = folder / detector.name, sha256_file(detector)
+    if path.exists() and sha256_file(path) != digest:
+        raise UsageError(
+            f"{path} is another detector of the same name", "rename the file, or give another --out"
+        )
+    if not path.exists():
+        with replacing(path) as temporary:
+            shutil.copyfile(detector, temporary)
+    return DetectorFile(detector.name, digest)
 
 
 def sample_inputs(

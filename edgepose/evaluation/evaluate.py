@@ -9,12 +9,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import edgepose
+from android_harness import counting, phone_cost
 from android_harness.counting import measure as measure_on_device
 from android_harness.phone import PHONE_DELEGATES, Phone
 from android_harness.phone_cost import measure_phone
@@ -22,7 +24,7 @@ from edgeio import Progress, jobs, lookup
 from edgepose.data.framing import FOUND, Framing
 from edgepose.data.human_spread import HumanSpread
 from edgepose.errors import UsageError
-from edgepose.evaluation.facts import data_facts, model_facts, speed_facts
+from edgepose.evaluation.facts import data_facts, detector_facts, model_facts, speed_facts
 from edgepose.evaluation.scoring import score_predictions
 from edgepose.evaluation.speed import measure
 from edgepose.evaluation.subject import Request, Subject, scorable, subject_of
@@ -132,11 +134,14 @@ def _cost(
     model, threads = runner.spec.path, request.threads
     if device is None:
         return speed_facts(measure(model, decoder.name, threads)) if request.speed else None, None
+    files = runner.spec.files if request.speed else ()  # every stage's
     if isinstance(device, Phone):
-        timed = measure_phone(device, model, folder, threads, request.delegate) if request.speed else None
+        each = [measure_phone(device, file, folder, threads, request.delegate) for file in files]
+        timed = reduce(phone_cost.both, each) if each else None
         facts = phone_facts(device, timed, predicted.differences, runner, threads, request.delegate)
         return phone_speed(device, timed, threads) if timed else None, facts
-    counted = measure_on_device(device, model, folder) if request.speed else None
+    counts = [measure_on_device(device, file, folder) for file in files]
+    counted = reduce(counting.both, counts) if counts else None
     return None, device_facts(device, counted, predicted.differences, runner, threads)
 
 
@@ -204,7 +209,7 @@ def _job(
     without = ("data", "workers", "human", "strict", "target", "delegate")
     settings = {k: v for k, v in asdict(request).items() if k not in without}
     return {
-        "model": spec.sha256,
+        **spec.identity,
         "runtime": spec.runtime,
         "data": subject.sha256,
         "left_out": len(subject.dataset.left_out_of(request.split)),
@@ -254,6 +259,7 @@ def _write(
         runtime=spec.runtime | {"python": platform.python_version(), "numpy": np.__version__},
         predictions_sha256=save_predictions(folder / PREDICTIONS_NAME, scored.predictions),
         device=device,
+        detector=detector_facts(spec, scored),
     )
     write_results(folder / RESULTS_NAME, results)
     return results

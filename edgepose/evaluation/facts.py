@@ -8,8 +8,7 @@ from edgepose.data.rulers import RULERS
 from edgepose.evaluation.speed import SpeedMeasurement
 from edgepose.evaluation.subject import Request, Scorable, Subject
 from edgepose.inference.spec import ModelSpec
-from edgepose.models.variants import variant
-from edgepose.results.results import DataFacts, Latency, ModelFacts, Speed
+from edgepose.results.results import DataFacts, DetectorFacts, Latency, ModelFacts, Speed
 
 
 def model_facts(spec: ModelSpec) -> ModelFacts:
@@ -18,18 +17,27 @@ def model_facts(spec: ModelSpec) -> ModelFacts:
         sha256=spec.sha256,
         kind="checkpoint" if spec.kind == "checkpoint" else "tflite",
         network=spec.network,
-        network_name=variant(spec.network).name,
+        network_name=spec.network_name,
         keypoints=spec.keypoints.key,
         recipe=spec.recipe,
         output=spec.output,  # type: ignore[arg-type]
         input_size=spec.input_size,
-        size_bytes=spec.size_bytes,
+        size_bytes=spec.all_bytes,
         parameters=spec.parameters,
         flops=spec.flops,
         ops=spec.ops,
         float_operators=spec.float_operators,
-        deflated_bytes=spec.deflated_bytes,
+        deflated_bytes=spec.all_deflated_bytes,
     )
+
+
+def detector_facts(spec: ModelSpec, scored: Scorable) -> DetectorFacts | None:
+    """What is said of a model's first stage; None where it has none."""
+    if spec.detector is None:
+        return None
+    nobody = scored.predictions.ids[np.isnan(scored.predictions.predicted_px).all((1, 2))]
+    name, digest, size = spec.detector.path.name, spec.detector.sha256, spec.detector.size_bytes
+    return DetectorFacts(name, digest, size, tuple(nobody.tolist()))
 
 
 def data_facts(subject: Subject, request: Request, scored: Scorable) -> DataFacts:

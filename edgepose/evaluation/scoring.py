@@ -23,13 +23,15 @@ def score_predictions(
     """Score K keypoints of N images.
 
     Args:
+        predictions: a keypoint without a prediction (NaN) is missed at every distance, and makes a mean error
+            unbounded.
         keypoints: the data set's keypoint set; `predictions.keypoints` are some of its names.
         human: the spread to compare with, or None where none is defined for this data.
         seed: of the bootstrap.
     """
     names = tuple(str(name) for name in predictions.keypoints)
     distances = normalised_distances(
-        predictions.predicted_px, predictions.annotated_px, predictions.head_length_px
+        predictions.predicted_px, predictions.annotated_px, predictions.head_length_px, allow_missing=True
     )
     scores = score(distances, names, human)
     estimates = bootstrap_scores(distances, [str(v) for v in predictions.videos], names, human, seed=seed)
@@ -91,7 +93,7 @@ def _taxonomy(predictions: Predictions, keypoints: KeypointSet) -> dict[str, flo
     shape = (len(predictions), len(keypoints), 2)
     predicted, annotated = np.zeros(shape), np.full(shape, np.nan)
     predicted[:, columns], annotated[:, columns] = predictions.predicted_px, predictions.annotated_px
-    found = taxonomy(predicted, annotated, predictions.head_length_px, keypoints)
+    found = taxonomy(predicted, annotated, predictions.head_length_px, keypoints, allow_missing=True)
     sides = found.left_right.sum() / max(int(found.n.sum()), 1)
     shares = {name: float(100 * share) for name, share in zip(CLASSES, found.overall, strict=True)}
     return shares | {"inversion_left_right": float(100 * sides)}

@@ -15,10 +15,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgepose.errors import BadModel
+
+if TYPE_CHECKING:
+    from edgepose.inference.spec import Runner
 
 RUNS, WARM_UP = 30, 5
 _FRAME = (480, 640)  # what the letterbox is timed on: a phone video's frame, small
@@ -29,9 +33,10 @@ class SpeedMeasurement:
     """Times in ms of one frame at batch 1; memory in bytes.
 
     Attributes:
-        latency_median, latency_p90: one inference, normalised input to raw output.
-        letterbox_median: a 640 x 480 frame to the normalised input.
-        decode_median: the raw output to keypoints.
+        latency_median, latency_p90: one inference, normalised input to raw output; where the network has a
+            detector of its own, one of each.
+        letterbox_median: a 640 x 480 frame to the normalised input, the detector's too.
+        decode_median: the raw output to keypoints, the detector's to a region too.
         peak_memory: from what the process used before the model was opened to its peak up to the last
             run; libraries that only the model needs are in it.
     """
@@ -92,33 +97,62 @@ def quantiles_ms(call: Callable[[], object], runs: int, warm_up: int) -> tuple[f
 
 
 def _measure_here(model: Path, decode: str, threads: int, runs: int, warm_up: int) -> SpeedMeasurement:
-    from edgepose.geometry import letterbox
-    from edgepose.inference.decode import PoseDecoder
     from edgepose.inference.runners import open_runner
 
-    rng = np.random.default_rng(0)
-    frame = rng.integers(0, 256, (*_FRAME, 3), np.uint8)
+    frame = np.random.default_rng(0).integers(0, 256, (*_FRAME, 3), np.uint8)
     before = _reset_peak_memory()
-    runner = open_runner(model, threads)
-    decoder = PoseDecoder(runner.spec, decode)
-    placed = letterbox(_FRAME, runner.spec.input_size)
-
-    def prepare() -> np.ndarray:
-        return runner.spec.normalisation.apply(placed.draw(frame)[None])
-
-    inputs = prepare()
-    output = runner.run(inputs)
-    latency = quantiles_ms(lambda: runner.run(inputs), runs, warm_up)
+    steps = _steps(open_runner(model, threads), decode, frame)
+    latency = quantiles_ms(steps.infer, runs, warm_up)
     return SpeedMeasurement(
         latency_median=latency[0],
         latency_p90=latency[1],
-        letterbox_median=quantiles_ms(prepare, runs, warm_up)[0],
-        decode_median=quantiles_ms(lambda: decoder(output), runs, warm_up)[0],
+        letterbox_median=quantiles_ms(steps.prepare, runs, warm_up)[0],
+        decode_median=quantiles_ms(steps.decode, runs, warm_up)[0],
         peak_memory=_peak_memory() - before,
         runs=runs,
         warm_up=warm_up,
         threads=threads,
         processor=processor(),
+    )
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What is timed, each by itself, of both stages where there are two."""
+
+    prepare: Callable[[], object]
+    infer: Callable[[], object]
+    decode: Callable[[], object]
+
+
+def _steps(runner: Runner, decode: str, frame: np.ndarray) -> _Steps:
+    from edgepose.geometry import Placement, RotatedSquare, letterbox
+    from edgepose.inference.decode import PoseDecoder
+    from edgepose.inference.person_detector import alignment_points
+
+    spec, detector, decoder = runner.spec, runner.detector, PoseDecoder(runner.spec, decode)
+    size = (frame.shape[0], frame.shape[1])
+    whole = letterbox(size, spec.input_size)
+    placed: Placement = whole
+    if detector is not None:  # noise shows nobody: any region does for the time
+        placed = RotatedSquare((size[1] / 2, size[0] / 2), max(size), 30.0, spec.input_size, whole.box)
+
+    def prepare() -> np.ndarray:
+        return spec.normalisation.apply(placed.draw(frame)[None])
+
+    inputs = prepare()
+    output = runner.run(inputs)
+    own = _Steps(prepare, lambda: runner.run(inputs), lambda: decoder(output))
+    if detector is None:
+        return own
+    first, looked = detector, letterbox(size, detector.input_size)
+    seen = first.prepare(frame, looked)
+    found = first.run(seen)
+    sure = (found[0], found[1] - found[1].max() + 1.0)  # as if somebody were there
+    return _Steps(
+        lambda: (first.prepare(frame, looked), own.prepare()),
+        lambda: (first.run(seen), own.infer()),
+        lambda: (alignment_points(*sure), own.decode()),
     )
 
 

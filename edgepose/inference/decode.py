@@ -9,20 +9,29 @@ import numpy as np
 from edgeio import lookup
 from edgepose.codec import DECODERS, Codec
 from edgepose.errors import BadModel, UsageError
-from edgepose.geometry import Letterbox, Size
+from edgepose.geometry import Placement, Size
+from edgepose.inference.peers import PEERS
 from edgepose.inference.spec import ModelSpec
 
 IN_GRAPH = "in-graph"  # how a "keypoints" output was decoded: by the model itself
 
 # What an output is decoded with unless the user says otherwise.
-DECODE = {"maps": "taylor", "upscaled": "argmax", "keypoints": IN_GRAPH}
+DECODE = {"maps": "taylor", "upscaled": "argmax", "keypoints": IN_GRAPH, **{key: key for key in PEERS}}
 
 # Outputs (B, ...) -> keypoints_px (B, K, 2) in input pixels, confidence (B, K).
 Decode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def output_decoder(input_size: Size, output_shape: tuple[int, ...], decoder: str) -> Decode:
-    """The decoder of an output whose shape, without the batch, is (h, w, K), or (K, 3) where in the graph."""
+    """The decoder of an output.
+
+    Args:
+        output_shape: without the batch: (h, w, K); (K, 3) where it is decoded in the graph; (N,) of a peer.
+        decoder: its name; that of a peer is the peer's key.
+    """
+    if decoder in PEERS:
+        peer = PEERS[decoder]
+        return lambda outputs: peer.decode(outputs, input_size)
     if decoder == IN_GRAPH:
         return lambda outputs: (outputs[..., :2].astype(np.float64), outputs[..., 2])
     return Codec(input_size, (output_shape[0], output_shape[1]), decoder=decoder).decode
@@ -42,9 +51,9 @@ class PoseDecoder:
     def __init__(self, spec: ModelSpec, decode: str | None = None) -> None:
         self.name = decode or spec.decode
         self._path = spec.path
-        if spec.output == "keypoints":
-            if self.name != IN_GRAPH:
-                raise UsageError(f"{spec.path} decodes in its own graph", "leave --decode out")
+        if not spec.gives_maps:
+            if self.name != DECODE[spec.output]:
+                raise UsageError(f"{spec.path} gives keypoints, no maps", "leave --decode out")
         else:
             lookup(DECODERS, "decoder", self.name)
         if spec.output == "upscaled" and self.name == "upsampled-argmax":
@@ -56,7 +65,7 @@ class PoseDecoder:
         return self._decode(outputs)
 
     def in_image(
-        self, output: np.ndarray, placed: Letterbox, image: object = None
+        self, output: np.ndarray, placed: Placement, image: object = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """One image's output (1, ...) -> keypoints (K, 2) in pixels of that image, and confidence (K,).
 

@@ -90,6 +90,7 @@ class DeviceRunner:
             )
         assert isinstance(desktop, TFLiteRunner)
         self._desktop, self._device = desktop, device
+        self.detector = desktop.detector  # looks on this machine: the device is handed what it found
         self.spec = replace(desktop.spec, runtime=_runtime(device))
         workers = 1  # on a phone, whose cores are the runner's threads
         if not isinstance(device, Phone):
@@ -117,18 +118,18 @@ class DeviceRunner:
             self._stack.enter_context(self._session)
             self._started = True
             self._check(self._session.hello)
-        index, spec = self._desktop.output
         stored = (_little_endian(self._desktop.input.quantise(row)) for row in inputs)
+        told = [(np.dtype(t.dtype).newbyteorder("<"), t.shape) for t in self._session.hello.outputs]
         for outputs in self._session.run(stored):
-            kind = np.dtype(spec.dtype).newbyteorder("<")
-            yield spec.dequantise(np.frombuffer(outputs[index], kind).reshape(spec.shape))
+            arrays = [np.frombuffer(o, t).reshape(s) for o, (t, s) in zip(outputs, told, strict=True)]
+            yield self._desktop.joined(arrays)
 
     def _check(self, hello: protocol.Hello) -> None:
         """The device's runtime reads the same tensors out of the file as this machine's."""
-        index, output = self._desktop.output
+        wanted, given = self._desktop.outputs, hello.outputs
         pairs = [(hello.input, self._desktop.input)]
-        pairs += [(hello.outputs[index], output)] if index < len(hello.outputs) else []
-        if len(pairs) < 2 or any(not _same(there, here) for there, here in pairs):
+        pairs += [(given[i], output) for i, output in wanted.items() if i < len(given)]
+        if len(pairs) <= len(wanted) or any(not _same(there, here) for there, here in pairs):
             raise BadModel(
                 f"{self.spec.path} has other inputs or outputs on {self._device.name} than here",
                 "export it again",
@@ -162,7 +163,7 @@ def device_facts(
         model_memory_bytes=measured.model_memory_bytes if measured else None,
         instructions=counted,
         not_counted=(measured.not_counted if measured else "--no-speed") if counted is None else None,
-        estimates=estimates(device.profile.key, counted.per_inference, reference.spec.size_bytes, integer)
+        estimates=estimates(device.profile.key, counted.per_inference, reference.spec.all_bytes, integer)
         if counted
         else (),
         parity=_parity(differences, reference),

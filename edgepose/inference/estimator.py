@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgepose.geometry import Box, Letterbox, letterbox, quarter_turn
+from edgepose.geometry import Box, Placement, Size, letterbox, quarter_turn
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.spec import Runner
-from edgepose.models.variants import variant
 
 # A second peak is another infant's where it is this strong beside the first, and this far from it.
 SECOND_PEAK = 0.2  # of the first: networks trained on one infant a picture play the other one down
@@ -44,11 +43,12 @@ class Placed:
 
     Attributes:
         canvas: (h, w, 3) uint8 RGB.
-        where: how the picture lies on it.
+        where: how the picture lies on it; None where the network's own detector found nobody: the canvas is
+            empty.
     """
 
     canvas: np.ndarray
-    where: Letterbox
+    where: Placement | None
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Pose:
     """What the network found in one picture.
 
     Attributes:
-        points_px: (K, 2) x, y in pixels of the whole picture.
-        peaks: (K,) the maps' highest values.
-        cells_per_px: map cells a picture's pixel, along x.
+        points_px: (K, 2) x, y in pixels of the whole picture; NaN where nobody was found.
+        peaks: (K,) the maps' highest values; 0 where nobody was found.
+        cells_per_px: map cells a picture's pixel, along x; NaN where nobody was found.
         doubles: share of the looked-at maps with a second strong peak far from the first; NaN where the
             model gives no maps.
         whole: the network saw the whole picture.
@@ -88,15 +88,22 @@ class Estimator:
         self._looked_at = unpaired if len(unpaired) >= _ENOUGH_UNPAIRED else list(range(len(names)))
 
     def place(self, image: np.ndarray, box: Box | None, clock: Clock, turns: int = 0) -> Placed:
-        """Letterbox a picture (H, W, 3), or a box of it, turned clockwise by so many right angles."""
+        """Letterbox a picture (H, W, 3) or a box of it, or draw what the network's detector finds there.
+
+        Args:
+            turns: right angles by which the picture is turned clockwise first.
+        """
+        where: Placement | None
+        size, detector = self.spec.input_size, self._runner.detector
+        whole = (image.shape[0], image.shape[1])
+        box = _turned(box, turns, whole)
+        if detector is None:
+            where = letterbox(whole, size, box, turns)
+        else:
+            with clock.stage("detection"):
+                where = detector.find(image, letterbox(whole, detector.input_size, box, turns), size)
         with clock.stage("letterbox"):
-            size = (image.shape[0], image.shape[1])
-            if box is not None and turns:
-                corners = quarter_turn(turns, size).apply(np.reshape(box, (2, 2)))
-                (x0, y0), (x1, y1) = corners.min(0).tolist(), corners.max(0).tolist()
-                box = (x0, y0, x1, y1)
-            where = letterbox(size, self.spec.input_size, box, turns)
-            return Placed(where.draw(image), where)
+            return Placed(np.zeros((*size, 3), np.uint8) if where is None else where.draw(image), where)
 
     def pose(self, placed: Placed, whole: bool, clock: Clock) -> Pose:
         """Run the network on a canvas and read its maps.
@@ -104,6 +111,9 @@ class Estimator:
         Raises:
             BadModel: NaN or infinity in the output.
         """
+        if placed.where is None:
+            k = len(self.spec.keypoints)
+            return Pose(np.full((k, 2), np.nan), np.zeros(k), np.nan, np.nan, whole)
         with clock.stage("inference"):
             output = self._runner.run(self.spec.normalisation.apply(placed.canvas[None]))
         with clock.stage("maps"):
@@ -111,17 +121,19 @@ class Estimator:
             return Pose(
                 points_px=points,
                 peaks=np.asarray(peaks, np.float64),
-                cells_per_px=_scale(placed.where) / variant(self.spec.network).stride,
-                doubles=np.nan
-                if self.spec.output == "keypoints"
-                else second_peaks(output[0][..., self._looked_at]),
+                cells_per_px=float(np.hypot(*placed.where.to_canvas.matrix[:, 0])) / self.spec.stride,
+                doubles=second_peaks(output[0][..., self._looked_at]) if self.spec.gives_maps else np.nan,
                 whole=whole,
             )
 
 
-def _scale(where: Letterbox) -> float:
-    """Canvas pixels a picture's pixel, along the picture's x."""
-    return float(np.hypot(*where.to_canvas.matrix[:, 0]))
+def _turned(box: Box | None, turns: int, size: Size) -> Box | None:
+    """A box of a picture of `size`, in the turned picture."""
+    if box is None or not turns:
+        return box
+    corners = quarter_turn(turns, size).apply(np.reshape(box, (2, 2)))
+    (x0, y0), (x1, y1) = corners.min(0).tolist(), corners.max(0).tolist()
+    return x0, y0, x1, y1
 
 
 def second_peaks(maps: np.ndarray) -> float:

@@ -31,6 +31,8 @@ class KerasRunner:
         counted: count parameters and operations too, which takes seconds.
     """
 
+    detector = None
+
     def __init__(self, path: Path, counted: bool = False) -> None:
         from edgepose.models.checkpoint import load_model, read_checkpoint
 

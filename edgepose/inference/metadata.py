@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edgeio.records import parse_record
 from edgepose.errors import BadModel
+from edgepose.inference.peers import PEERS, Peer
 from edgepose.keypoints import keypoint_set
-from edgepose.models.variants import NORMALISATIONS, variant
+from edgepose.models.variants import NORMALISATIONS, Variant, variant
 
 METADATA_VERSION = 1
-OUTPUTS = ("maps", "upscaled", "keypoints")
+OUTPUTS = ("maps", "upscaled", "keypoints")  # of edgepose's own networks
 
 LETTERBOX = {
     "rule": "scale the image (or the crop) to fit the input, keeping its aspect; centre it; pad with zeros "
@@ -29,34 +29,49 @@ PIXELS = "continuous: pixel i covers [i, i + 1), its centre is i + 0.5; the same
 
 
 @dataclass(frozen=True)
+class DetectorFile:
+    """A network's first stage: a file of that name in the folder `DETECTORS` beside the network's."""
+
+    name: str
+    sha256: str
+
+
+DETECTORS = "detectors"
+
+
+@dataclass(frozen=True)
 class PoseMetadata:
     """How to feed one exported network and read its output.
 
     Attributes:
-        network: key of the variant.
+        network: key of the variant; None for a network of others, whose kind is its output.
         keypoints: key of the keypoint set; names and swaps stand beside it for apps.
         output: "maps" (1, h, w, K), "upscaled" (1, H, W, K) or "keypoints" (1, K, 3: x, y in input
-            pixels, confidence).
+            pixels, confidence); or the key of a `Peer`.
         output_index: which of the file's outputs that is.
         decode: the decoder the output is meant for.
         parameters, flops: of the inference graph, where known.
+        detector: of a network of others that its own detector tells where to look.
     """
 
-    network: str
+    network: str | None
     keypoints: str
     output: str
     output_index: int
     decode: str
     parameters: int | None
     flops: int | None
+    detector: DetectorFile | None = None
 
     def to_json(self, edgepose: str) -> dict[str, Any]:
         """The sidecar's metadata, with all that an app needs spelt out."""
-        chosen, points = variant(self.network), keypoint_set(self.keypoints)
+        chosen, points = _described(self), keypoint_set(self.keypoints)
+        detector = {} if self.detector is None else {"detector": asdict(self.detector)}
         return {
             "metadata_version": METADATA_VERSION,
             "edgepose": edgepose,
-            **asdict(self),
+            **{name: getattr(self, name) for name in _FIELDS},
+            **detector,
             "network_name": chosen.name,
             "keypoint_names": list(points.names),
             "keypoint_swaps": list(points.swaps),
@@ -65,6 +80,9 @@ class PoseMetadata:
             "letterbox": LETTERBOX,
             "pixels": PIXELS,
         }
+
+
+_FIELDS = tuple(name for name in PoseMetadata.__dataclass_fields__ if name != "detector")
 
 
 def pose_metadata(metadata: Any, where: str) -> PoseMetadata:
@@ -82,14 +100,33 @@ def pose_metadata(metadata: Any, where: str) -> PoseMetadata:
             f"and this edgepose reads {METADATA_VERSION}",
             hint,
         )
-    own = {name: metadata[name] for name in PoseMetadata.__dataclass_fields__ if name in metadata}
-    found = parse_record(PoseMetadata, own, f"the sidecar of {where}", hint, BadModel)
-    if found.output not in OUTPUTS:
-        raise BadModel(f"the sidecar of {where} has the output {found.output!r}", hint)
-    chosen, points = variant(found.network), keypoint_set(found.keypoints)
+    missing = [name for name in _FIELDS if name not in metadata]
+    if missing:
+        raise BadModel(f"the sidecar of {where} lacks {', '.join(missing)}", hint)
+    found = PoseMetadata(**{name: metadata[name] for name in _FIELDS})
+    told = metadata.get("detector")
+    if not _is_sound(found, told):
+        raise BadModel(f"the sidecar of {where} has metadata of the wrong kind", hint)
+    chosen, points = _described(found), keypoint_set(found.keypoints)
     if metadata.get("keypoint_names") != list(points.names):
         raise BadModel(f"the sidecar of {where} names other keypoints than {points.key} has", hint)
     scale = metadata.get("normalisation", {}).get("scale")
     if scale is None or list(scale) != list(NORMALISATIONS[chosen.normalisation].scale):
         raise BadModel(f"the sidecar of {where} has another normalisation than {chosen.key} needs", hint)
-    return found
+    return found if told is None else replace(found, detector=DetectorFile(told["name"], told["sha256"]))
+
+
+def _described(metadata: PoseMetadata) -> Variant | Peer:
+    return PEERS[metadata.output] if metadata.network is None else variant(metadata.network)
+
+
+def _is_sound(found: PoseMetadata, detector: Any) -> bool:
+    """Whether values are of the right kind, and a network of others is told from one of edgepose's."""
+    if not all(isinstance(text, str) for text in (found.keypoints, found.output, found.decode)):
+        return False
+    peer = PEERS.get(found.output)
+    if peer is None:
+        return isinstance(found.network, str) and found.output in OUTPUTS and detector is None
+    named = isinstance(detector, dict) and all(isinstance(detector.get(n), str) for n in ("name", "sha256"))
+    with_detector = detector is None or (peer.has_detector and named)
+    return found.network is None and found.keypoints == peer.keypoints and with_detector

@@ -16,7 +16,7 @@ import numpy as np
 from edgeio import Progress, UserError, read_json, replacing, write_json
 from edgepose.data.framing import Framing, Input, prepare
 from edgepose.data.records import PoseRecord
-from edgepose.errors import BadImage
+from edgepose.errors import BadImage, NobodyFound
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.spec import Runner, run_each
 
@@ -43,8 +43,9 @@ class Predicted:
     """Keypoints of N images in pixels of the original images.
 
     Attributes:
-        keypoints_px: (N, K, 2) float64; NaN where the image was left out.
-        confidence: (N, K) float32.
+        keypoints_px: (N, K, 2) float64; NaN where the image was left out, or the network's own first stage
+            found nobody.
+        confidence: (N, K) float32; 0 where there are no keypoints.
         reasons: N texts, empty where the image was predicted, else why not.
         differences: from the reference, where there was one.
     """
@@ -53,6 +54,11 @@ class Predicted:
     confidence: np.ndarray
     reasons: tuple[str, ...]
     differences: Differences | None = None
+
+    @property
+    def nobody(self) -> np.ndarray:
+        """(N,) bool: predicted, and nobody was found."""
+        return np.isnan(self.keypoints_px).all((1, 2)) & (np.array(self.reasons, dtype=str) == "")
 
 
 def predict(
@@ -84,11 +90,14 @@ def predict(
     under_way: deque[tuple[int, Input, np.ndarray]] = deque()
 
     def inputs() -> Iterator[np.ndarray]:
-        for i, item in enumerate(prepare(records, runner.spec.input_size, framing, workers)):
+        prepared = prepare(records, runner.spec.input_size, framing, workers, runner.detector)
+        for i, item in enumerate(prepared):
             if isinstance(item, Input):
                 normalised = runner.spec.normalisation.apply(item.canvas[None])
                 under_way.append((i, item, normalised))
                 yield normalised
+            elif isinstance(item[1], NobodyFound):
+                continue  # its keypoints stay NaN, and count as missed
             elif strict:
                 raise item[1]
             else:

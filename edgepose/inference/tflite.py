@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from edgeio import deflated_bytes, sha256_file
 from edgepose.errors import BadModel
-from edgepose.inference.metadata import pose_metadata
+from edgepose.inference.metadata import DETECTORS, PoseMetadata, pose_metadata
+from edgepose.inference.peers import PEERS
+from edgepose.inference.person_detector import PersonDetector
 from edgepose.inference.spec import ModelSpec
 from edgepose.keypoints import keypoint_set
 from export.inspect import inspect
@@ -24,15 +29,11 @@ class TFLiteRunner:
         sidecar = read_sidecar(path)
         metadata = pose_metadata(sidecar.metadata, str(path))
         self._session = Session(path, threads=threads)
-        self._index = metadata.output_index
-        if not 0 <= self._index < len(self._session.outputs):
-            raise BadModel(
-                f"{path} has {len(self._session.outputs)} outputs and its sidecar wants number {self._index}",
-                "export it again",
-            )
+        self._read = _check(path, self._session, metadata)
         points = keypoint_set(metadata.keypoints)
-        shape = tuple(self._session.outputs[self._index].shape[1:])
-        _check_shapes(path, self._session.inputs[0].shape, shape, metadata.output, len(points))
+        shapes = [self._session.outputs[i].shape[1:] for i in self._read]
+        shape = (sum(map(math.prod, shapes)),) if metadata.output in PEERS else tuple(shapes[0])
+        self.detector = _open_detector(path, metadata, threads)
         self.spec = ModelSpec(
             path=path,
             kind="tflite",
@@ -51,25 +52,50 @@ class TFLiteRunner:
             ops=dict(info.ops),
             float_operators=len(info.float_operators) if info.is_integer else None,
             runtime={"name": self._session.runtime.name, "version": self._session.runtime.version},
+            detector=None if self.detector is None else self.detector.spec,
         )
 
     @property
     def input(self) -> TensorSpec:
-        """The model's input, as it is stored."""
-        return self._session.inputs[0]
+        """The model's input, as it is stored; a peer's integers are the normalised numbers themselves."""
+        found = self._session.inputs[0]
+        plain = found.scale == 0 and not np.issubdtype(np.dtype(found.dtype), np.floating)
+        return replace(found, scale=1.0) if plain and self.spec.output in PEERS else found
 
     @property
-    def output(self) -> tuple[int, TensorSpec]:
-        """Which of the model's outputs `run` gives, and how that is stored."""
-        return self._index, self._session.outputs[self._index]
+    def outputs(self) -> dict[int, TensorSpec]:
+        """Which of the model's outputs `run` gives, by number, and how they are stored."""
+        return {i: self._session.outputs[i] for i in self._read}
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
-        return self._session.run_float(inputs)[self._index]
+        stored = self.input
+        return np.concatenate([self.joined(self._session.run(stored.quantise(row[None]))) for row in inputs])
+
+    def joined(self, stored: Sequence[np.ndarray]) -> np.ndarray:
+        """All of the model's outputs for one input, as they are stored, -> what `run` gives of them."""
+        given = [spec.dequantise(stored[i]) for i, spec in self.outputs.items()]
+        if self.spec.output not in PEERS:
+            return given[0]
+        return np.concatenate([each.reshape(1, -1) for each in given], axis=1)
 
 
-def _check_shapes(
-    path: Path, input_shape: tuple[int, ...], output_shape: tuple[int, ...], output: str, keypoints: int
-) -> None:
+def _check(path: Path, session: Session, metadata: PoseMetadata) -> tuple[int, ...]:
+    """Refuse a file that is not what its sidecar says; the numbers of the outputs that are read.
+
+    Raises:
+        BadModel: other inputs or outputs.
+    """
+    output, index = metadata.output, metadata.output_index
+    if output in PEERS:
+        inputs, outputs = ([(t.shape, t.dtype) for t in side] for side in (session.inputs, session.outputs))
+        return PEERS[output].check(path, inputs, outputs)
+    if not 0 <= index < len(session.outputs):
+        raise BadModel(
+            f"{path} has {len(session.outputs)} outputs and its sidecar wants number {index}",
+            "export it again",
+        )
+    input_shape, output_shape = session.inputs[0].shape, session.outputs[index].shape[1:]
+    keypoints = len(keypoint_set(metadata.keypoints))
     fits = (
         len(output_shape) == 2 and output_shape[-1] == 3 and output_shape[0] == keypoints
         if output == "keypoints"
@@ -81,3 +107,18 @@ def _check_shapes(
             f"{keypoints} keypoints",
             "the sidecar is of another model: export it again",
         )
+    return (index,)
+
+
+def _open_detector(path: Path, metadata: PoseMetadata, threads: int) -> PersonDetector | None:
+    """The first stage that the sidecar names; raises BadModel where it is missing or another."""
+    named = metadata.detector
+    if named is None:
+        return None
+    found = path.parent / DETECTORS / Path(named.name).name
+    if not found.is_file() or sha256_file(found) != named.sha256:
+        raise BadModel(
+            f"{found}, the detector of {path}, is {'another file' if found.is_file() else 'missing'}",
+            "copy it there again, or import the model again",
+        )
+    return PersonDetector(found, threads)

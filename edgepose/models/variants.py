@@ -41,6 +41,8 @@ NORMALISATIONS = {
         offset=(-_MEAN[0] / _STD[0], -_MEAN[1] / _STD[1], -_MEAN[2] / _STD[2]),
     ),
     "symmetric": Normalisation(scale=(1 / 127.5,) * 3, offset=(-1.0,) * 3),
+    "unit": Normalisation(scale=(1 / 255,) * 3, offset=(0.0,) * 3),
+    "pixels": Normalisation(scale=(1.0,) * 3, offset=(0.0,) * 3),
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from edgepose.comparison.compare import Comparison
 from edgepose.comparison.differences import DIFFERED
 from edgepose.comparison.verdict import readable_name
-from edgepose.keypoints import IN_MOTION_19
+from edgepose.keypoints import IN_MOTION_19, keypoint_set
 from edgepose.published import TABLE_1_SOURCE
 from edgepose.reporting import sections_against as against
 from edgepose.reporting import sections_devices
@@ -87,6 +87,8 @@ def _compared(comparison: Comparison) -> tuple[Block, ...]:
             "person's box. Without annotations a detector must find the person first, and will do worse."
         )
     near = ""
+    unscored = [k for k in keypoint_set(data.keypoints).names if k not in data.scored_keypoints]
+    without = f" Not scored, as some model has no such keypoint: {', '.join(unscored)}." if unscored else ""
     if data.near_matched:
         near = (
             f" Matched by a different definition, so not strictly comparable: {', '.join(data.near_matched)}."
@@ -96,10 +98,23 @@ def _compared(comparison: Comparison) -> tuple[Block, ...]:
             f"{n} model{'s' if n > 1 else ''} on {data.name}, split {data.split}: {data.n_images:,} images "
             f"of {data.n_videos:,} videos, {data.n_keypoints:,} annotated points of "
             f"{len(data.scored_keypoints)} keypoints ({data.keypoints}). "
-            f"Images left out: {len(data.excluded):,}.{near}"
+            f"Images left out: {len(data.excluded):,}.{without}{near}"
         ),
         Paragraph(f"{view} Head length: {data.head_length}."),
+        *(Paragraph(text) for text in map(_two_stages, comparison.results) if text),
         Paragraph(f"Baseline: {comparison.baseline} ({comparison.baseline_reason})."),
+    )
+
+
+def _two_stages(results: Results) -> str:
+    """What is to be known of a model that looks for the person itself; empty for others."""
+    found = results.detector
+    if found is None:
+        return ""
+    return (
+        f"{results.name} looks for the person itself, and turns the picture: its detector, "
+        f"{found.path_name}, finds nobody in {len(found.nobody_found):,} of {results.data.n_images:,} "
+        "images, whose keypoints count as missed. Sizes and times are of both stages."
     )
 
 

@@ -100,7 +100,10 @@ Scores = Annotated[
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The model that was scored. `kind` "checkpoint" is scored by Keras, "tflite" by a TFLite runtime."""
+    """The model that was scored. `kind` "checkpoint" is scored by Keras, "tflite" by a TFLite runtime.
+
+    Sizes are of all files that it needs, a detector's too; `network` is null for a network of others.
+    """
 
     path_name: str
     """File name, without its folder."""
@@ -116,8 +119,8 @@ class ModelFacts:
     """Key of the keypoint set that the model predicts."""
     recipe: str | None
     """Key of the export recipe (fp32, fp16, dynamic, int8, int16x8); null for a checkpoint."""
-    output: Literal["maps", "upscaled", "keypoints"]
-    """What the model gives: low-resolution maps, maps at input resolution, or coordinates."""
+    output: Literal["maps", "upscaled", "keypoints", "movenet", "blazepose"]
+    """What the model gives: low-resolution maps, maps at input resolution, coordinates, or as a peer does."""
     input_size: tuple[PositiveInt, PositiveInt]
     """Height and width of the input, px."""
     size_bytes: NonNegativeInt
@@ -132,6 +135,20 @@ class ModelFacts:
     """Float operators inside an integer model; null where the model is not integer."""
     deflated_bytes: NonNegativeInt
     """Size of the model file after deflate (zlib, level 9), bytes."""
+
+
+@dataclass(frozen=True)
+class DetectorFacts:
+    """A model's own first stage, which finds the part of each image that the network sees."""
+
+    path_name: str
+    """File name, without its folder."""
+    sha256: Sha256
+    """SHA-256 of the detector's file."""
+    size_bytes: NonNegativeInt
+    """Size of the detector's file, which model.size_bytes holds too, bytes."""
+    nobody_found: tuple[str, ...]
+    """Ids of the scored images in which it found nobody: their keypoints count as missed."""
 
 
 @dataclass(frozen=True)
@@ -352,6 +369,8 @@ class Results:
     """SHA-256 of the predictions.npz beside this file."""
     device: DeviceFacts | None
     """Where the model ran, if not on this machine; null for the desktop."""
+    detector: DetectorFacts | None
+    """Of a model with a first stage of its own; null for others."""
 
     @property
     def model_name(self) -> str:

@@ -2,7 +2,9 @@
 
 body.py      proportions, joint angles, bones, keypoints       motion.py  how the angles move
 implicit.py  rounded shapes and their mesh                     template.py, skin.py  the skinned infant
-scene.py     tables of recording setups and looks; camera, light    patterns.py, toys.py  surroundings
+variety.py   what a data set is drawn from: the clinic's infants, the home's
+scene.py     tables of recording setups and looks; camera      lighting.py  light
+patterns.py, room.py, props.py, toys.py, hands.py  surroundings
 dress.py     clothes and colours    raster.py, render.py  the picture
 video.py     all that one video draws    raters.py  human spread    dataset.py  the files
 """

@@ -36,6 +36,8 @@ from edgepose.data.records import SPLITS
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.synthetic.raters import IMAGES, RATERS, write_raters
+from edgepose.synthetic.variety import CLINIC
+from edgepose.synthetic.variety import variety as variety_of
 from edgepose.synthetic.video import (
     FRAME_SECONDS,
     Draw,
@@ -46,11 +48,12 @@ from edgepose.synthetic.video import (
     video_split,
 )
 
-GENERATOR = 2  # raise it whenever the same seed gives other bytes
 IMAGES_FOLDER = "images_1024x1024"
 FINISHED, UNFINISHED = "dataset.json", "unfinished.json"
 _SIDES = (64, 4096)
 _CHUNK = 25  # frames that one worker makes in a row
+
+FrameSize = tuple[int, int] | int | None
 
 
 @dataclass(frozen=True)
@@ -58,28 +61,36 @@ class Spec:
     """All that the bytes depend on, beside the versions of NumPy, SciPy and Pillow.
 
     Attributes:
-        size: height, width in px; None lets every recording setup have its own.
+        size: height, width in px; one number is the longest side of each recording setup's own shapes; None
+            lets every setup have its own sizes.
+        variety: a name of `variety.VARIETIES`.
+        generator: that variety's.
     """
 
     seed: int
     videos: int
     frames: int
-    size: tuple[int, int] | None
-    generator: int = GENERATOR
+    size: FrameSize
+    variety: str
+    generator: int
 
     def json(self) -> dict[str, Any]:
-        return {**asdict(self), "size": list(self.size) if self.size else None}
+        return {**asdict(self), "size": list(self.size) if isinstance(self.size, tuple) else self.size}
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(height, width) of "640x480", which is width x height.
+def parse_size(text: str) -> tuple[int, int] | int:
+    """(height, width) of "640x480", which is width x height; of "320", the longest side.
 
     Raises:
-        UsageError: not two whole numbers.
+        UsageError: neither one nor two whole numbers.
     """
+    if re.fullmatch(r"\s*\d{1,5}\s*", text):
+        return int(text)
     match = re.fullmatch(r"\s*(\d{1,5})\s*[xX×]\s*(\d{1,5})\s*", text)
     if match is None:
-        raise UsageError(f"size '{text}' is not WIDTHxHEIGHT", "give it like 640x480")
+        raise UsageError(
+            f"size '{text}' is not WIDTHxHEIGHT", "give it like 640x480, or 320 for the longest side"
+        )
     return int(match[2]), int(match[1])
 
 
@@ -88,9 +99,10 @@ def synthesise(
     videos: int,
     frames: int,
     seed: int = 0,
-    size: tuple[int, int] | None = None,
+    size: FrameSize = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    variety: str = CLINIC,
 ) -> Path:
     """Make synthetic infants in In-Motion's processed layout, annotated exactly.
 
@@ -103,19 +115,22 @@ def synthesise(
         videos: number of videos, one infant each.
         frames: frames of each video, `FRAME_SECONDS` apart.
         seed: 0 or more.
-        size: height, width in px of every frame; None for each recording setup's own.
+        size: height, width in px of every frame; one number for the longest side of each recording setup's
+            own shapes; None for each setup's own sizes.
         workers: processes; None for as many as there are CPU cores to use.
         progress: called with frames done and frames in all.
+        variety: what the videos are drawn from, a name of `variety.VARIETIES`.
 
     Returns:
         `out`.
 
     Raises:
+        UnknownName: there is no such variety.
         UsageError: a number out of range, or `out` holds something else.
         UserError: a worker was killed.
         OSError: `out` cannot be written to; run again to go on.
     """
-    spec = _checked(Spec(seed, videos, frames, size), workers)
+    spec = _checked(Spec(seed, videos, frames, size, variety, variety_of(variety).generator), workers)
     out = Path(out)
     if _finished(out, spec):
         return out
@@ -139,9 +154,13 @@ def _checked(spec: Spec, workers: int | None) -> Spec:
             raise UsageError(f"--{name} is {value}", f"give {least} or more")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}", "give 1 or more")
-    if spec.size is not None and not all(_SIDES[0] <= side <= _SIDES[1] for side in spec.size):
-        height, width = spec.size
-        raise UsageError(f"--size is {width}x{height}", f"give sides of {_SIDES[0]} to {_SIDES[1]} pixels")
+    sides = spec.size if isinstance(spec.size, tuple) else (spec.size or _SIDES[1],)
+    least = (
+        _SIDES[0] if isinstance(spec.size, tuple) else 2 * _SIDES[0]
+    )  # the shorter side is half of it or more
+    if not all(least <= side <= _SIDES[1] for side in sides):
+        asked = "x".join(str(side) for side in reversed(sides))
+        raise UsageError(f"--size is {asked}", f"give sides of {least} to {_SIDES[1]} pixels")
     return spec
 
 
@@ -164,6 +183,7 @@ def _same(path: Path, spec: Spec) -> None:
     """Refuse a set of other arguments, naming them."""
     found = read_json(path, "delete the folder and start again")
     there = found.get("spec", found) if isinstance(found, dict) else {}
+    there = {"variety": CLINIC, **there}  # what every set was before it had a name
     wanted = spec.json()
     other = [f"{k} {there.get(k)}, not {v}" for k, v in wanted.items() if there.get(k) != v]
     if other:
@@ -189,7 +209,8 @@ class _Task:
     out: Path
     seed: int
     number: int
-    size: tuple[int, int] | None
+    size: FrameSize
+    variety: str
     frames: tuple[int, ...]
 
 
@@ -209,7 +230,7 @@ def _tasks(out: Path, spec: Spec) -> Iterator[_Task]:
     for number in range(spec.videos):
         todo = [i for i in range(spec.frames) if frame_name(number, i) not in there]
         for start in range(0, len(todo), _CHUNK):
-            yield _Task(out, spec.seed, number, spec.size, tuple(todo[start : start + _CHUNK]))
+            yield _Task(out, spec.seed, number, spec.size, spec.variety, tuple(todo[start : start + _CHUNK]))
 
 
 def _run(tasks: list[_Task], workers: int) -> Iterator[int]:
@@ -270,7 +291,7 @@ def frame_name(number: int, index: int) -> str:
 
 
 def _write_frame(task: _Task, index: int) -> None:
-    clip = video(task.seed, task.number, task.size)
+    clip = video(task.seed, task.number, task.size, task.variety)
     frame = clip.frame(index)
     folder = task.out / "processed" / clip.split
     name = frame_name(task.number, index)
@@ -287,7 +308,7 @@ def _points(frame: SyntheticFrame) -> str:
 
 def _finish(out: Path, spec: Spec) -> None:
     """The lists beside the frames, and last the file that says that all is there."""
-    clips = [video(spec.seed, number, spec.size) for number in range(spec.videos)]
+    clips = [video(spec.seed, number, spec.size, spec.variety) for number in range(spec.videos)]
     _write_videos(out / "videos.csv", clips)
     images = _write_raters(out, spec)
     write_json(out / FINISHED, _description(spec, clips, images))
@@ -334,6 +355,7 @@ def _description(spec: Spec, clips: list[SyntheticVideo], rated: int) -> dict[st
     counts = Counter(clip.split for clip in clips)
     return {
         "what": "synthetic infants in the layout of In-Motion Poses (processed), annotated exactly",
+        "shows": variety_of(spec.variety).about,
         "spec": spec.json(),
         "keypoints": IN_MOTION_19.key,
         "frame_seconds": FRAME_SECONDS,

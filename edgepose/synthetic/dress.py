@@ -10,13 +10,14 @@ from scipy.ndimage import gaussian_filter
 
 from edgepose.synthetic.body import BONE_INDEX, EAR, FOREARM, SHANK, THIGH, UPPER_ARM
 from edgepose.synthetic.patterns import linear, pattern
-from edgepose.synthetic.scene import HAIRS, SKINS, Infant
+from edgepose.synthetic.scene import HAIRS, SKINS, Infant, Worn
 from edgepose.synthetic.template import Template
 
 # Columns of the attributes that are carried from vertices to pixels.
 REST, HEAD, ARM, LEG, KIND = slice(0, 3), slice(3, 6), 6, 7, 8
 _HEAD_KIND, _HAND_KIND, _FOOT_KIND = 1, 2, 3
 _NOISE_SIZE = 48
+_WHOLE = 99.0  # beyond the toes
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,32 @@ class Cut:
         waist: covers the trunk below it, cm in the rest pose; None covers up to the neck.
         sleeve, leg: reach along arm and leg, cm.
         thickness: of the cloth on the body, cm.
+        loose: how far it stands off beyond that, unevenly, cm.
+        folds: strength of its small wrinkles.
     """
 
     waist: float | None
     sleeve: float
     leg: float
     thickness: float
+    loose: float = 0.0
+    folds: float = 0.26
 
 
 CUTS = {
-    "diaper": Cut(-9.6, -99.0, 2.3, 0.55),
+    "diaper": Cut(-9.6, -99.0, 2.3, 0.55, folds=0.3),
     "onesie": Cut(None, 4.6, 2.6, 0.25),
     "long-sleeved": Cut(None, UPPER_ARM + FOREARM - 1.0, 2.6, 0.28),
     "sleepsuit": Cut(None, UPPER_ARM + FOREARM - 0.8, THIGH + SHANK - 0.6, 0.3),
+    "pyjamas": Cut(None, UPPER_ARM + FOREARM - 0.3, _WHOLE, 0.3, loose=0.45, folds=0.3),  # feet in it
+    "vest": Cut(None, 0.4, 2.6, 0.25),
+    "trousers": Cut(-7.2, -99.0, THIGH + SHANK - 0.2, 0.3, loose=0.75, folds=0.34),
+    "leggings": Cut(-7.8, -99.0, THIGH + SHANK - 0.9, 0.22),
+    "footed-trousers": Cut(-7.2, -99.0, _WHOLE, 0.3, loose=0.5, folds=0.3),
+    "shorts": Cut(-7.6, -99.0, THIGH - 1.5, 0.3, loose=0.8, folds=0.32),
 }
+HAT = "hat"
+_DIAPER = Worn("diaper", ((240, 240, 238),) * 2, "plain", 1.0)  # under other garments: white, without a print
 _NECKLINE = np.array([0.0, 7.4, 1.4])  # in the chest's frame
 _NECK_RADIUS = 4.3
 
@@ -82,13 +95,28 @@ def dressed(t: Template, who: Infant) -> np.ndarray:
     """(V, 3) the rest surface with garment, diaper underneath, socks and hair on it."""
     a = attributes(t)
     rise = np.zeros(len(a))
-    for name in {who.garment, "diaper"}:
-        inside = covered(CUTS[name], a, t)
-        rise = rise + CUTS[name].thickness * _ramp(inside, 0.9)
+    worn = dict.fromkeys(("diaper", who.garment.cut, *(o.cut for o in who.over if o.cut != HAT)))
+    for cut in (CUTS[name] for name in worn):
+        inside = covered(cut, a, t)
+        rise = rise + cut.thickness * _ramp(inside, 0.9)
+        if cut.loose:
+            rise = rise + cut.loose * _ramp(inside, 0.5) * _slack(a)
     if who.socks is not None:
         rise = rise + 0.15 * _ramp(sock(a), 0.5)
     rise = rise + 0.35 * who.hair_density * _ramp(hair(a), 2.5)
+    if any(worn.cut == HAT for worn in who.over):
+        rise = rise + 0.45 * _ramp(_under_hat(a), 0.4)
     return t.vertices + t.normals * rise[:, None]
+
+
+def _slack(a: np.ndarray) -> np.ndarray:
+    """(P,) how far loose cloth stands off, 0 to about 1.6: in swells."""
+    return np.clip(0.8 + 0.35 * _noise(a[:, REST], 0.07), 0, 1.5)
+
+
+def _under_hat(a: np.ndarray) -> np.ndarray:
+    """(P,) cm inside a hat's edge, which runs over the brows and the ears."""
+    return np.where(a[:, KIND] == _HEAD_KIND, hair(a) + 1.2, -9.0)
 
 
 @dataclass(frozen=True)
@@ -125,28 +153,38 @@ def paint(a: np.ndarray, who: Infant, t: Template, eyes: float, mouth: float) ->
     skin *= 1 - 0.8 * scalp
     bump = np.zeros_like(colour)
     _navel(a, colour, t)
-    for name in ("diaper",) if who.garment == "diaper" else ("diaper", who.garment):
-        _garment(name, a, who, t, colour, skin, bump)
+    if who.garment.cut != "diaper":
+        _garment(_DIAPER, a, t, colour, skin, bump)
+    _garment(who.garment, a, t, colour, skin, bump)
+    for worn in who.over:
+        if worn.cut != HAT:
+            _garment(worn, a, t, colour, skin, bump)
     if who.socks is not None:
         edge = _ramp(sock(a), 0.15)
         _mix(colour, linear(who.socks)[None], edge)
         skin *= 1 - edge
+    for worn in who.over:
+        if worn.cut == HAT:
+            _hat(worn, a, colour, skin, bump)
     return Paint(colour, skin, bump)
 
 
 def _garment(
-    name: str, a: np.ndarray, who: Infant, t: Template, colour: np.ndarray, skin: np.ndarray, bump: np.ndarray
+    worn: Worn, a: np.ndarray, t: Template, colour: np.ndarray, skin: np.ndarray, bump: np.ndarray
 ) -> None:
     """Paints one garment over what is there."""
-    inside = covered(CUTS[name], a, t)
+    cut = CUTS[worn.cut]
+    inside = covered(cut, a, t)
     near = np.flatnonzero(inside > -0.7)
     part, depth = a[near], inside[near]
     shade = 1 - 0.38 * np.clip(1 - np.abs(depth + 0.25) / 0.35, 0, 1)  # the border's shadow on the skin
     colour[near] *= shade[:, None]
     on = _ramp(depth, 0.12)
-    cloth = _cloth(name, part, depth, who)
+    cloth = _cloth(worn, part, depth)
+    if cut.loose:
+        cloth = cloth * _creases(part)[:, None]
     skin[near] *= 1 - on
-    strength = (0.3 if name == "diaper" else 0.26) * on[:, None]
+    strength = cut.folds * on[:, None]
     wrinkle = np.stack([_noise(part[:, REST] + 7.0 * i, 0.45) for i in range(3)], axis=1)
     bump[near] = bump[near] * (1 - on[:, None]) + strength * wrinkle
     patch = colour[near]
@@ -154,13 +192,39 @@ def _garment(
     colour[near] = patch
 
 
-def _cloth(name: str, a: np.ndarray, depth: np.ndarray, who: Infant) -> np.ndarray:
-    if name == "diaper" and who.garment != "diaper":
+def _creases(a: np.ndarray) -> np.ndarray:
+    """(P,) light and dark of folds that run around the limb, deepest at hip, knee and ankle."""
+    along = np.where(a[:, LEG] > 0, a[:, LEG], a[:, ARM])
+    bent = np.exp(-(((along - THIGH) / 2.6) ** 2)) + np.exp(-(((along - 2.0) / 2.6) ** 2))
+    bent = bent + 0.8 * np.exp(-(((along - THIGH - SHANK + 1.5) / 2.2) ** 2))
+    squeezed = a[:, REST] * np.array([0.25, 1.0, 0.25], np.float32)
+    return np.clip(1 + (0.03 + 0.12 * bent) * _noise(squeezed, 0.6), 0.55, 1.2).astype(np.float32)
+
+
+def _hat(worn: Worn, a: np.ndarray, colour: np.ndarray, skin: np.ndarray, bump: np.ndarray) -> None:
+    """Paints a knitted hat over hair and ears."""
+    near = np.flatnonzero(_under_hat(a) > -0.3)
+    part, depth = a[near], _under_hat(a[near])
+    on = _ramp(depth, 0.15)
+    mix = 0.85 * pattern(worn.pattern, 1.6 * part[:, 3], 1.6 * part[:, 4] + part[:, 5], worn.scale)
+    mix = np.where(depth < 0.9, 0.9, mix)[:, None]
+    first, second = (linear(c) for c in worn.cloth)
+    patch = colour[near]
+    _mix(patch, first * (1 - mix) + second * mix, on)
+    colour[near] = patch
+    skin[near] *= 1 - on
+    wrinkle = np.stack([_noise(part[:, REST] + 7.0 * i, 0.7) for i in range(3)], axis=1)
+    bump[near] = bump[near] * (1 - on[:, None]) + 0.2 * on[:, None] * wrinkle
+
+
+def _cloth(worn: Worn, a: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    if worn is _DIAPER:
         return np.broadcast_to(linear((240, 240, 238)), (len(a), 3))
-    first, second = (linear(c) for c in who.cloth)
+    name = worn.cut
+    first, second = (linear(c) for c in worn.cloth)
     if name == "diaper":  # paper white, with a print across the belly and tapes
         first = 0.35 * first + 0.65 * linear((246, 246, 244))
-    mix = 0.85 * pattern(who.pattern, a[:, 0], a[:, 1] + 0.3 * a[:, 2], who.scale)
+    mix = 0.85 * pattern(worn.pattern, a[:, 0], a[:, 1] + 0.3 * a[:, 2], worn.scale)
     if name == "diaper":
         mix = mix * np.clip(1 - np.abs(np.abs(a[:, 0]) - 1.0) / 5, 0, 1) * 0.7
     hem = (depth < 0.75) & (name != "diaper")

@@ -7,7 +7,7 @@ Nothing is carried from frame to frame, so any frame can be made without the one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -74,6 +74,7 @@ class Posture:
         rare: one of the fifth of videos with unusual poses.
         body, both, left, right: (low, high) of resting values by joint; `left` and `right` add to `both`.
         kicks: typical height of kicks, in degrees of hip flexion.
+        reach: (floor, ceiling) of joints that this posture takes beyond what lying on the back allows.
     """
 
     rare: bool
@@ -82,6 +83,7 @@ class Posture:
     left: dict[str, tuple[float, float]]
     right: dict[str, tuple[float, float]]
     kicks: float = 25.0
+    reach: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def _posture(
@@ -91,11 +93,31 @@ def _posture(
     left: dict[str, tuple[float, float]] | None = None,
     right: dict[str, tuple[float, float]] | None = None,
     kicks: float = 25.0,
+    reach: dict[str, tuple[float, float]] | None = None,
 ) -> Posture:
-    return Posture(rare, body or {}, both or {}, left or {}, right or {}, kicks)
+    return Posture(rare, body or {}, both or {}, left or {}, right or {}, kicks, reach or {})
 
 
-POSTURES = {
+def _on_side(sign: int) -> Posture:
+    """Lying on the left (1) or the right side (-1), arms before the chest and legs drawn up."""
+    under, upper = ("left", "right") if sign > 0 else ("right", "left")
+    arms = {
+        under: {"arm_abduct": (55.0, 100.0), "arm_raise": (45.0, 80.0), "elbow": (30.0, 115.0)},
+        upper: {"arm_abduct": (15.0, 70.0), "arm_raise": (25.0, 75.0), "elbow": (30.0, 110.0)},
+    }
+    roll = (62.0, 88.0) if sign > 0 else (-88.0, -62.0)
+    return _posture(
+        rare=True,
+        body={"roll": roll, "head_turn": (-25, 25), "curl": (5, 30)},
+        both={"hip_flex": (40, 105), "knee": (45, 115), "hip_abduct": (-5, 25), "hip_twist": (0, 30)},
+        left=arms["left"],
+        right=arms["right"],
+        kicks=12,
+        reach={"roll": (-100, 100), "curl": (0, 60)},
+    )
+
+
+_CLINIC_POSTURES = {
     "relaxed": _posture(),
     "arms-up": _posture(both={"arm_abduct": (90, 140), "arm_raise": (-5, 15), "arm_twist": (0, 30)}),
     "arms-down": _posture(both={"arm_abduct": (15, 55), "arm_raise": (0, 35), "elbow": (20, 80)}),
@@ -167,8 +189,49 @@ POSTURES = {
         both={"hip_flex": (50, 95), "knee": (60, 110)},
     ),
 }
-COMMON = tuple(name for name, p in POSTURES.items() if not p.rare)
-RARE = tuple(name for name, p in POSTURES.items() if p.rare)
+COMMON = tuple(name for name, p in _CLINIC_POSTURES.items() if not p.rare)
+RARE = tuple(name for name, p in _CLINIC_POSTURES.items() if p.rare)
+# What photographs of infants at home show beside those.
+_HOME_POSTURES = {
+    "half-turned-left": _posture(
+        body={"roll": (22, 60), "head_turn": (-20, 50), "twist": (-18, 10)},
+        both={"hip_flex": (25, 95), "knee": (30, 110), "arm_raise": (10, 65)},
+        reach={"roll": (-100, 100)},
+    ),
+    "half-turned-right": _posture(
+        body={"roll": (-60, -22), "head_turn": (-50, 20), "twist": (-10, 18)},
+        both={"hip_flex": (25, 95), "knee": (30, 110), "arm_raise": (10, 65)},
+        reach={"roll": (-100, 100)},
+    ),
+    "soles-up": _posture(
+        body={"curl": (15, 42)},
+        both={"hip_flex": (98, 124), "hip_abduct": (8, 40), "knee": (55, 105), "hip_twist": (-10, 45)},
+        kicks=10,
+    ),
+    "knees-drawn-up": _posture(
+        body={"curl": (8, 30)},
+        both={"hip_flex": (85, 120), "hip_abduct": (5, 45), "knee": (95, 135), "hip_twist": (0, 55)},
+        kicks=12,
+    ),
+    "folded": _posture(
+        body={"curl": (20, 42), "head_nod": (0, 22)},
+        both={
+            "hip_flex": (95, 122),
+            "hip_abduct": (0, 28),
+            "knee": (90, 132),
+            "arm_abduct": (18, 48),
+            "arm_raise": (42, 68),
+            "arm_twist": (45, 100),
+            "elbow": (95, 132),
+        },
+        kicks=8,
+    ),
+    "on-left-side": _on_side(1),
+    "on-right-side": _on_side(-1),
+}
+POSTURES = {**_CLINIC_POSTURES, **_HOME_POSTURES}
+HOME_COMMON = COMMON + tuple(name for name, p in _HOME_POSTURES.items() if not p.rare)
+HOME_RARE = RARE + tuple(name for name, p in _HOME_POSTURES.items() if p.rare) * 3
 
 
 @dataclass(frozen=True)
@@ -242,10 +305,10 @@ def motion(rng: np.random.Generator, posture: str) -> Motion:
     """
     p = POSTURES[posture]
     liveliness = rng.uniform(0.7, 1.4)
-    body = {name: _wave(rng, BODY_TABLE[name], p.body.get(name), liveliness) for name in BODY_DOFS}
+    body = {name: _wave(rng, _dof(p, name, BODY_TABLE), p.body.get(name), liveliness) for name in BODY_DOFS}
     left, right = (
         {
-            name: _wave(rng, SIDE_TABLE[name], own.get(name, p.both.get(name)), liveliness)
+            name: _wave(rng, _dof(p, name, SIDE_TABLE), own.get(name, p.both.get(name)), liveliness)
             for name in SIDE_DOFS
         }
         for own in (p.left, p.right)
@@ -254,6 +317,11 @@ def motion(rng: np.random.Generator, posture: str) -> Motion:
     if rng.random() < 0.06:  # asleep
         body["eyes"] = Wave(0.0, np.zeros((_SLOW_SINES, 3)), (0.1, 0.0), 0.0, 1.0)
     return Motion(posture, body, left, right, kicks, (rng.uniform(2.5, 6), rng.uniform(0, 6)))
+
+
+def _dof(posture: Posture, name: str, table: dict[str, Dof]) -> Dof:
+    floor, ceiling = posture.reach.get(name, (table[name].floor, table[name].ceiling))
+    return replace(table[name], floor=floor, ceiling=ceiling)
 
 
 def _wave(rng: np.random.Generator, dof: Dof, limits: tuple[float, float] | None, liveliness: float) -> Wave:

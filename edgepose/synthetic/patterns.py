@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,10 @@ from edgepose.synthetic.scene import CLOTH_COLOURS, PATTERNS, Camera, Setup, pic
 
 HALF_CM = 110.0  # the surface's picture spans [-HALF_CM, HALF_CM] in x and y
 STEP_CM = 0.3
+
+
+Painter = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
+"""Linear colours (H, W, 3) of a surface from its world x and y (H, W)."""
 
 
 def pattern(name: str, x: np.ndarray, y: np.ndarray, period: float) -> np.ndarray:
@@ -25,6 +30,17 @@ def pattern(name: str, x: np.ndarray, y: np.ndarray, period: float) -> np.ndarra
         return _step(np.sin(2 * np.pi * (v + 0.12 * np.sin(2 * np.pi * u))), 0.2)
     if name == "diamonds":
         return _step(np.sin(np.pi * (u + v)) * np.sin(np.pi * (u - v)), 0.1)
+    if name == "zigzag":
+        return _step(np.sin(2 * np.pi * (v + 0.35 * np.abs(2 * (u % 1) - 1))), 0.2)
+    if name == "flowers":
+        row = np.floor(v)
+        du, dv = (u + 0.37 * row) % 1 - 0.5, v % 1 - 0.5
+        petals = np.hypot(du, dv) - 0.27 - 0.1 * np.cos(5 * np.arctan2(dv, du) + row)
+        return _step(-petals, 0.04) * _step(np.hypot(du, dv) - 0.09, 0.04)
+    if name == "spots":
+        return _step(
+            np.sin(5.3 * u + 1.7 * np.sin(3.9 * v)) + np.sin(4.7 * v + 1.9 * np.sin(4.3 * u)) - 0.7, 0.2
+        )
     if name == "blobs":
         return _step(np.sin(3.1 * u + np.sin(2.3 * v)) * np.sin(2.7 * v + np.sin(1.9 * u)) - 0.25, 0.15)
     if name in ("dots", "stars"):
@@ -101,17 +117,26 @@ def bedding(rng: np.random.Generator, setup: Setup) -> Bedding:
     half = (300.0, 300.0)
     if base == "rug":
         half = (float(rng.uniform(50, 80)), float(rng.uniform(55, 80)))
+    elif base == "cot":
+        half = (float(rng.uniform(28, 36)), float(rng.uniform(54, 64)))
     elif rng.random() < setup.clutter[2]:  # an edge may be in view
         half = (float(rng.uniform(26, 45)), float(rng.uniform(45, 62)))
     return Bedding(base, blanket, half, setup.name == "hospital")
 
 
-def surface(rng: np.random.Generator, bed: Bedding) -> Surface:
-    """Paint it (a quarter of a second)."""
+def surface(rng: np.random.Generator, bed: Bedding, painter: Painter | None = None) -> Surface:
+    """Paint it (a quarter of a second).
+
+    Args:
+        painter: of the cover or floor on which the infant lies; without one there are a floor and a mattress.
+    """
     axis = np.arange(-HALF_CM, HALF_CM, STEP_CM, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
-    colour = _floor(rng, x, y)
-    colour = _laid(rng, colour, x, y, bed.half, thick=bed.base != "rug", plain=bed.plain)
+    if painter is None:
+        colour = _floor(rng, x, y)
+        colour = _laid(rng, colour, x, y, bed.half, thick=bed.base != "rug", plain=bed.plain)
+    else:
+        colour = painter(rng, x, y).astype(np.float32)
     if bed.blanket:
         half = (float(rng.uniform(28, 48)), float(rng.uniform(38, 60)))
         colour = _laid(rng, colour, x, y, half, thick=False, plain=False)
@@ -140,7 +165,7 @@ def _laid(
     cx, cy = rng.normal(0, 5, 2)
     u = np.cos(turn) * (x - cx) + np.sin(turn) * (y - cy + 4)
     v = -np.sin(turn) * (x - cx) + np.cos(turn) * (y - cy + 4)
-    ragged = _smooth_noise(rng, x.shape, 9 / STEP_CM) * (0.3 if thick else 1.0)
+    ragged = smooth_noise(rng, x.shape, 9 / STEP_CM) * (0.3 if thick else 1.0)
     corner = rng.uniform(1, 8)
     qx, qy = np.abs(u) - half[0] + corner, np.abs(v) - half[1] + corner
     outside = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0)) + np.minimum(np.maximum(qx, qy), 0) - corner
@@ -167,10 +192,10 @@ def _cloth(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, plain: bool) 
 
 def _folds(rng: np.random.Generator, shape: tuple[int, ...], strength: float) -> np.ndarray:
     """Light and dark of gentle swells and a few sharp creases."""
-    swell = 0.7 * _smooth_noise(rng, shape, 11 / STEP_CM) + 0.3 * _smooth_noise(rng, shape, 4 / STEP_CM)
+    swell = 0.7 * smooth_noise(rng, shape, 11 / STEP_CM) + 0.3 * smooth_noise(rng, shape, 4 / STEP_CM)
     crease = np.zeros(shape, dtype=np.float32)
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32) * STEP_CM - HALF_CM
-    bend = 6 * _smooth_noise(rng, shape, 8 / STEP_CM)
+    bend = 6 * smooth_noise(rng, shape, 8 / STEP_CM)
     for _ in range(int(rng.integers(2, 7))):
         angle = rng.uniform(0, np.pi)
         along = np.cos(angle) * columns + np.sin(angle) * rows - rng.uniform(-40, 40)
@@ -184,11 +209,11 @@ def _folds(rng: np.random.Generator, shape: tuple[int, ...], strength: float) ->
 def _floor(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     kind = pick(rng, ("planks", "carpet", "tiles", "plain"))
     base = linear(pick(rng, ((150, 112, 78), (120, 100, 84), (180, 174, 166), (92, 84, 80), (196, 180, 156))))
-    shade = 1 + 0.1 * _smooth_noise(rng, x.shape, 20)
+    shade = 1 + 0.1 * smooth_noise(rng, x.shape, 20)
     if kind == "planks":
         board = np.floor(x / 9)
         tone = np.sin(board * 12.9898) * 0.12
-        grain = 0.08 * np.sin(0.9 * x + 6 * _smooth_noise(rng, x.shape, 18))
+        grain = 0.08 * np.sin(0.9 * x + 6 * smooth_noise(rng, x.shape, 18))
         shade = shade * (1 + tone + grain) * np.where(x % 9 < 0.35, 0.5, 1)
     elif kind == "tiles":
         shade = shade * np.where((x % 25 < 0.7) | (y % 25 < 0.7), 0.6, 1)
@@ -197,7 +222,7 @@ def _floor(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray
     return base * shade[..., None].astype(np.float32)
 
 
-def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> np.ndarray:
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> np.ndarray:
     """Unit-variance noise, smooth over `sigma` grid steps; made on a coarser grid where that shows not."""
     every = max(1, int(sigma // 3))
     small = tuple(-(-n // every) + 2 for n in shape)

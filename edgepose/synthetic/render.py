@@ -10,16 +10,19 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 
 from edgepose.synthetic.body import Skeleton
 from edgepose.synthetic.dress import attributes, dressed, paint
+from edgepose.synthetic.lighting import Lighting
 from edgepose.synthetic.patterns import Surface
+from edgepose.synthetic.props import Prop
 from edgepose.synthetic.raster import Hits, merged, rasterise
-from edgepose.synthetic.scene import Camera, Infant, Lighting
-from edgepose.synthetic.skin import skinned
+from edgepose.synthetic.room import Wall
+from edgepose.synthetic.scene import Camera, Infant
+from edgepose.synthetic.skin import dot, skinned
 from edgepose.synthetic.template import Template, template
-from edgepose.synthetic.toys import Toy
 
 _HEIGHT_CELL = 0.7  # cm, of the height maps that shadows are taken from
 _HEIGHT_HALF = 90.0
 _SHADOW_STEP = 4  # px
+_NEAR = 5.0  # cm before the camera
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,18 @@ class SensorEffects:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that stays the same through one video."""
+    """All that stays the same through one video.
+
+    Attributes:
+        props: things beside the infant. wall: what is behind, where the camera sees beyond the floor.
+    """
 
     who: Infant
     surface: Surface
     light: Lighting
     sensor: SensorEffects
-    toys: tuple[Toy, ...]
+    props: tuple[Prop, ...]
+    wall: Wall | None = None
 
     @cached_property
     def skin(self) -> np.ndarray:
@@ -57,12 +65,17 @@ class Scene:
 
     @cached_property
     def faces(self) -> np.ndarray:
-        """(F, 3) of infant and toys together."""
+        """(F, 3) of infant and props together."""
         parts, start = [template().faces], len(template().vertices)
-        for toy in self.toys:
-            parts.append(toy.faces + start)
-            start += len(toy.vertices)
+        for prop in self.props:
+            parts.append(prop.faces + start)
+            start += len(prop.vertices)
         return np.concatenate(parts)
+
+    @cached_property
+    def prop_colours(self) -> np.ndarray:
+        """(V, 4) float32 of all props: linear colour, and 1 where it is skin."""
+        return np.concatenate([np.column_stack([prop.colours, prop.skin]) for prop in self.props])
 
 
 def render(
@@ -76,9 +89,10 @@ def render(
     """
     t = template()
     skin, skin_normals = skinned(t, skeleton, stage.skin)
-    vertices = np.concatenate([skin, *(toy.vertices for toy in stage.toys)])
-    normals = np.concatenate([skin_normals, *(toy.normals for toy in stage.toys)])
+    vertices = np.concatenate([skin, *(prop.at(skeleton) for prop in stage.props)])
+    normals = np.concatenate([skin_normals, *(prop.normals for prop in stage.props)])
     px, depth = camera.project(vertices)
+    px[depth < _NEAR] = np.nan  # an arm that comes from beside the camera: such faces are left out
     height, width = camera.size
     # Two samples a pixel each way smooth the outline; colour is worked out once a pixel.
     fine = rasterise(2 * px, 1 / depth, stage.faces, (2 * height, 2 * width))
@@ -135,10 +149,20 @@ def _ground(stage: Scene, camera: Camera, maps: Maps) -> np.ndarray:
     points = np.concatenate([xy, np.zeros((*xy.shape[:2], 1), np.float32)], axis=2).reshape(-1, 3)
     lit, open_sky = _shadows(stage.light, points, maps, bias=0.3)
     slant = stage.light.direction[2]
+    mixed = stage.light.mixed
+    if mixed is not None:
+        lit = lit * mixed.sunlit(points, stage.light.direction)
     glow = lit[:, None] * (stage.light.key * slant) + open_sky[:, None] * stage.light.sky
+    if mixed is not None:
+        glow = (glow + open_sky[:, None] * (mixed.colour * mixed.direction[2])) * mixed.tint(points)
     height, width = camera.size
     smooth = _enlarged(glow.reshape(*xy.shape[:2], 3).astype(np.float32), _SHADOW_STEP)[:height, :width]
-    return stage.surface.seen(camera) * smooth
+    ground = stage.surface.seen(camera) * smooth
+    if stage.wall is not None:
+        behind, seen = stage.wall.seen(camera)
+        light = (0.75 * stage.light.sky + 0.35 * stage.light.key).astype(np.float32)
+        ground[seen] = behind[seen] * light
+    return ground
 
 
 def _enlarged(grid: np.ndarray, every: int) -> np.ndarray:
@@ -170,7 +194,7 @@ def _bodies(
     maps: Maps,
     face: tuple[float, float],
 ) -> np.ndarray:
-    """(P, 3) lit colours of infant and toys."""
+    """(P, 3) lit colours of infant and props."""
     normal = hits.interpolate(normals)
     points = hits.interpolate(vertices)
     colour = np.empty_like(points)
@@ -180,12 +204,13 @@ def _bodies(
     painted = paint(own.interpolate(attributes(t)), stage.who, t, *face)
     colour[on_infant], skin[on_infant] = painted.colour, painted.skin
     normal[on_infant] += painted.bump
-    if stage.toys:
+    if stage.props:
         rest = Hits(
             hits.pixels[~on_infant], hits.corners[~on_infant] - len(t.vertices), hits.weights[~on_infant]
         )
-        colour[~on_infant] = rest.interpolate(np.concatenate([toy.colours for toy in stage.toys]))
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+        looks = rest.interpolate(stage.prop_colours)
+        colour[~on_infant], skin[~on_infant] = looks[:, :3], looks[:, 3]
+    normal /= np.maximum(dot(normal, normal, root=True), 1e-6)[:, None]
     return _shade(stage, points, normal, colour, skin, camera, maps)
 
 
@@ -200,6 +225,8 @@ def _shade(
 ) -> np.ndarray:
     light = stage.light
     lit, open_sky = _shadows(light, points, maps, bias=0.9)
+    if light.mixed is not None:
+        lit = lit * light.mixed.sunlit(points, light.direction)
     facing = np.einsum("pj,j->p", normal, light.direction.astype(np.float32))[:, None]
     # Light enters skin and leaves it redder beyond the terminator.
     wrap = np.array([0.34, 0.16, 0.12], np.float32) * skin[:, None] + np.float32(0.06)
@@ -209,11 +236,16 @@ def _shade(
     warm = open_sky[:, None] ** (1 - skin[:, None] * np.array([0.5, 0.12, 0.0], np.float32))
     sky = (0.62 + 0.38 * up) * warm * light.sky
     bounce = np.clip(0.5 - 0.5 * up, 0, 1) * stage.surface.mean * light.sky * 0.5
-    shaded = colour * (diffuse * light.key + sky + bounce).astype(np.float32)
+    glow = diffuse * light.key + sky + bounce
+    if light.mixed is not None:
+        facing = np.einsum("pj,j->p", normal, light.mixed.direction.astype(np.float32))[:, None]
+        second = np.clip((facing + wrap) / (1 + wrap), 0, 1) * open_sky[:, None] * light.mixed.colour
+        glow = (glow + second) * light.mixed.tint(points)
+    shaded = colour * glow.astype(np.float32)
     view = camera.position.astype(np.float32) - points
-    half = view / np.linalg.norm(view, axis=1, keepdims=True) + light.direction.astype(np.float32)
-    half /= np.linalg.norm(half, axis=1, keepdims=True)
-    shine = np.clip((normal * half).sum(axis=1), 0, 1) ** 18 * lit * (0.015 + 0.05 * skin)
+    half = view / dot(view, view, root=True)[:, None] + light.direction.astype(np.float32)
+    half /= dot(half, half, root=True)[:, None]
+    shine = np.clip(dot(normal, half), 0, 1) ** 18 * lit * (0.015 + 0.05 * skin)
     return shaded + shine[:, None] * light.key.astype(np.float32)
 
 
@@ -221,13 +253,22 @@ def develop(picture: np.ndarray, sensor: SensorEffects, rng: np.random.Generator
     """(H, W, 3) uint8 from linear light: lens blur, exposure, tone, vignette and noise."""
     height, width, _ = picture.shape
     gain = (sensor.exposure * sensor.balance).astype(np.float32)
-    tone = np.sqrt(np.maximum(picture * gain, 0))
+    tone = picture * gain  # all in place from here on: a picture's time is its memory's
+    np.sqrt(np.maximum(tone, 0, out=tone), out=tone)
     bright = tone > 0.8
     tone[bright] = 1 - 0.2 * np.exp((0.8 - tone[bright]) / 0.2)  # highlights roll off
     sigma = (np.hypot(sensor.blur, sensor.smear[1]), np.hypot(sensor.blur, sensor.smear[0]), 0)
-    tone = gaussian_filter(tone.astype(np.float32), sigma, truncate=3)
+    tone = gaussian_filter(tone.astype(np.float32, copy=False), sigma, truncate=3)
     y = (np.arange(height, dtype=np.float32) / height - 0.5)[:, None]
     x = (np.arange(width, dtype=np.float32) / width - 0.5)[None, :]
     tone *= (1 - sensor.vignette * 2 * (x * x + y * y))[..., None]
-    grain = rng.standard_normal(tone.shape, dtype=np.float32) * np.float32(sensor.noise / 255)
-    return np.clip((tone + grain * (0.6 + 0.5 * (1 - tone))) * 255 + 0.5, 0, 255).astype(np.uint8)
+    grain = rng.standard_normal(tone.shape, dtype=np.float32)
+    grain *= np.float32(sensor.noise / 255)
+    strength = 1 - tone
+    strength *= 0.5
+    strength += 0.6
+    grain *= strength
+    tone += grain
+    tone *= 255
+    tone += 0.5
+    return np.clip(tone, 0, 255, out=tone).astype(np.uint8)

@@ -1,9 +1,9 @@
-"""Recording setups, the camera, the light, and what a video's infant looks like: all drawn by chance."""
+"""Recording setups, the camera, and what a video's infant looks like: all drawn by chance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -27,6 +27,11 @@ class Setup:
         quality: JPEG quality.
         contrast: of the light, key against ambient.
         clutter: chance of toys, of a blanket and of the mattress's edge in view.
+        margin: kept free around keypoints for fingers and toes, share of the picture's shorter side; negative
+            lets keypoints leave the picture by that much.
+        level: share of cameras held upright, as a person would; the others' turn is `roll`, by the infant.
+        exposure: factor. cast: standard deviation of the picture's warmth.
+        hands: chance of an adult's hands. mixed: chance of a second light of another colour.
     """
 
     name: str
@@ -42,6 +47,12 @@ class Setup:
     contrast: tuple[float, float]
     clutter: tuple[float, float, float]
     surfaces: tuple[str, ...]
+    margin: float = 0.06
+    level: float = 0.0
+    exposure: tuple[float, float] = (0.95, 1.35)
+    cast: float = 0.05
+    hands: float = 0.0
+    mixed: float = 0.0
 
 
 SETUPS = {
@@ -111,8 +122,8 @@ HAIRS = {
     "red": (150, 82, 44),
 }
 _DARK_SKINS = ("medium", "medium-dark", "dark", "very-dark")
-GARMENTS = {"diaper": 0.5, "onesie": 0.32, "long-sleeved": 0.1, "sleepsuit": 0.08}
-CLOTH_COLOURS = (
+Colour = tuple[int, int, int]
+CLOTH_COLOURS: tuple[Colour, ...] = (
     (244, 242, 236),
     (208, 222, 236),
     (242, 214, 218),
@@ -128,7 +139,64 @@ CLOTH_COLOURS = (
     (214, 150, 170),
     (120, 190, 190),
 )
+HOME_COLOURS: tuple[Colour, ...] = (
+    *CLOTH_COLOURS,
+    (44, 58, 92),
+    (36, 38, 44),
+    (58, 76, 116),
+    (86, 104, 138),
+    (178, 44, 52),
+    (222, 84, 58),
+    (238, 196, 58),
+    (46, 108, 82),
+    (116, 132, 84),
+    (92, 60, 110),
+    (232, 110, 150),
+    (132, 88, 62),
+    (36, 128, 176),
+    (96, 96, 98),
+)
 EYES = ((70, 90, 120), (60, 44, 34), (40, 30, 26), (84, 98, 84))
+
+
+PATTERNS = ("plain", "plain", "stripes", "checks", "dots", "stars", "waves", "blobs", "diamonds")
+HOME_PATTERNS = (*PATTERNS, "flowers", "flowers", "zigzag", "spots")
+
+
+@dataclass(frozen=True)
+class Wardrobe:
+    """What a variety's infants are, and have on.
+
+    Attributes:
+        weeks: (low, high) age.
+        garments: share of each.
+        trousers: chance of trousers over each garment. kinds: of trousers, and their shares.
+        hat: chance of one.
+        colours, patterns: of all cloth.
+    """
+
+    weeks: tuple[float, float]
+    garments: dict[str, float]
+    colours: tuple[Colour, ...] = CLOTH_COLOURS
+    patterns: tuple[str, ...] = PATTERNS
+    trousers: dict[str, float] = field(default_factory=dict)
+    kinds: dict[str, float] = field(default_factory=dict)
+    hat: float = 0.0
+
+
+@dataclass(frozen=True)
+class Worn:
+    """One piece of clothing.
+
+    Attributes:
+        cut: its shape, a name of `dress.CUTS`; "hat" for one on the head.
+        cloth: two colours of 255. pattern: of `PATTERNS`. scale: the pattern's period in cm.
+    """
+
+    cut: str
+    cloth: tuple[Colour, Colour]
+    pattern: str
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -137,7 +205,7 @@ class Infant:
 
     Attributes:
         hair_density: 0 bald to 1 thick.
-        cloth: two colours and the pattern's name, of 255; `scale` is the pattern's period in cm.
+        garment: over the diaper, or the diaper itself. over: what is worn over that.
         socks: colour or None.
     """
 
@@ -146,15 +214,15 @@ class Infant:
     skin: str
     hair: str
     hair_density: float
-    eye: tuple[int, int, int]
-    garment: str
-    cloth: tuple[tuple[int, int, int], tuple[int, int, int]]
-    pattern: str
-    scale: float
-    socks: tuple[int, int, int] | None
+    eye: Colour
+    garment: Worn
+    socks: Colour | None
+    over: tuple[Worn, ...] = ()
 
-
-PATTERNS = ("plain", "plain", "stripes", "checks", "dots", "stars", "waves", "blobs", "diamonds")
+    @property
+    def clothing(self) -> str:
+        """What is worn, by name."""
+        return "+".join(worn.cut for worn in (self.garment, *self.over))
 
 
 def pick(rng: np.random.Generator, items: Sequence[T], weights: Sequence[float] | None = None) -> T:
@@ -164,25 +232,33 @@ def pick(rng: np.random.Generator, items: Sequence[T], weights: Sequence[float] 
     return items[int(np.searchsorted(np.cumsum(weights) / np.sum(weights), rng.random(), side="right"))]
 
 
-def infant(rng: np.random.Generator) -> Infant:
+def infant(rng: np.random.Generator, wardrobe: Wardrobe) -> Infant:
     """Draw an infant's age, proportions and looks."""
-    weeks = float(rng.uniform(9, 18))
+    weeks = float(rng.uniform(*wardrobe.weeks))
     skin = pick(rng, tuple(SKINS))
     dark = skin in _DARK_SKINS
-    garment = pick(rng, tuple(GARMENTS), tuple(GARMENTS.values()))
-    return Infant(
+    garment = pick(rng, tuple(wardrobe.garments), tuple(wardrobe.garments.values()))
+    drawn = Infant(
         weeks=weeks,
         proportions=_proportions(rng, weeks),
         skin=skin,
         hair=pick(rng, ("brown", "dark") if dark else tuple(HAIRS)),
         hair_density=float(rng.choice([rng.uniform(0.1, 0.45), rng.uniform(0.45, 1.0)])),
         eye=pick(rng, EYES[1:3] if dark else EYES),
-        garment=garment,
-        cloth=(pick(rng, CLOTH_COLOURS), pick(rng, CLOTH_COLOURS)),
-        pattern=pick(rng, PATTERNS),
-        scale=float(rng.uniform(1.6, 5)),
+        garment=_worn(rng, garment, wardrobe),
         socks=pick(rng, CLOTH_COLOURS) if rng.random() < (0.12 if garment == "diaper" else 0.35) else None,
     )
+    over = []
+    if rng.random() < wardrobe.trousers.get(garment, 0.0):
+        over.append(_worn(rng, pick(rng, tuple(wardrobe.kinds), tuple(wardrobe.kinds.values())), wardrobe))
+    if rng.random() < wardrobe.hat:
+        over.append(_worn(rng, "hat", wardrobe))
+    return replace(drawn, over=tuple(over))
+
+
+def _worn(rng: np.random.Generator, cut: str, wardrobe: Wardrobe) -> Worn:
+    cloth = (pick(rng, wardrobe.colours), pick(rng, wardrobe.colours))
+    return Worn(cut, cloth, pick(rng, wardrobe.patterns), float(rng.uniform(1.6, 5)))
 
 
 def _proportions(rng: np.random.Generator, weeks: float) -> Proportions:
@@ -203,35 +279,6 @@ def _proportions(rng: np.random.Generator, weeks: float) -> Proportions:
         leg=near(0.035),
         leg_girth=1.05 * build * near(0.05),
     )
-
-
-@dataclass(frozen=True)
-class Lighting:
-    """One key light and a soft sky.
-
-    Attributes:
-        direction: unit vector towards the key light.
-        key, sky: (3,) linear colours.
-        softness: width of shadows' edges, cm.
-    """
-
-    direction: np.ndarray
-    key: np.ndarray
-    sky: np.ndarray
-    softness: float
-
-
-def light(rng: np.random.Generator, setup: Setup) -> Lighting:
-    """Draw the light: window or lamp, warm or cold, hard or soft."""
-    slant, azimuth = np.radians(rng.uniform(12, 58)), rng.uniform(0, 2 * np.pi)
-    contrast = rng.uniform(*setup.contrast)
-    warmth = rng.normal(0, 0.06)
-    direction = np.array([np.sin(slant) * np.cos(azimuth), np.sin(slant) * np.sin(azimuth), np.cos(slant)])
-    total = rng.uniform(0.82, 1.12)
-    key = total * contrast / (1 + contrast) * np.array([1 + warmth, 1.0, 1 - warmth])
-    sky_warmth = rng.normal(0, 0.04)
-    sky = total / (1 + contrast) * np.array([1 + sky_warmth, 1.0, 1 - sky_warmth])
-    return Lighting(direction, key, sky, float(rng.uniform(0.8, 4)))
 
 
 @dataclass(frozen=True)
@@ -314,6 +361,10 @@ def camera(rng: np.random.Generator, setup: Setup, size: tuple[int, int], reach:
     target = (reach.min(axis=0) + reach.max(axis=0)) / 2 * (1, 1, 0.5)
     back = np.array([np.sin(tilt) * np.cos(azimuth), np.sin(tilt) * np.sin(azimuth), np.cos(tilt)])
     up = np.array([np.sin(roll), np.cos(roll), 0.0])
+    if setup.level and rng.random() < setup.level:
+        lean = np.radians(rng.normal(0, 7)) + np.pi / 2 * pick(rng, (0, 0, 0, 0, 0, 0, 1, -1))
+        side = np.cross(back, (0.0, 0.0, 1.0))
+        up = np.cos(lean) * np.array([0.0, 0.0, 1.0]) + np.sin(lean) * side / np.linalg.norm(side)
     position = target + back * rng.uniform(*setup.distance)
     fill = rng.uniform(*setup.fill)
     plain = Camera(position, _axes(-back, up), 1.0, np.zeros(2), size)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
 from edgepose.synthetic.body import rotation
-from edgepose.synthetic.implicit import Blob, distance, smooth_union, surface_net
+from edgepose.synthetic.implicit import Blob
 from edgepose.synthetic.patterns import linear
+from edgepose.synthetic.props import Prop, PropMesh, mesh
 from edgepose.synthetic.scene import CLOTH_COLOURS, pick
 
 _CELL = 0.6
@@ -51,17 +51,7 @@ TOYS = {
 }
 
 
-@dataclass(frozen=True)
-class Toy:
-    """A mesh in the world: (V, 3) positions and normals, (F, 3) faces, (V, 3) linear colours."""
-
-    vertices: np.ndarray
-    normals: np.ndarray
-    faces: np.ndarray
-    colours: np.ndarray
-
-
-def toys(rng: np.random.Generator, chance: float, reach: np.ndarray) -> tuple[Toy, ...]:
+def toys(rng: np.random.Generator, chance: float, reach: np.ndarray) -> tuple[Prop, ...]:
     """Draw toys beside the infant.
 
     Args:
@@ -69,7 +59,7 @@ def toys(rng: np.random.Generator, chance: float, reach: np.ndarray) -> tuple[To
         reach: (P, 3) keypoints at many moments; toys keep clear of them.
     """
     count = int(rng.integers(1, 5)) if rng.random() < chance else 0
-    found: list[Toy] = []
+    found: list[Prop] = []
     for _ in range(4 * count):
         place = rng.uniform(reach[:, :2].min(axis=0) - 16, reach[:, :2].max(axis=0) + 16)
         kind, turn, size = pick(rng, tuple(TOYS)), rng.uniform(0, 360), rng.uniform(0.75, 1.3)
@@ -79,35 +69,16 @@ def toys(rng: np.random.Generator, chance: float, reach: np.ndarray) -> tuple[To
     return tuple(found)
 
 
-def _placed(kind: str, place: np.ndarray, turn: float, size: float, palette: np.ndarray) -> Toy:
-    vertices, normals, faces, part = _mesh(kind)
+def _placed(kind: str, place: np.ndarray, turn: float, size: float, palette: np.ndarray) -> Prop:
+    made = _mesh(kind)
     frame = rotation("z", turn)
     shift = np.array([place[0], place[1], -0.3])
-    moved = size * np.einsum("vj,ij->vi", vertices, frame) + shift
-    colours = palette[np.minimum(part, 2)] if kind != "bear" else palette[np.where(part == 8, 1, 0)]
-    return Toy(moved, np.einsum("vj,ij->vi", normals, frame), faces, colours.astype(np.float32))
+    moved = size * np.einsum("vj,ij->vi", made.vertices, frame) + shift
+    colours = palette[np.minimum(made.part, 2)] if kind != "bear" else palette[np.where(made.part == 8, 1, 0)]
+    normals = np.einsum("vj,ij->vi", made.normals, frame)
+    return Prop(moved, normals, made.faces, colours.astype(np.float32), np.zeros(len(moved), np.float32))
 
 
 @lru_cache(maxsize=len(TOYS))
-def _mesh(kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices, normals, faces, and the nearest part of each vertex."""
-    blobs = TOYS[kind]
-    ends = np.array([end for b in blobs for end in (b.start, b.end)])
-    reach = max(max(b.radii) for b in blobs) + 3 * _CELL
-    axes = [
-        np.arange(low - reach, high + reach, _CELL)
-        for low, high in zip(ends.min(0), ends.max(0), strict=True)
-    ]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    points, faces = surface_net(_union(blobs, grid.reshape(-1, 3)).reshape(grid.shape[:3]))
-    vertices = grid[0, 0, 0] + _CELL * points
-    step = 0.02
-    slope = np.stack(
-        [_union(blobs, vertices + step * e) - _union(blobs, vertices - step * e) for e in np.eye(3)], 1
-    )
-    part = np.stack([distance(b, vertices) for b in blobs]).argmin(axis=0)
-    return vertices, slope / np.linalg.norm(slope, axis=1, keepdims=True), faces, part
-
-
-def _union(blobs: tuple[Blob, ...], points: np.ndarray) -> np.ndarray:
-    return smooth_union(np.stack([distance(b, points) for b in blobs]), 0.25)
+def _mesh(kind: str) -> PropMesh:
+    return mesh(TOYS[kind], _CELL, 0.25)

@@ -1,7 +1,7 @@
 """One video: everything that is drawn for it, and its frames.
 
-A video depends on the seed, its number and the asked size only, and a frame on its video and its own
-number: a smaller set is a part of a larger one, and frames can be made in any order.
+A video depends on the variety, the seed, its number and the asked size only, and a frame on its video and
+its own number: a smaller set is a part of a larger one, and frames can be made in any order.
 """
 
 from __future__ import annotations
@@ -17,32 +17,35 @@ import numpy as np
 
 from edgepose.data.records import SPLITS
 from edgepose.synthetic.body import Skeleton, keypoints_world, posed
-from edgepose.synthetic.motion import COMMON, RARE, Motion, motion
+from edgepose.synthetic.hands import hands
+from edgepose.synthetic.lighting import light
+from edgepose.synthetic.motion import Motion, motion
 from edgepose.synthetic.patterns import Bedding, bedding, surface
+from edgepose.synthetic.props import Prop
 from edgepose.synthetic.render import Scene, SensorEffects, render
+from edgepose.synthetic.room import FLOORS, cot, wall
 from edgepose.synthetic.scene import (
-    SETUP_DECK,
-    SETUPS,
     Camera,
     Infant,
     Setup,
     Shake,
     camera,
     infant,
-    light,
     pick,
     shake,
     shaken,
 )
-from edgepose.synthetic.toys import Toy, toys
+from edgepose.synthetic.toys import toys
+from edgepose.synthetic.variety import CLINIC
+from edgepose.synthetic.variety import variety as variety_of
 
 T = TypeVar("T")
 
 FRAME_SECONDS = 0.4  # between frames: few enough to vary, close enough to follow a movement
 SPLIT_SHARES = {"train": 0.72, "val": 0.08, "test": 0.20}
-RARE_DECK = (True, False, False, False, False)
+_WALL_TILT = 40.0  # degrees; steeper cameras see the floor alone
 _REACH_SECONDS = np.linspace(0, 60, 24)
-_MARGIN = 0.06  # of the picture's shorter side, kept free around keypoints for fingers and toes
+Seed = int | tuple[int, int]  # of a data set; a variety's own number comes to it
 
 
 class Draw(IntEnum):
@@ -61,9 +64,12 @@ class Draw(IntEnum):
     RARE_DECK = 10
     RATERS = 11
     BEDDING = 12
+    HANDS = 13
+    WALL = 14
+    COT = 15
 
 
-def stream(seed: int, part: Draw, *numbers: int) -> np.random.Generator:
+def stream(seed: Seed, part: Draw, *numbers: int) -> np.random.Generator:
     """The random numbers of one part of one video (or frame, or deck)."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(part), *numbers)))
 
@@ -79,7 +85,7 @@ def video_split(number: int) -> str:
     return chosen
 
 
-def _dealt(seed: int, part: Draw, deck: Sequence[T], number: int) -> T:
+def _dealt(seed: Seed, part: Draw, deck: Sequence[T], number: int) -> T:
     """The card that a video gets from decks shuffled one after another: exact shares in every deck."""
     return deck[int(stream(seed, part, number // len(deck)).permutation(len(deck))[number % len(deck)])]
 
@@ -107,7 +113,7 @@ class SyntheticVideo:
         quality: of its JPEG files.
     """
 
-    seed: int
+    seed: Seed
     number: int
     name: str
     split: str
@@ -118,18 +124,25 @@ class SyntheticVideo:
     camera: Camera
     shake: Shake
     bedding: Bedding
-    toys: tuple[Toy, ...]
+    toys: tuple[Prop, ...]
+    hands: tuple[Prop, ...]
     quality: int
 
     @cached_property
     def stage(self) -> Scene:
         """The scene; painted when the first frame is filmed."""
+
+        def rng(part: Draw) -> np.random.Generator:
+            return stream(self.seed, part, self.number)
+
+        bars = cot(rng(Draw.COT), self.bedding.half, self.camera) if self.bedding.base == "cot" else ()
         return Scene(
             self.who,
-            surface(stream(self.seed, Draw.SURFACE, self.number), self.bedding),
-            light(stream(self.seed, Draw.LIGHT, self.number), self.setup),
-            _sensor(stream(self.seed, Draw.SENSOR, self.number), self.setup, self.camera.size),
-            self.toys,
+            surface(rng(Draw.SURFACE), self.bedding, FLOORS.get(self.bedding.base)),
+            light(rng(Draw.LIGHT), self.setup),
+            _sensor(rng(Draw.SENSOR), self.setup, self.camera.size),
+            (*self.toys, *bars, *self.hands),
+            wall(rng(Draw.WALL), self.camera) if self.setup.tilt[1] > _WALL_TILT else None,
         )
 
     def frame_name(self, index: int) -> str:
@@ -152,7 +165,7 @@ class SyntheticVideo:
         skeleton = posed(self.motion.at(seconds), self.who.proportions)
         world = keypoints_world(skeleton)
         view = shaken(self.camera, self.shake.at(seconds))
-        view = view.kept_inside(world, _MARGIN * min(view.size))
+        view = view.kept_inside(world, self.setup.margin * min(view.size))
         return skeleton, view, view.project(world)[0]
 
     def columns(self) -> dict[str, str]:
@@ -173,35 +186,45 @@ class SyntheticVideo:
             "age_weeks": f"{who.weeks:.1f}",
             "skin": who.skin,
             "hair": who.hair if who.hair_density > 0.25 else "bald",
-            "clothing": who.garment,
+            "clothing": who.clothing,
             "surface": self.bedding.name,
             "toys": str(len(self.toys)),
+            **({"hands": str(len(self.hands))} if self.setup.hands else {}),
         }
 
 
 @lru_cache(maxsize=1)
-def video(seed: int, number: int, size: tuple[int, int] | None = None) -> SyntheticVideo:
+def video(
+    seed: int, number: int, size: tuple[int, int] | int | None = None, variety: str = CLINIC
+) -> SyntheticVideo:
     """Draw a video (its scene is painted later); the last one drawn is kept.
 
     Args:
         seed: of the data set.
         number: from 0.
-        size: height, width in px; None takes one of its setup's sizes.
+        size: height, width in px; one number takes one of its setup's shapes with that longest side; None
+            takes one of its setup's sizes.
+        variety: a name of `variety.VARIETIES`.
+
+    Raises:
+        UnknownName: there is no such variety.
     """
+    drawn = variety_of(variety)
+    source = seed if drawn.stream is None else (seed, drawn.stream)
 
     def rng(part: Draw) -> np.random.Generator:
-        return stream(seed, part, number)
+        return stream(source, part, number)
 
-    setup = SETUPS[_dealt(seed, Draw.SETUP_DECK, SETUP_DECK, number)]
-    rare = _dealt(seed, Draw.RARE_DECK, RARE_DECK, number)
-    who = infant(rng(Draw.INFANT))
+    setup = drawn.setups[_dealt(source, Draw.SETUP_DECK, drawn.deck, number)]
+    rare = _dealt(source, Draw.RARE_DECK, drawn.rare_deck, number)
+    who = infant(rng(Draw.INFANT), drawn.wardrobe)
     moving = rng(Draw.MOTION)
-    course = motion(moving, pick(moving, RARE if rare else COMMON))
+    course = motion(moving, pick(moving, drawn.rare if rare else drawn.common))
     reach = np.concatenate([keypoints_world(posed(course.at(s), who.proportions)) for s in _REACH_SECONDS])
-    chosen = size or pick(rng(Draw.SIZE), setup.sizes)
+    chosen = size if isinstance(size, tuple) else _shaped(pick(rng(Draw.SIZE), setup.sizes), size)
     filming = rng(Draw.CAMERA)
     return SyntheticVideo(
-        seed=seed,
+        seed=source,
         number=number,
         name=f"synth{number:05d}",
         split=video_split(number),
@@ -213,19 +236,28 @@ def video(seed: int, number: int, size: tuple[int, int] | None = None) -> Synthe
         shake=shake(filming, setup),
         bedding=bedding(rng(Draw.BEDDING), setup),
         toys=toys(rng(Draw.TOYS), setup.clutter[0], reach),
+        hands=hands(rng(Draw.HANDS), setup.hands, posed(course.at(0), who.proportions)),
         quality=int(filming.integers(setup.quality[0], setup.quality[1] + 1)),
     )
+
+
+def _shaped(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
+    """A size with another longest side, in px."""
+    if longest is None:
+        return size
+    height, width = (max(1, round(side * longest / max(size))) for side in size)
+    return height, width
 
 
 def _sensor(rng: np.random.Generator, setup: Setup, size: tuple[int, int]) -> SensorEffects:
     scale = max(size) / 640
     smear = rng.uniform(0, 0.8, 2) * (setup.shake[1] > 0) * scale
-    warm, green = rng.normal(0, 0.05), rng.normal(0, 0.02)
+    warm, green = rng.normal(0, setup.cast), rng.normal(0, 0.02)
     return SensorEffects(
         blur=float(rng.uniform(*setup.blur) * scale),
         smear=(float(smear[0]), float(smear[1])),
         noise=float(rng.uniform(*setup.noise)),
-        exposure=float(rng.uniform(0.95, 1.35)),
+        exposure=float(rng.uniform(*setup.exposure)),
         balance=np.array([1 + warm, 1 + green, 1 - warm]),
         vignette=float(rng.uniform(0, 0.35)),
     )

@@ -181,7 +181,7 @@ def _job(run: _Run, source: Source) -> dict[str, Any]:
             digest.update(sha256_file(path).encode())
     return {
         jobs.CODE: jobs.code_sha256(),
-        "model": spec.sha256,
+        **spec.identity,
         "runtime": spec.runtime,
         "decode": run.estimator.decoder.name,
         "input": digest.hexdigest(),

@@ -79,7 +79,7 @@ def calibrate_confidence(
     empty = _empty_peaks(Estimator(runner, request.decode), request.seed)
     judged = reliability(peak, hit, videos, names, empty, request.seed)
     return Confidence(
-        model_sha256=runner.spec.sha256,
+        model_sha256=runner.spec.hashes,
         model_name=runner.spec.path.name,
         keypoints=runner.spec.keypoints.key,
         decode=decoder.name,
@@ -146,6 +146,7 @@ def _hits(
     rulers = np.where(predicted, heads.px, np.nan)
     hit = np.full((len(records), len(spec.keypoints)), np.nan)
     sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
-    distance = normalised_distances(found.keypoints_px[:, sources], annotated[:, targets], rulers)
+    points = found.keypoints_px[:, sources]  # where nobody was found, none is within reach
+    distance = normalised_distances(points, annotated[:, targets], rulers, allow_missing=True)
     hit[:, sources] = np.where(np.isnan(distance), np.nan, distance <= WITHIN)
     return hit

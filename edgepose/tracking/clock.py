@@ -96,7 +96,7 @@ def _forward(times: np.ndarray, index: np.ndarray, clock: Clock) -> tuple[np.nda
         times = np.sort(times)
         step = _usual_step(times, index, clock.rate)
         notes.append(f"its times are in the order of coding: frames have them in turn; {_SETS_IT}")
-    times, glitches, resets = _mended(times, step, clock.restarts)
+    times, glitches, resets = _monotone(times, step, clock.restarts)
     if glitches:
         notes.append(
             f"{glitches} frames' times are not after the frame before: placed between the others; {_SETS_IT}"
@@ -127,7 +127,9 @@ def _only_reordered(times: np.ndarray, step: float) -> bool:
     return bool(within and (np.diff(times[order]) > 0).all())
 
 
-def _mended(raw: np.ndarray, step: float, restarts: bool) -> tuple[np.ndarray, int, list[tuple[int, float]]]:
+def _monotone(
+    raw: np.ndarray, step: float, restarts: bool
+) -> tuple[np.ndarray, int, list[tuple[int, float]]]:
     """Times that go forward; how many were placed between others; and (place, s) of each new clock."""
     times, offset = raw.copy(), 0.0
     glitches, resets = 0, []

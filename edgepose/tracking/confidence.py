@@ -109,7 +109,7 @@ class Confidence:
     """A model's curves, and what they were fitted on.
 
     Attributes:
-        model_sha256: of the model file; the curves hold for no other.
+        model_sha256: of the model file, with a detector's behind it; the curves hold for no other.
         keypoints: key of the set.
         decode: the decoder.
         curves: by keypoint, in the set's order.
@@ -140,7 +140,7 @@ class Confidence:
                 f"the confidence file is of {self.keypoints} and {spec.path} of {spec.keypoints.key}",
                 hint,
             )
-        if self.model_sha256 != spec.sha256:
+        if self.model_sha256 != spec.hashes:
             raise BadModel(
                 f"the confidence file is of another model, {self.model_name}, than {spec.path}", hint
             )

@@ -36,10 +36,11 @@ def summarise(
         "model": {
             "file": spec.path.name,
             "sha256": spec.sha256,
-            "network": spec.network,
+            "network": spec.network or spec.network_name,
             "keypoints": spec.keypoints.key,
             "input_size": list(spec.input_size),
             "runtime": spec.runtime,
+            "detector": None if spec.detector is None else spec.detector.path.name,
         },
         "video": None if prediction.video is None else asdict(prediction.video),
         "frames": _frames(prediction),
@@ -55,6 +56,7 @@ def _frames(prediction: Prediction) -> dict[str, Any]:
     cells = head_cells(track)
     return {
         "predicted": len(track),
+        "nobody_found": int(np.isnan(track.raw_px).all((1, 2)).sum()),
         "skipped": sum(entry.frame is not None for entry in prediction.skipped),
         "width": track.size[1],
         "height": track.size[0],
@@ -105,6 +107,10 @@ def lines(summary: dict[str, Any]) -> Sequence[str]:
     """What a person reads on the terminal of one input."""
     frames, name = summary["frames"], summary["name"]
     found = [f"{name}: {entry['text']}" for entry in summary["warnings"]]
+    if nobody := frames["nobody_found"]:
+        found.append(
+            f"{name}: the model's detector finds nobody in {nobody} frame{'s' if nobody > 1 else ''}"
+        )
     if summary["skipped"]:
         first = summary["skipped"][0]
         found.append(f"{name}: skipped: {len(summary['skipped'])} listed, the first: {first['reason']}")

@@ -25,13 +25,13 @@ COLUMNS = {
     "file": "the image's name; empty for a video",
     "time_s": "when the frame is shown, s, by the container where that holds; empty for images",
     "keypoint": "its name",
-    "x_raw": "px, as the network says",
-    "y_raw": "px, as the network says",
+    "x_raw": "px, as the network says; empty where its own detector finds nobody",
+    "y_raw": "px, as the network says; empty where its own detector finds nobody",
     "x_smooth": "px, after abstention and smoothing; empty where abstained",
     "y_smooth": "px, after abstention and smoothing; empty where abstained",
     "peak": "the map's highest value",
     "confidence": "probability of lying within half a head, where calibrated; else the peak",
-    "abstained": "1: the confidence is below the threshold",
+    "abstained": "1: the confidence is below the threshold, or nobody was found",
 }
 
 
@@ -201,7 +201,7 @@ def _coco_person(number: int, smooth: np.ndarray, raw: np.ndarray, track: Track)
         "image_id": number,
         "category_id": 1,
         "keypoints": [int(v) if i % 3 == 2 else v for i, v in enumerate(triples.ravel().tolist())],
-        "keypoints_raw": raw.round(3).ravel().tolist(),
+        "keypoints_raw": [None if v != v else v for v in raw.round(3).ravel().tolist()],
         "num_keypoints": int(known.sum()),
         "score": round(float(track.confidence[row].mean()), 5),
         "keypoints_confidence": track.confidence[row].round(5).tolist(),

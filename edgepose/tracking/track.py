@@ -25,11 +25,11 @@ class Track:
         index: (N,) numbers of the frames, from 0; skipped frames leave holes.
         time_s: (N,) when each frame was shown, strictly increasing; NaN for images.
         sizes: (N, 2) heights and widths of the frames.
-        raw_px: (N, K, 2) as the network says, abstained from or not.
+        raw_px: (N, K, 2) as the network says, abstained from or not; NaN where its own detector found nobody.
         smooth_px: (N, K, 2) after abstention, which leaves NaN, and smoothing.
         peak: (N, K) the maps' highest values.
         confidence: (N, K) calibrated probabilities, or the peaks where nothing was calibrated.
-        abstained: (N, K) bool: the confidence is below the threshold.
+        abstained: (N, K) bool: the confidence is below the threshold, or nobody was found.
         cells_per_px: (N,) map cells a pixel.
         doubles: (N,) share of maps with a second strong peak; NaN where nobody looked.
         unsmoothed: known values in stretches too short for the filter.
@@ -94,7 +94,7 @@ def make_track(
     raw = np.stack([entry.pose.points_px for entry in frame_poses])
     peak = np.stack([entry.pose.peaks for entry in frame_poses])
     certain = peak if confidence is None else confidence.probability(peak)
-    abstained = certain < abstain_below
+    abstained = (certain < abstain_below) | np.isnan(raw).any(-1)  # nobody was found: nothing to smooth
     index = np.array([entry.index for entry in frame_poses])
     time_s = np.full(len(frame_poses), np.nan) if times_s is None else times_s[index]
     files = tuple(entry.file for entry in frame_poses)

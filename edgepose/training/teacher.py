@@ -57,16 +57,18 @@ def open_teacher(path: Path, network: str, threads: int = 1) -> Teacher:
     return Teacher(
         path,
         spec.sha256,
-        spec.network,
+        network,
         spec.keypoints,
         spec.input_size,
-        None if spec.output == "keypoints" else (spec.output_shape[0], spec.output_shape[1]),
+        (spec.output_shape[0], spec.output_shape[1]) if spec.gives_maps else None,
         lambda canvases: run(spec.normalisation.apply(canvases)),
         PoseDecoder(spec),
     )
 
 
-def _check_network(path: Path, found: str, wanted: str) -> None:
+def _check_network(path: Path, found: str | None, wanted: str) -> None:
+    if found is None:
+        raise UsageError(f"{path} is no network of edgepose's", "give --teacher-weights of one")
     if found != wanted:
         raise UsageError(
             f"{path} is of network {found}, not {wanted}",

@@ -96,6 +96,7 @@ class Rendered:
         points, confidence = np.zeros((len(items), count, 2)), np.zeros((len(items), count))
         sources, places = np.array(self.context.pairs).T
         for i, item in enumerate(items):
+            assert isinstance(item.placed, Letterbox), "only a network's own first stage places otherwise"
             to_student = between(item.placed, self.context.targets.input_size)
             points[i, places] = to_student.apply(theirs[i, sources])
         confidence[:, places] = np.clip(certainty[:, sources], 0.0, 1.0)
@@ -172,6 +173,7 @@ class Resized:
         maps = np.zeros((len(items), *targets.map_size, len(self.context.swaps)), np.float16)
         sources, places = np.array(self.context.pairs).T
         for i, item in enumerate(items):
+            assert isinstance(item.placed, Letterbox), "only a network's own first stage places otherwise"
             rows, columns = _averages(item.placed, teacher.map_size, targets)
             maps[i][..., places] = np.einsum(
                 "yh,hwk,xw->yxk", rows, output[i][..., sources], columns, optimize=True

@@ -66,6 +66,8 @@ class BlobFinder:
     Maps, as a network's; the stronger disc is the larger one.
     """
 
+    detector = None
+
     def __init__(
         self, path: Path = MODEL, threads: int = 1, least: float = 6.0, counted: bool = False
     ) -> None:

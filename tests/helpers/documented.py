@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from peer_models import detector, landmarks, movenet
 from tiny_tflite import tiny_tflite
 
 from edgepose.deploy.export import import_tflite
@@ -90,6 +92,16 @@ COMMANDS: Mapping[str, Run | NotRun] = {
         "--no-speed", {**_LSPET, "models/int8/rt-*.tflite": "models/tiny.tflite"}
     ),
     "edgepose compare runs/lspet --baseline rt-fp32-maps --out reports/mine": Run(),
+    "edgepose import-tflite movenet_singlepose_lightning_int8_4.tflite --output movenet "
+    "--out models/peers": Run(),
+    "edgepose import-tflite pose_landmark_full.tflite --output blazepose --detector pose_detection.tflite "
+    "--out models/peers": Run(),
+    "edgepose evaluate 'models/peers/*.tflite' default:rt-lite --data infants --out runs/peers": Run(
+        "--no-speed", _TINY
+    ),
+    "edgepose compare runs/peers --common --baseline rt-lite --out reports/peers": Run(
+        swap={"rt-lite": "tiny"}
+    ),
     "edgepose device create --cpu cortex-a76": _DEVICE,
     "edgepose evaluate models/int8/rt-int8-ptq-maps.tflite --data infants --limit 50 "
     "--target emulated:cortex-a76 --out runs/a76": _DEVICE,
@@ -103,6 +115,9 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose raters infants/raters.csv --out raters": Run(),
     "edgepose evaluate default:rt --data infants --human raters/human.json --out runs/human": Run(
         "--no-speed", {"default:rt": "models/tflite/rt-int8-maps.tflite"}
+    ),
+    "edgepose data synth --out infants-home --variety home --videos 400 --frames 5 --size 320": Run(
+        "--videos 3 --frames 1 --size 128 --workers 1", {"infants-home": "drawn-home"}
     ),
     "edgepose data synth --out infants --videos 100 --frames 20 --seed 0 --size 640x480": _DRAW,
     "edgepose evaluate default:i default:rt default:rt-lite --data infants --out runs/default-weights": Run(
@@ -145,6 +160,9 @@ COMMANDS: Mapping[str, Run | NotRun] = {
         "--keypoints in-motion-19 --output maps",
         {"EfficientPoseRT_LITE.tflite": "tiny.tflite"},
     ),
+    "edgepose import-tflite pose_landmark_full.tflite --output blazepose --detector pose_detection.tflite "
+    "--out models/theirs": Run(),
+    "edgepose compare runs/peers --common --out reports/common": Run(),
     "edgepose models --model rt-lite --json": NotRun("README.md's is run; test_models.py runs this one"),
     "edgepose paper table2 --models rt=models/rt.safetensors --data infants --out paper-mine": Run(
         swap={"rt=models/rt.safetensors": "rt-lite=models/rt.safetensors"}
@@ -184,8 +202,8 @@ COMMANDS: Mapping[str, Run | NotRun] = {
 def prepare(folder: Path) -> None:
     """What a reader has before the first command: infants, a video, photographs, and models.
 
-    Six frames of three videos, one in each split; the weights of RT Lite, to be run at 64 px; and a .tflite
-    of one convolution for what runs any model.
+    Six frames of three videos, one in each split; the weights of RT Lite, to be run at 64 px; a .tflite
+    of one convolution for what runs any model; and files with the inputs and outputs of others' networks.
     """
     synthesise(folder / "infants", 3, 2, 1, (120, 160), workers=1)
     tutorial_clip.draw(folder / "clip.mp4", 4, (120, 160))
@@ -194,4 +212,8 @@ def prepare(folder: Path) -> None:
     for name in ("rt", "rt-lite"):
         save_checkpoint(folder / f"models/{name}.safetensors", weights, replace(info, resolution=64))
     (folder / "tiny.tflite").write_bytes(tiny_tflite())
+    points = np.array([[112.0, 130.0], [112.0, 70.0], [0.0, 0.0], [0.0, 0.0]])
+    (folder / "movenet_singlepose_lightning_int8_4.tflite").write_bytes(movenet())
+    (folder / "pose_landmark_full.tflite").write_bytes(landmarks())
+    (folder / "pose_detection.tflite").write_bytes(detector(points))
     import_tflite(folder / "tiny.tflite", "rt-lite", IN_MOTION_19.key, "maps", -1, folder / "models", False)

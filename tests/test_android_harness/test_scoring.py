@@ -9,11 +9,13 @@ import jsonschema
 import numpy as np
 import pytest
 from host_device import HostDevice
+from peer_models import detector, landmarks, movenet, write
 
 from android_harness.counting import Instructions, Measured
 from android_harness.errors import GuestCrashed
 from android_harness.protocol import Hello, JobTensor
 from edgeio import UserError
+from edgepose.deploy.export import import_peer
 from edgepose.errors import UsageError
 from edgepose.evaluation import evaluate as module
 from edgepose.evaluation.evaluate import evaluate
@@ -125,6 +127,25 @@ def test_what_does_not_go_with_a_device_is_refused(infants, model, target, tmp_p
         device_runner.open_target("phone")
     with pytest.raises(UserError, match="run: edgepose device create --cpu cortex-a53"):
         device_runner.open_target("emulated:cortex-a53-tflite-runtime")
+
+
+@pytest.mark.parametrize("kind", ["movenet", "blazepose"])
+def test_others_networks_run_on_a_device_with_all_their_stages(infants, target, tmp_path, kind) -> None:
+    data = movenet() if kind == "movenet" else landmarks()
+    find = write(
+        tmp_path / "f/find.tflite", detector(np.array([[112.0, 112.0], [112.0, 60.0], [0, 0], [0, 0]]))
+    )
+    detected = find if kind == "blazepose" else None
+    path = import_peer(write(tmp_path / "f/theirs.tflite", data), kind, detected, tmp_path / "m")
+    found, _ = evaluate(path, Request(str(infants), target=target), tmp_path / "out")
+    here, _ = evaluate(path, Request(str(infants), speed=False), tmp_path / "here")
+    device = found.device
+    assert device is not None and found.metrics == here.metrics
+    assert (device.parity.identical, device.parity.n_images) == (5, 5)
+    stages = 1 if detected is None else 2
+    assert device.instructions is not None and device.model_memory_bytes == stages * 4096
+    assert device.instructions.per_inference == stages * COUNTED.total
+    assert sum(device.instructions.classes.values()) == stages * COUNTED.total
 
 
 def test_the_runners_are_no_more_than_the_parts(model, target, tmp_path) -> None:

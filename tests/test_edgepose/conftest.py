@@ -141,6 +141,7 @@ def synthetic_results(name: str, predictions: Predictions, **changes: Any) -> Re
         "metrics": score_predictions(predictions, points, human_for(points.names)),
         "target": "desktop",
         "device": None,
+        "detector": None,
         "runtime": {"name": "ai-edge-litert", "version": "2.3.0", "python": "3.11.7", "numpy": "2.1.0"},
         "predictions_sha256": "c" * 64,
     }

@@ -670,6 +670,39 @@ def test_the_built_in_infants_are_made_in_the_users_cache(
     assert builtin.FULL.folder.is_relative_to(tmp_path / "home" / ".cache" / "edgepose")
 
 
+def test_built_in_sets_have_names_and_folders_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert builtin.built_in("built-in:infants") is builtin.FULL
+    home = builtin.built_in("built-in:infants-home")
+    assert home.variety == "home"
+    assert builtin.FULL.folder.name == "infants2-100x20-640x480"  # as it always was
+    assert home.folder.name == "infants-home-1-400x5-320x320"
+    with pytest.raises(UnknownName, match="known: infants, infants-home"):
+        builtin.built_in("built-in:infants-hospital")
+
+
+def test_distill_draws_the_named_infants_in_miniature(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from edgepose.cli.distill import command
+
+    app = typer.Typer()
+    app.command()(command)
+    drawn: list[builtin.BuiltIn] = []
+
+    def draw(chosen: builtin.BuiltIn, *_: Any) -> str:
+        drawn.append(chosen)
+        raise UsageError("drawn", "stop here")
+
+    monkeypatch.setattr(builtin, "built_in_infants", draw)
+    options = ["--teacher", "rt", "--student", "rt-lite", "--out", str(tmp_path / "run"), "--smoke"]
+    done = CliRunner().invoke(app, [*options, "--data", "built-in:infants-home"])
+    assert isinstance(done.exception, UsageError)
+    assert [(b.variety, b.videos, b.size) for b in drawn] == [("home", 12, (120, 160))]
+
+
 def test_the_command_in_miniature(
     monkeypatch: pytest.MonkeyPatch, data: Path, weights: Path, tmp_path: Path
 ) -> None:

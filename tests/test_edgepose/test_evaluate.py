@@ -31,6 +31,8 @@ SIZES = [(300, 400), (400, 300), (256, 256), (640, 480), (333, 501), (500, 230)]
 class DotFinder:
     """Puts each keypoint's peak at the centre of the dot of its colour."""
 
+    detector = None
+
     def __init__(self, path: Path, threads: int = 1, counted: bool = False) -> None:
         self.calls = 0
         self.spec = maps_spec(path, "fp32", "dots")

@@ -6,12 +6,17 @@ import csv
 import errno
 import hashlib
 import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from edgeio import UnknownName
 from edgepose.data.human_spread import IN_MOTION_HUMAN
 from edgepose.data.in_motion import read_processed
 from edgepose.data.records import SPLITS
@@ -20,10 +25,14 @@ from edgepose.evaluation.raters import read_raters, spread
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.synthetic import body, dataset, implicit, motion, parse_size, raster, scene, synthesise
 from edgepose.synthetic.body import BONE_INDEX, BodyPose, Proportions, Side, keypoints_world, posed
+from edgepose.synthetic.dress import CUTS
+from edgepose.synthetic.hands import SPOTS, hands
 from edgepose.synthetic.raters import rater_offsets
+from edgepose.synthetic.room import FLOORS, wall
 from edgepose.synthetic.skin import skinned
 from edgepose.synthetic.template import template
-from edgepose.synthetic.video import FRAME_SECONDS, RARE_DECK, SPLIT_SHARES, video, video_split
+from edgepose.synthetic.variety import CLINIC, HOME, VARIETIES, Variety
+from edgepose.synthetic.video import FRAME_SECONDS, SPLIT_SHARES, SyntheticVideo, video, video_split
 
 SIZE = (120, 160)
 K = IN_MOTION_19.index
@@ -261,24 +270,33 @@ def test_kept_inside_leaves_a_good_camera_alone_and_corrects_a_bad_one() -> None
 # ---- videos and pictures
 
 
-def test_shares_of_splits_setups_and_rare_poses_are_exact() -> None:
+def test_shares_of_splits_are_exact() -> None:
     splits = [video_split(i) for i in range(100)]
     assert {s: splits.count(s) for s in SPLITS} == {s: round(100 * SPLIT_SHARES[s]) for s in SPLITS}
     assert sorted(splits[:3]) == sorted(SPLITS)
-    clips = [video(8, i, SIZE) for i in range(10)]
-    assert sorted(f.setup.name for f in clips) == sorted(scene.SETUP_DECK)
-    assert sum(f.rare for f in clips) == 2 * sum(RARE_DECK)
+
+
+@pytest.mark.parametrize("variety", VARIETIES.values(), ids=list(VARIETIES))
+def test_shares_of_setups_and_rare_poses_are_exact_in_every_variety(variety: Variety) -> None:
+    clips = [video(8, i, SIZE, variety.name) for i in range(10)]
+    assert sorted(f.setup.name for f in clips) == sorted(variety.deck)
+    assert sum(f.rare for f in clips) == 2 * sum(variety.rare_deck)
     assert all(motion.POSTURES[f.motion.posture].rare == f.rare for f in clips)
+    assert all(f.motion.posture in variety.common + variety.rare for f in clips)
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_every_keypoint_lies_on_the_infant_and_in_the_picture(number: int) -> None:
+@pytest.mark.parametrize("variety", VARIETIES)
+def test_every_keypoint_lies_on_the_infant_and_in_the_picture(variety: str, number: int) -> None:
     """All 19 are inside the body in space, so that their projections are inside its outline."""
-    clip, t = video(21, number, (240, 320)), template()
+    clip, t = video(21, number, (240, 320), variety), template()
     for index in (0, 9, 40):
         skeleton, view, px = clip._frame_geometry(index)
-        assert (px > 0).all()
-        assert (px < (320, 240)).all()
+        cut_off = max(0.0, -clip.setup.margin * 240)
+        assert (px > -cut_off - 1e-6).all()
+        assert (px < np.array([320, 240]) + cut_off + 1e-6).all()
+        view = replace(view, centre=view.centre + 40, size=(320, 400))  # so that what is cut off is seen, too
+        px = px + 40
         outline = raster.rasterise(*_seen(view, skinned(t, skeleton, clip.stage.skin)[0]), t.faces, view.size)
         mask = np.zeros(view.size, dtype=bool)
         mask.ravel()[outline.pixels] = True
@@ -314,6 +332,179 @@ def test_sizes_follow_the_setup_unless_asked_for() -> None:
     for number in range(5):
         clip = video(2, number, None)
         assert clip.camera.size in clip.setup.sizes
+
+
+# ---- varieties
+
+
+# The second frame of seed 0's first videos: mean colour of the picture's quarters, and three keypoints in px.
+CLINIC_FRAMES = [
+    (
+        [174.4, 148.0, 140.6, 213.7, 189.3, 183.2, 201.4, 174.8, 168.3, 203.2, 177.9, 171.7],
+        [76.086, 11.881, 79.147, 36.103, 116.771, 87.382],
+    ),
+    (
+        [133.9, 135.9, 127.8, 139.3, 137.4, 129.9, 137.0, 138.2, 129.7, 128.6, 130.5, 123.7],
+        [88.181, 25.531, 91.262, 50.578, 100.115, 106.04],
+    ),
+    (
+        [192.1, 186.6, 164.5, 193.3, 189.7, 167.4, 197.0, 198.4, 175.5, 188.3, 183.3, 161.9],
+        [75.884, 15.44, 87.996, 39.31, 85.737, 100.791],
+    ),
+]
+
+
+def test_the_clinics_infants_are_what_published_figures_were_measured_on() -> None:
+    """Whatever is drawn for other varieties; not by the byte, in which NumPy's builds may differ."""
+    for number, (quarters, points) in enumerate(CLINIC_FRAMES):
+        frame = video(0, number, SIZE).frame(1)
+        means = frame.picture.reshape(2, 60, 2, 80, 3).mean(axis=(1, 3)).ravel()
+        assert np.abs(means - quarters).max() < 0.2
+        assert np.abs(frame.keypoints_px[[0, 9, 18]].ravel() - points).max() < 0.01
+
+
+def test_an_unknown_variety_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="known: clinic, home"):
+        synthesise(tmp_path / "set", 1, 1, 0, SIZE, variety="hospital")
+    assert not (tmp_path / "set").exists()
+
+
+def test_every_posture_and_garment_and_floor_of_a_variety_is_known() -> None:
+    for variety in VARIETIES.values():
+        assert set(variety.common + variety.rare) <= set(motion.POSTURES)
+        assert set(variety.deck) <= set(variety.setups)
+        wardrobe = variety.wardrobe
+        assert {*wardrobe.garments, *wardrobe.kinds} <= set(CUTS)
+        assert set(wardrobe.trousers) <= set(wardrobe.garments)
+    assert set(FLOORS) <= set(VARIETIES[HOME].setups["close-up"].surfaces)
+
+
+def test_homes_infants_are_turned_dressed_held_and_close() -> None:
+    clips = [video(0, i, 320, HOME) for i in range(60)]
+    rolls = np.array([abs(f.motion.at(0).roll) for f in clips])
+    assert (rolls > 55).mean() > 0.08  # on their side
+    assert ((rolls > 20) & (rolls < 55)).mean() > 0.08  # half turned
+    assert np.mean([any(w.cut != "hat" for w in f.who.over) for f in clips]) > 0.25  # in trousers
+    assert 0.15 < np.mean([bool(f.hands) for f in clips]) < 0.45
+    tilts = [float(f.columns()["tilt_deg"]) for f in clips]
+    assert max(tilts) > 60
+    assert min(tilts) < 15
+    fills = [np.ptp(f.keypoints_px(0) / f.camera.size[::-1], axis=0).max() for f in clips]
+    assert 0.6 < np.median(fills) < 1.0
+    assert any((f.keypoints_px(0) < 0).any() for f in clips)  # limbs cut off
+    assert all(max(f.camera.size) == 320 for f in clips)
+    assert len({f.camera.size for f in clips}) > 2
+
+
+@pytest.mark.parametrize("posture", ["on-left-side", "on-right-side"])
+def test_infants_on_their_side_have_one_shoulder_above_the_other(posture: str) -> None:
+    under, upper = ("left", "right") if posture == "on-left-side" else ("right", "left")
+    for pose in moments(posture):
+        points = keypoints_world(posed(pose, Proportions()))
+        assert points[K(f"{upper}_shoulder"), 2] > points[K(f"{under}_shoulder"), 2] + 7
+
+
+def test_legs_drawn_up_hide_the_trunk_from_above() -> None:
+    for pose in moments("soles-up"):
+        points = keypoints_world(posed(pose, Proportions()))
+        knees = points[[K("left_knee"), K("right_knee")]]
+        assert knees[:, 2].mean() > points[K("mid_pelvis"), 2] + 4
+        assert knees[:, 1].mean() > points[K("mid_pelvis"), 1] - 3
+
+
+@pytest.mark.parametrize("spot", SPOTS)
+def test_an_adults_hand_touches_its_spot_and_does_not_sink_in(
+    spot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgepose.synthetic.hands.pick", _choosing(spot))
+    skeleton = posed(BodyPose(), Proportions())
+    held = SPOTS[spot]
+    for seed in range(4):
+        for hand in hands(np.random.default_rng(seed), 1.0, skeleton)[:1]:
+            away = np.linalg.norm(hand.vertices, axis=1)
+            assert away.min() > 0.5 * held.radius
+            assert away.min() < held.radius + 1.5
+            assert hand.skin.max() == 1
+            moved = posed(BodyPose(heading=20, curl=20), Proportions())
+            by = moved.point(held.bone, np.array(held.centre)) - skeleton.point(
+                held.bone, np.array(held.centre)
+            )
+            assert np.allclose(hand.at(moved) - hand.at(skeleton), by)
+
+
+def _choosing(spot: str) -> Callable[..., Any]:
+    def pick(rng: np.random.Generator, items: Sequence[Any], weights: Sequence[float] | None = None) -> Any:
+        return spot if tuple(items) == tuple(SPOTS) else scene.pick(rng, items, weights)
+
+    return pick
+
+
+def test_hands_never_come_where_none_are_asked_for() -> None:
+    skeleton = posed(BodyPose(), Proportions())
+    assert all(hands(np.random.default_rng(seed), 0.0, skeleton) == () for seed in range(20))
+
+
+def test_the_wall_stands_beyond_the_infant_and_over_the_floor_only() -> None:
+    clip = next(f for f in (video(0, i, (240, 320), HOME) for i in range(60)) if _tilt(f) > 66)
+    behind = wall(np.random.default_rng(0), clip.camera)
+    _, seen = behind.seen(clip.camera)
+    assert seen.any()
+    height = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 60.0]])
+    x, y = np.floor(clip.camera.project(behind.origin + height)[0]).astype(int).T
+    if 0 <= x[1] < 320 and 0 <= y[1] < 240:
+        assert seen[y[1], x[1]]
+    px = clip.keypoints_px(0)[K("mid_pelvis")].astype(int)
+    assert not seen[px[1], px[0]]
+
+
+def _tilt(clip: SyntheticVideo) -> float:
+    return float(clip.columns()["tilt_deg"])
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_floors_are_coloured_and_uneven(name: str) -> None:
+    x, y = np.meshgrid(np.arange(-30, 30, 0.3, dtype=np.float32), np.arange(-20, 20, 0.3, dtype=np.float32))
+    colour = FLOORS[name](np.random.default_rng(1), x, y)
+    assert colour.shape == (*x.shape, 3)
+    assert np.isfinite(colour).all()
+    assert colour.std() > 0.003
+
+
+def test_faces_behind_the_camera_are_left_out() -> None:
+    px = np.array([[0, 0], [0, 8], [8, 8], [np.nan, np.nan]])
+    hits = raster.rasterise(px, np.ones(4), np.array([[0, 1, 2], [0, 2, 3]]), (8, 8))
+    assert set(hits.corners.ravel().tolist()) == {0, 1, 2}
+
+
+def test_many_candidates_are_looked_at_in_parts_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = video(1, 0, SIZE)
+    whole = clip.frame(0).picture
+    monkeypatch.setattr(raster, "_CANDIDATES", 500)
+    assert (clip.frame(0).picture == whole).all()
+
+
+def test_varieties_are_never_mixed_in_a_folder(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="variety clinic, not home"):
+        synthesise(made, VIDEOS, FRAMES, SEED, SIZE, variety=HOME)
+    home = synthesise(tmp_path / "home", 2, 1, SEED, 128, workers=1, variety=HOME)
+    description = json.loads((home / "dataset.json").read_text())
+    assert description["spec"]["variety"] == HOME
+    assert description["spec"]["size"] == 128
+    assert set(description["setups"]) <= set(VARIETIES[HOME].setups)
+    assert len(read_processed(home).records) == 2
+    with pytest.raises(UsageError, match="variety home, not clinic"):
+        synthesise(home, 2, 1, SEED, 128)
+
+
+def test_a_set_drawn_before_varieties_had_names_is_a_clinics(made: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(made, old)
+    description = json.loads((old / "dataset.json").read_text())
+    del description["spec"]["variety"]
+    (old / "dataset.json").write_text(json.dumps(description))
+    synthesise(old, VIDEOS, FRAMES, SEED, SIZE)
+    with pytest.raises(UsageError, match="variety clinic, not home"):
+        synthesise(old, VIDEOS, FRAMES, SEED, SIZE, variety=HOME)
 
 
 # ---- raters
@@ -379,7 +570,8 @@ def test_raters_file_reads_and_averages_to_the_annotation(made: Path) -> None:
 
 def test_description_and_list_of_videos(made: Path) -> None:
     description = json.loads((made / "dataset.json").read_text())
-    assert description["spec"] == {"seed": SEED, "videos": 3, "frames": 2, "size": list(SIZE), "generator": 2}
+    spec = {"seed": SEED, "videos": 3, "frames": 2, "size": list(SIZE), "variety": CLINIC, "generator": 2}
+    assert description["spec"] == spec
     assert sum(s["frames"] for s in description["splits"].values()) == VIDEOS * FRAMES
     assert description["frame_seconds"] == FRAME_SECONDS
     lines = (made / "videos.csv").read_text().splitlines()
@@ -483,6 +675,8 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
         ({"seed": -1}, "--seed is -1"),
         ({"workers": 0}, "--workers is 0"),
         ({"size": (63, 640)}, "--size is 640x63"),
+        ({"size": 127}, "--size is 127$"),
+        ({"size": 4097}, "--size is 4097$"),
         ({"size": (480, 5000)}, "--size is 5000x480"),
     ],
 )
@@ -494,7 +688,8 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, arguments: dict, messa
 
 def test_sizes_are_width_by_height() -> None:
     assert parse_size("640x480") == (480, 640)
-    for text in ("640", "640x", "x480", "640x480x3", "-640x480", "64.0x480", "wide"):
+    assert parse_size(" 320 ") == 320
+    for text in ("", "-640", "640x", "x480", "640x480x3", "-640x480", "64.0x480", "wide"):
         with pytest.raises(UsageError, match="WIDTHxHEIGHT"):
             parse_size(text)
 
