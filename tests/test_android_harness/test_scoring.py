@@ -144,8 +144,8 @@ def test_others_networks_run_on_a_device_with_all_their_stages(infants, target, 
     assert (device.parity.identical, device.parity.n_images) == (5, 5)
     stages = 1 if detected is None else 2
     assert device.instructions is not None and device.model_memory_bytes == stages * 4096
-    assert device.instructions.per_inference == stages * COUNTED.total
-    assert sum(device.instructions.classes.values()) == stages * COUNTED.total
+    assert device.instructions.per_inference == stages * COUNTED.per_inference
+    assert sum(device.instructions.classes.values()) == stages * COUNTED.per_inference
 
 
 def test_the_runners_are_no_more_than_the_parts(model, target, tmp_path) -> None:
