@@ -291,9 +291,9 @@ def laid_out(browser: str, pages: dict[int, tuple[str, str]], folder: Path) -> d
     probe.write_text(_PROBE % "".join(frames), encoding="utf-8")
     words = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
     words += ["--window-size=1400,1000", "--virtual-time-budget=20000", "--dump-dom", probe.as_uri()]
-    ran = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-    found = re.search(r"FOUND(\{.*\})END", ran.stdout)
-    assert found is not None, ran.stderr[-2000:]
+    finished = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    found = re.search(r"FOUND(\{.*\})END", finished.stdout)
+    assert found is not None, finished.stderr[-2000:]
     measured: dict[str, Any] = json.loads(html.unescape(found.group(1)))
     return measured
 
