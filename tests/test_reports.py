@@ -16,7 +16,9 @@ REPORTS = Path(__file__).parents[1] / "reports"
 LARGEST_BYTES = 8 * 1024**2
 
 
-@pytest.mark.parametrize("name", ["default-weights", "compressed-vs-full-lspet/rt-lite"])
+@pytest.mark.parametrize(
+    "name", ["default-weights", "compressed-vs-full-lspet/rt-lite", "authors-rt-lspet/whole"]
+)
 def test_a_report_is_made_again_from_its_numbers(name: str, tmp_path: Path) -> None:
     kept = REPORTS / name
     report = write_report(read_comparison(kept / "compare.json"), (), tmp_path)

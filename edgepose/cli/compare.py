@@ -52,8 +52,9 @@ def command(
 ) -> None:
     """Compare scored models: tables, figures, and a verdict on each against a baseline.
 
-    The baseline is the full model, the others are compressed ones. The report opens with one page in plain
-    words: whether each is less precise than the baseline by more than a margin, and how sure that is.
+    The baseline is the full model, the others are compressed ones. The report opens with a picture and a
+    table: accuracy against size and against what an inference costs, with a verdict on each model: whether it
+    is less precise than the baseline by more than a margin. Sentences and details follow.
 
     Models of different keypoint sets go into one table with --common.
 

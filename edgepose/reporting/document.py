@@ -14,6 +14,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+_STARTS = tuple("+−–0123456789")  # of a number, or of the dash where there is none
+
 
 @dataclass(frozen=True)
 class Paragraph:
@@ -24,18 +26,44 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
+class Word:
+    """A coloured word: the tone never says what the word does not.
+
+    Attributes:
+        tone: key of `SYMBOLS`.
+    """
+
+    text: str
+    tone: str
+
+    @property
+    def symbol(self) -> str:
+        """The shape that goes with the colour, here and in the figures."""
+        return SYMBOLS[self.tone]
+
+
+# Shapes as the figures draw them, so that no tone is told by colour alone.
+SYMBOLS = {"green": "●", "amber": "◆", "red": "✖", "ink": "★", "grey": "○"}
+Cell = str | Word
+
+
+@dataclass(frozen=True)
 class Table:
-    """Cells as text; the first column names the row."""
+    """Cells as text; the column `names` names the row."""
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    names: int = 0
     kind: str = "table"
 
     @property
     def numeric(self) -> tuple[bool, ...]:
         """By column: whether all its cells are numbers, which are set right; text is set left."""
-        columns = list(zip(*self.rows, strict=True))[1:]
-        return (False, *(all(cell[:1] in "+−–0123456789" for cell in column) for column in columns))
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
+        return tuple(
+            i != self.names and all(isinstance(cell, str) and cell.startswith(_STARTS) for cell in column)
+            for i, column in enumerate(columns)
+        )
 
 
 @dataclass(frozen=True)
@@ -65,10 +93,10 @@ class Commands:
 
 @dataclass(frozen=True)
 class VerdictBlock:
-    """A verdict: its colour, "green", "amber" or "red", is written out as well as shown."""
+    """What is said of `name`, opened by a coloured word."""
 
-    colour: str
-    heading: str
+    word: Word
+    name: str
     text: str
     kind: str = "verdict"
 
@@ -78,20 +106,37 @@ Block = Paragraph | Table | Picture | Terms | Commands | VerdictBlock
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and what stands under it; `folded` in HTML until a reader opens it."""
 
     heading: str
     blocks: tuple[Block, ...]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """What a reader sees before any sentence: a line of facts, pictures, and a table with a line under it."""
+
+    facts: str
+    pictures: tuple[Picture, ...]
+    table: Table
+    note: str
 
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report; `notice` stands under the title, and `front` is its first page."""
+    """A whole report.
+
+    Attributes:
+        notice: stands under the first screen, or under the title where there is none.
+        front: running text before the sections.
+    """
 
     title: str
     notice: str
     front: tuple[Block, ...]
     sections: tuple[Section, ...]
+    first: FirstScreen | None = None
 
 
 def render_markdown(document: Document) -> str:
@@ -109,6 +154,11 @@ def render_html(document: Document, pictures: Mapping[str, bytes]) -> str:
     return _environment().get_template("report.html.j2").render(document=document, pictures=encoded)
 
 
+def markdown_cell(cell: Cell) -> str:
+    """A table's cell as Markdown."""
+    return escape_markdown(cell) if isinstance(cell, str) else f"{cell.symbol} {escape_markdown(cell.text)}"
+
+
 def escape_markdown(text: str) -> str:
     """Plain text as Markdown that shows just that; it may stand in a table's cell."""
     one_line = " ".join(text.split())
@@ -116,6 +166,11 @@ def escape_markdown(text: str) -> str:
     escaped = re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", entities)
     # A colon after a scheme and www. would become links by themselves.
     return re.sub(r"(?i)\b(https?|ftp):(?=//)", r"\1&#58;", escaped).replace("www.", "www&#46;")
+
+
+def unbroken(text: str) -> str:
+    """Text whose brackets, which hold intervals, stay on one line."""
+    return re.sub(r"\[[^\[\]]*\]", lambda found: found.group().replace(" ", "\u00a0"), text)
 
 
 def fence(lines: Sequence[str]) -> str:
@@ -138,6 +193,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters: dict[str, Any] = {"md": escape_markdown, "fence": fence}
+    filters: dict[str, Any] = {
+        "md": escape_markdown,
+        "cell": markdown_cell,
+        "fence": fence,
+        "unbroken": unbroken,
+    }
     environment.filters.update(filters)
     return environment

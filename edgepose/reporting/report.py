@@ -13,31 +13,20 @@ from edgeio.records import to_plain
 from edgepose.comparison.compare import COMPARISON_NAME, Comparison, Entry
 from edgepose.reporting.document import Picture, render_html, render_markdown
 from edgepose.reporting.figures import (
-    LATENCY,
-    SIZE,
+    curves_of,
     draw_curves,
-    draw_keypoint_errors,
-    draw_on_devices,
-    draw_tradeoff,
+    draw_device_cost,
+    draw_differences,
+    draw_size,
 )
-from edgepose.reporting.figures_against import draw_forest, draw_spectra
+from edgepose.reporting.overview import PRINCIPAL, Overview, overview_of
 from edgepose.reporting.sections import build_document
-from edgepose.reporting.sections_devices import by_device, device_caption
 from edgepose.reporting.worst_frames import OVERLAYS, draw_worst
-from edgepose.results.cells import conditions
-from edgepose.results.results import Results
+from edgepose.results.results import METRICS
 from edgepose.visual.style import figure_style, save_figure
 
-DRAWN_MODELS = 6  # whose forests and worst frames are drawn
-_OURS = (
-    "accuracy-*.png",
-    "device-*.png",
-    "pckh-curves.png",
-    "keypoint-errors.png",
-    "forest-*.png",
-    "spectra.png",
-    "worst-*.png",
-)
+DRAWN_MODELS = 6  # whose worst frames are drawn
+_OURS = ("accuracy-*.png", "differences.png", "pckh-curves.png", "worst-*.png")
 
 
 def check_overlays(overlays: str) -> None:
@@ -59,8 +48,9 @@ def write_report(comparison: Comparison, entries: Sequence[Entry], out: Path) ->
     Returns:
         The path of report.md.
     """
+    overview = overview_of(comparison)
     with figure_style():
-        figures = dict(_figures(comparison, entries))
+        figures = dict(_figures(comparison, overview, entries))
         _write_figures({picture.name: figure for picture, figure in figures.items()}, out / "figures")
     document = build_document(comparison, list(figures))
     images = {picture.name: (out / "figures" / picture.name).read_bytes() for picture in figures}
@@ -70,55 +60,54 @@ def write_report(comparison: Comparison, entries: Sequence[Entry], out: Path) ->
     return out / "report.md"
 
 
-def _figures(comparison: Comparison, entries: Sequence[Entry]) -> list[tuple[Picture, Figure]]:
-    results = comparison.results
-    text = "PCKh@0.5 (coarse) and PCKh@0.1 (fine) against {}. Bars: 95 % intervals. Grey: Pareto front. {}"
-    drawn = [
-        (
-            Picture("accuracy-size.png", text.format("file size", _KEY)),
-            draw_tradeoff(results, SIZE, ""),
+def _figures(
+    comparison: Comparison, overview: Overview, entries: Sequence[Entry]
+) -> list[tuple[Picture, Figure]]:
+    """The first screen's one or two, the differences to the baseline, the curves, and the worst frames."""
+    drawn = _overview_figures(overview)
+    if comparison.noninferiority:
+        text = (
+            f"Mean error minus {comparison.baseline}'s. Large: mean over all body points, with its 95 % "
+            "interval; small: each body point. All are divided by their margins: right of 1 is worse by more "
+            "than the margin."
         )
-    ]
-    for i, (where, rows) in enumerate(_by_conditions(comparison.everywhere).items(), start=1):
-        picture = Picture(f"accuracy-latency-{i}.png", text.format(f"latency on {where}", _KEY))
-        drawn.append((picture, draw_tradeoff(rows, LATENCY, where)))
-    devices = by_device(comparison.everywhere)
-    if devices:
-        picture = Picture("device-instructions.png", f"{device_caption(devices)} {_KEY}")
-        drawn.append((picture, draw_on_devices(devices)))
-    drawn.append((Picture("pckh-curves.png", "PCKh over all keypoints by threshold."), draw_curves(results)))
-    human = results[0].metrics.human
-    beside = f" Human spread: {human.source}." if human else ""
-    drawn.append(
-        (
-            Picture("keypoint-errors.png", f"Mean error of every keypoint, in head lengths.{beside}"),
-            draw_keypoint_errors(results, human),
-        )
-    )
-    return drawn + _against_figures(comparison) + _worst_figures(comparison, entries)
+        figure = draw_differences(comparison.noninferiority, overview)
+        drawn.append((Picture("differences.png", text), figure))
+    return [*drawn, *_curves_figure(comparison, overview), *_worst_figures(comparison, entries)]
 
 
-def _against_figures(comparison: Comparison) -> list[tuple[Picture, Figure]]:
-    """The forests of the models with the largest mean difference, and the spectra of all."""
-    judged = sorted(comparison.noninferiority, key=lambda n: -abs(n.mean.difference or float("inf")))
-    chosen = {n.name for n in judged[:DRAWN_MODELS]}
+def _overview_figures(overview: Overview) -> list[tuple[Picture, Figure]]:
+    """Accuracy against what it costs, where there are two models at least to hold against each other."""
+    metric, device = METRICS[PRINCIPAL].label, overview.device
     drawn = []
-    for i, found in enumerate((n for n in comparison.noninferiority if n.name in chosen), start=1):
-        text = f"Mean error, {found.name} minus {comparison.baseline}: 95 % intervals and margins."
-        picture = Picture(f"forest-{i:02d}-{_slug(found.name)}.png", text)
-        drawn.append((picture, draw_forest(found, comparison.baseline)))
-    models = comparison.movement.models if comparison.movement else ()
-    if any(model.spectra for model in models):
-        figure = draw_spectra(models, comparison.results, comparison.baseline)
-        drawn.append((Picture("spectra.png", "Power of movement by frequency, all body points."), figure))
+    if sum(m.score is not None for m in overview.models) > 1:
+        text = (
+            f"{metric} against file size. Bars: 95 % intervals. Grey line: Pareto front. Numbers: rows of "
+            "the table. Points that would cover each other are set a little apart."
+        )
+        drawn.append((Picture("accuracy-size.png", text), draw_size(overview)))
+    if device and sum(m.device_cost is not None and m.score is not None for m in overview.models) > 1:
+        text = f"The same against the {device.quantity.lower()} of one inference."
+        drawn.append((Picture("accuracy-device.png", text), draw_device_cost(overview)))
     return drawn
+
+
+def _curves_figure(comparison: Comparison, overview: Overview) -> list[tuple[Picture, Figure]]:
+    curves, n = curves_of(overview, comparison.baseline), len(overview.models)
+    if not curves:
+        return []
+    text = "PCKh over all keypoints by threshold"
+    if n == 1:
+        text += f". Bar: 95 % interval of {METRICS[PRINCIPAL].label}."
+    else:
+        text += "; one colour a network, one line style a recipe."
+    if len(curves) < n:
+        text += f" The baseline, the Pareto front and the most accurate: {len(curves)} of {n} models."
+    return [(Picture("pckh-curves.png", text), draw_curves(curves))]
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.")
-
-
-_KEY = "One colour a network, one marker a recipe."
 
 
 def _worst_figures(comparison: Comparison, entries: Sequence[Entry]) -> list[tuple[Picture, Figure]]:
@@ -143,15 +132,6 @@ def _drawn_rows(baseline: str, entries: Sequence[Entry]) -> list[Entry]:
     others = sorted((n for n in errors if n != baseline), key=lambda n: -(errors[n] or float("inf")))
     chosen = {baseline, *others[: DRAWN_MODELS - 1]}
     return [e for e in entries if e.results.name in chosen]
-
-
-def _by_conditions(results: Sequence[Results]) -> Mapping[str, list[Results]]:
-    """Timed rows by where and how they were timed: times of different machines share no axis."""
-    groups: dict[str, list[Results]] = {}
-    for result in results:
-        if result.speed is not None:
-            groups.setdefault(conditions(result), []).append(result)
-    return groups
 
 
 def _write_figures(figures: Mapping[str, Figure], folder: Path) -> None:

@@ -14,6 +14,7 @@ from edgepose.reporting import sections_against as against
 from edgepose.reporting import sections_devices
 from edgepose.reporting.document import Block, Commands, Document, Paragraph, Picture, Section, Table
 from edgepose.reporting.glossary import GLOSSARY, NOTICE
+from edgepose.reporting.overview import first_screen, overview_of
 from edgepose.results import cells
 from edgepose.results.results import METRICS, Results
 
@@ -54,28 +55,31 @@ def build_document(comparison: Comparison, pictures: Sequence[Picture]) -> Docum
     def drawn(prefix: str) -> tuple[Picture, ...]:
         return tuple(p for p in pictures if p.name.startswith(prefix))
 
+    alone = len(comparison.results) == 1  # nothing to hold its size against: its curve says more
     sections = (
-        Section("What was compared", _compared(comparison)),
-        Section("Accuracy", _accuracy(comparison.results)),
-        Section("Size and speed", _cost(comparison)),
-        Section("Accuracy against size and speed", drawn("accuracy-")),
-        Section("On devices", sections_devices.on_devices(comparison, drawn("device-"))),
-        Section("PCKh at every threshold", drawn("pckh-curves")),
-        Section("Against the margin", against.noninferiority(comparison, drawn("forest-"))),
-        Section("Differences to the baseline", _differences(comparison)),
-        Section("Human level, side by side", against.human_level(comparison)),
-        Section("Movement over time", against.movement(comparison, drawn("spectra"))),
-        Section("Subgroups", against.subgroups(comparison)),
-        Section("Keypoint by keypoint", (*drawn("keypoint-errors"), *_keypoints(comparison.results))),
-        Section("Kinds of error", _taxonomy(comparison.results)),
-        Section("Worst frames", _worst(comparison, drawn("worst-"))),
-        Section("Beside the paper", _paper(comparison)),
-        Section("What was left out", _excluded(comparison.results[0])),
-        Section("How to read this", (GLOSSARY,)),
-        Section("How it was made", _made(comparison)),
+        Section("Differences to the baseline", (*drawn("differences"), *_differences(comparison))),
+        Section("The verdicts in words", against.verdicts(comparison), folded=True),
+        Section("Against the margin, by body point", against.noninferiority(comparison), folded=True),
+        Section("What was compared", _compared(comparison), folded=True),
+        Section("Accuracy", _accuracy(comparison.results), folded=True),
+        Section("PCKh at every threshold", () if alone else drawn("pckh-curves"), folded=True),
+        Section("Size and speed", _cost(comparison), folded=True),
+        Section("On devices", sections_devices.on_devices(comparison), folded=True),
+        Section("Human level, side by side", against.human_level(comparison), folded=True),
+        Section("Movement over time", against.movement(comparison), folded=True),
+        Section("Subgroups", against.subgroups(comparison), folded=True),
+        Section("Keypoint by keypoint", _keypoints(comparison.results), folded=True),
+        Section("Kinds of error", _taxonomy(comparison.results), folded=True),
+        Section("Worst frames", _worst(comparison, drawn("worst-")), folded=True),
+        Section("Beside the paper", _paper(comparison), folded=True),
+        Section("What was left out", _excluded(comparison.results[0]), folded=True),
+        Section("How to read this", (GLOSSARY,), folded=True),
+        Section("How it was made", _made(comparison), folded=True),
     )
     kept = tuple(s for s in sections if s.blocks)
-    return Document(comparison.title, NOTICE, against.front_page(comparison), kept)
+    seen_first = drawn("pckh-curves") if alone else drawn("accuracy-")
+    first = first_screen(comparison, overview_of(comparison), seen_first)
+    return Document(comparison.title, NOTICE, against.front_page(comparison), kept, first)
 
 
 def _compared(comparison: Comparison) -> tuple[Block, ...]:

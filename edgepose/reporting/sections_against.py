@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from edgepose.comparison.compare import Comparison
 from edgepose.comparison.movement import Movement
 from edgepose.comparison.verdict import margin_range, readable_name
 from edgepose.evaluation.noninferiority import MIN_VIDEOS, MarginResult
 from edgepose.evaluation.subgroups import GroupScore, Subgroups
 from edgepose.evaluation.temporal import BASELINE, Measure
-from edgepose.reporting.document import Block, Paragraph, Picture, Table, VerdictBlock
+from edgepose.reporting.document import Block, Paragraph, Table, VerdictBlock, Word
+from edgepose.reporting.overview import TONES
 from edgepose.results import cells
 from edgepose.results.results import METRICS, Results
 
@@ -27,11 +26,15 @@ def front_page(comparison: Comparison) -> tuple[Block, ...]:
         return ()
     return (
         *_question(comparison),
-        *(VerdictBlock(v.colour, f"{v.name}: {v.outcome}", v.text) for v in comparison.verdicts),
         Paragraph(_how_good(comparison)),
         Paragraph(_movement_in_short(comparison)),
         Paragraph(_not_shown(comparison)),
     )
+
+
+def verdicts(comparison: Comparison) -> tuple[Block, ...]:
+    """Every verdict with its reason."""
+    return tuple(VerdictBlock(Word(v.outcome, TONES[v.outcome]), v.name, v.text) for v in comparison.verdicts)
 
 
 def _question(comparison: Comparison) -> tuple[Block, ...]:
@@ -47,8 +50,8 @@ def _question(comparison: Comparison) -> tuple[Block, ...]:
         return (
             Paragraph(what),
             Paragraph(
-                "No verdict: no human spread is known for these body points, so there is no default margin. "
-                "Give one in head lengths with --margin."
+                "No verdict, since no margin was set. Where no human spread is known for the body points "
+                "there is no default: give one in head lengths with --margin."
             ),
         )
     asked = (
@@ -101,13 +104,13 @@ def _not_shown(comparison: Comparison) -> str:
     return (
         "What this does not show: anything about a child, a diagnosis or a treatment; this is research "
         "software, not a medical device. Whether movements can still be judged from these points. Other "
-        "cameras, clinics, ages or kinds of children than those in the data. Speed on a phone. Green means "
-        "not worse by more than the margin, on data like these; it does not mean equal. Amber means that the "
-        "data are too few to say. Red means worse by more than the margin."
+        "cameras, clinics, ages or kinds of children than those in the data. Speed on a phone. "
+        "Non-inferior means not worse by more than the margin, on data like these; it does not mean equal. "
+        "Undecided means that the data are too few to say. Inferior means worse by more than the margin."
     )
 
 
-def noninferiority(comparison: Comparison, pictures: Sequence[Picture]) -> tuple[Block, ...]:
+def noninferiority(comparison: Comparison) -> tuple[Block, ...]:
     """The test by keypoint."""
     found, allowed = comparison.noninferiority, comparison.margin
     if not found or allowed is None:
@@ -141,7 +144,6 @@ def noninferiority(comparison: Comparison, pictures: Sequence[Picture]) -> tuple
         ),
         Table(("Body point", "Frames", "Videos", "Margin", *(model.name for model in found)), tuple(rows)),
         *([Paragraph(f"Without a verdict: {'; '.join(reasons)}.")] if reasons else []),
-        *pictures,
     )
 
 
@@ -189,7 +191,7 @@ def human_level(comparison: Comparison) -> tuple[Block, ...]:
     return (Table(columns, tuple(rows)),)
 
 
-def movement(comparison: Comparison, pictures: Sequence[Picture]) -> tuple[Block, ...]:
+def movement(comparison: Comparison) -> tuple[Block, ...]:
     """Temporal fidelity."""
     found = comparison.movement
     if found is None:
@@ -224,7 +226,6 @@ def movement(comparison: Comparison, pictures: Sequence[Picture]) -> tuple[Block
         ),
         Table(columns, tuple(rows)),
         *_spectra(found, comparison.baseline),
-        *pictures,
     )
 
 

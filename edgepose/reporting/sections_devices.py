@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from android_harness.cost import LatencyEstimate
 from edgepose.comparison.compare import SAME_PX, Comparison
-from edgepose.reporting.document import Block, Paragraph, Picture, Table
-from edgepose.reporting.figures import INSTRUCTIONS, ON_DEVICES
+from edgepose.reporting.document import Block, Paragraph, Table
 from edgepose.results import cells
 from edgepose.results.device_facts import DeviceFacts, Parity
 from edgepose.results.results import METRICS, Results
@@ -26,7 +25,7 @@ _COSTS = (
 _NOT_ASKED = "--no-speed"
 
 
-def on_devices(comparison: Comparison, pictures: Sequence[Picture]) -> tuple[Block, ...]:
+def on_devices(comparison: Comparison) -> tuple[Block, ...]:
     """Every model wherever it ran; empty where all ran on this machine."""
     rows = comparison.everywhere
     devices = [r.device for r in rows if r.device is not None]
@@ -38,31 +37,7 @@ def on_devices(comparison: Comparison, pictures: Sequence[Picture]) -> tuple[Blo
         tuple((r.model_name, r.place, *_scores(r, keys), *_costs(r)) for r in rows),
     )
     text = f"{_text(devices)}{_equivalent_runs_text(len(comparison.equivalent_runs))}"
-    return (Paragraph(text), table, *_notes(rows), *pictures)
-
-
-def by_device(results: Sequence[Results]) -> Mapping[str, Sequence[Results]]:
-    """Rows whose instructions were counted, by what their device is called in a figure."""
-    counted = [r for r in results if INSTRUCTIONS.value(r) is not None]
-    names = sorted(dict.fromkeys(map(_called, counted)))
-    return {name: [r for r in counted if _called(r) == name] for name in names}
-
-
-def device_caption(devices: Mapping[str, Sequence[Results]]) -> str:
-    """The figure of `by_device` in words: what it shows, and what needs the fewest instructions."""
-    fewest = []
-    for name, rows in devices.items():
-        least = min(rows, key=lambda r: INSTRUCTIONS.value(r) or 0.0)
-        fewest.append(f"{name}: {least.model_name}, {cells.number(INSTRUCTIONS.value(least), 1)} million")
-    return (
-        f"{METRICS[ON_DEVICES].label} against the instructions of one inference, a panel for each emulated "
-        f"processor. The fewest on {'; on '.join(fewest)}. Bars: 95 % intervals. Grey: Pareto front."
-    )
-
-
-def _called(row: Results) -> str:
-    assert row.device is not None
-    return f"{row.device.processor}, {row.runtime['name']} {row.runtime['version']}"
+    return (Paragraph(text), table, *_notes(rows))
 
 
 def _scores(row: Results, keys: Sequence[str]) -> list[str]:
@@ -74,12 +49,17 @@ def _costs(row: Results) -> tuple[str, ...]:
     return (
         cells.megabytes(row.model.size_bytes),
         cells.megabytes(row.model.deflated_bytes),
-        cells.number(INSTRUCTIONS.value(row), 1),
+        cells.number(_instructions(device), 1),
         "; ".join(map(_estimate, device.estimates)) if device and device.estimates else cells.NONE,
         cells.megabytes(device.model_memory_bytes if device else None),
         cells.megabytes(peak),
         *(_parity(device.parity) if device else (cells.NONE, cells.NONE)),
     )
+
+
+def _instructions(device: DeviceFacts | None) -> float | None:
+    """Of one inference, millions."""
+    return device.instructions.per_inference / 1e6 if device and device.instructions else None
 
 
 def _estimate(estimate: LatencyEstimate) -> str:

@@ -133,8 +133,8 @@ class ModelFacts:
     """Number of operators of the .tflite file by type; empty for a checkpoint."""
     float_operators: NonNegativeInt | None
     """Float operators inside an integer model; null where the model is not integer."""
-    deflated_bytes: NonNegativeInt
-    """Size of the model file after deflate (zlib, level 9), bytes."""
+    deflated_bytes: NonNegativeInt | None
+    """Size of the model file after deflate (zlib, level 9), bytes; null where it was not measured."""
 
 
 @dataclass(frozen=True)

@@ -24,16 +24,6 @@ from edgepose.results.results import Results
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#4D4D4D")
 INK, GREY, FAINT = "#222222", "#8A8A8A", "#DDDDDD"
 
-_MARKERS = {
-    "fp32": "o",
-    "fp16": "s",
-    "dynamic": "D",
-    "int8": "v",
-    "int8-ptq": "^",
-    "int8-mixed": "<",
-    "int8-qat": ">",
-    "int16x8": "p",
-}
 _LINES: Mapping[str, str | tuple[float, tuple[float, ...]]] = {
     "fp32": "-",
     "fp16": (0, (5, 1.5)),
@@ -44,6 +34,8 @@ _LINES: Mapping[str, str | tuple[float, tuple[float, ...]]] = {
 _PALETTE = 128  # colours of a drawing's file
 _DRAWING_COLOURS = 2**14  # with more, it holds a photograph
 _LABEL_SIZE = 8.0
+_FAR = 40.0  # points away from its place that a label costs as much as crossing a leader over a marker
+_LINE_COST = 2  # of a label over a line: read more easily than over a marker, which costs 10
 # Where a label may go, straight beside the point first; with dx = 0 it hangs from its leader like a flag.
 _DIRECTIONS = ((1, 0), (-1, 0), (0.8, 0.6), (0.8, -0.6), (-0.8, 0.6), (-0.8, -0.6), (0, 1), (0, -1))
 _RC: Any = {
@@ -106,20 +98,19 @@ def colours(results: Sequence[Results]) -> Mapping[str, str]:
     return {r.name: COLOURS[networks.index(r.model.network_name) % len(COLOURS)] for r in results}
 
 
-def marker(result: Results) -> str:
-    """A marker for each recipe; checkpoints are stars."""
-    return _MARKERS.get(result.model.recipe or "", "*")
-
-
 def line_style(result: Results) -> str | tuple[float, tuple[float, ...]]:
     """A line style for each recipe; checkpoints are solid."""
     return _LINES.get(result.model.recipe or "", "-")
 
 
 def label_points(
-    axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str], inks: Sequence[str]
+    axes: Axes,
+    points: Sequence[tuple[float, float]],
+    texts: Sequence[str],
+    inks: Sequence[str],
+    lines: Sequence[tuple[float, float, float, float]] = (),
 ) -> None:
-    """Write a label beside each point, where it meets neither points nor other labels.
+    """Write a label beside each point, where it meets neither points nor other labels, nor lines if it can.
 
     Greedy: the nearest free place wins, else the one that covers least. Points at one height are taken
     from the right, so that crowded labels hang like flags from leaders that do not cross them.
@@ -128,16 +119,19 @@ def label_points(
     Args:
         points: N (x, y) in data coordinates.
         texts, inks: N labels and their colours.
+        lines: upright or level ones, x0, y0, x1, y1 in data coordinates.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # settles the layout, so that display coordinates are final
     places = axes.transData.transform(np.array(points, float).reshape(-1, 2))
     taken = np.column_stack([places - 6, places + 6])
+    ends = axes.transData.transform(np.array(lines, float).reshape(-1, 2)).reshape(-1, 2, 2)
+    ruled = np.column_stack([ends.min(axis=1), ends.max(axis=1)])
     scale = figure.dpi / 72
     for i in np.lexsort((-places[:, 0], -places[:, 1].round())):
         size = _text_size(figure, texts[i])
-        box, leader = _free_place(places[i], size, taken, np.array(axes.bbox.extents), scale)
+        box, leader = _free_place(places[i], size, taken, ruled, np.array(axes.bbox.extents), scale)
         taken = np.vstack([taken, box])
         label = axes.annotate(
             texts[i],
@@ -188,11 +182,16 @@ def _text_size(figure: Figure, text: str) -> tuple[float, float]:
 
 
 def _free_place(
-    point: np.ndarray, size: tuple[float, float], taken: np.ndarray, bounds: np.ndarray, scale: float
+    point: np.ndarray,
+    size: tuple[float, float],
+    taken: np.ndarray,
+    ruled: np.ndarray,
+    bounds: np.ndarray,
+    scale: float,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """The label's box, and where its leader ends if it is too far from the point to do without one.
 
-    All in px; boxes are x0, y0, x1, y1, and `taken` (M, 4) holds those of markers and labels.
+    All in px; boxes are x0, y0, x1, y1; `taken` (M, 4) holds those of markers and labels, `ruled` of lines.
     """
     best, least = (np.zeros(4), None), math.inf
     for distance in np.arange(6, 300, 6) * scale:
@@ -200,19 +199,25 @@ def _free_place(
             end = point + distance * np.array([dx, dy])
             left = end[0] + (2 * scale if dx >= 0 else -size[0] - 2 * scale)
             box = np.array([left, end[1] - size[1] / 2, left + size[0], end[1] + size[1] / 2])
-            cost = _cost(box, point, end, taken, bounds)
+            covers = _cost(box, point, end, taken, bounds) + _LINE_COST * int(_meets(box, ruled).sum())
+            cost = covers + distance / (_FAR * scale)
             if cost < least:
                 best, least = (box, end if distance > 9 * scale else None), cost
-            if cost == 0:
-                return best
+        if least <= distance / (_FAR * scale):  # all that follow are farther off
+            return best
     return best
 
 
 def _cost(box: np.ndarray, point: np.ndarray, end: np.ndarray, taken: np.ndarray, bounds: np.ndarray) -> int:
     """What a label there would cover. Text on text cannot be read; a leader over a marker can be followed."""
     outside = bool((box[:2] < bounds[:2]).any() or (box[2:] > bounds[2:]).any())
-    covered = (box[:2] < taken[:, 2:] + 1.5).all(1) & (box[2:] > taken[:, :2] - 1.5).all(1)
+    covered = _meets(box, taken)
     along = np.linspace(point, end, 64)[:, None]
     crossed = (along > taken[:, :2]).all(2) & (along < taken[:, 2:]).all(2)
     own = (point > taken[:, :2]).all(1) & (point < taken[:, 2:]).all(1)
     return 20 * outside + 10 * int(covered.sum()) + int((crossed.any(0) & ~own).sum())
+
+
+def _meets(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(M,) which boxes of `others` (M, 4) the box covers or touches."""
+    return np.logical_and((box[:2] < others[:, 2:] + 1.5).all(1), (box[2:] > others[:, :2] - 1.5).all(1))

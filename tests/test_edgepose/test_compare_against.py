@@ -19,9 +19,7 @@ from edgepose.comparison.compare import compare, read_entries
 from edgepose.errors import BadResults, UsageError
 from edgepose.evaluation.metrics import mean_error
 from edgepose.evaluation.noninferiority import MIN_VIDEOS
-from edgepose.reporting.figures_against import draw_forest, draw_spectra
 from edgepose.reporting.report import write_report
-from edgepose.visual.style import figure_style
 
 Scored = Callable[..., Path]
 SCHEMA = json.loads(Path(comparing.__file__).with_name("compare.schema.json").read_text(encoding="utf-8"))
@@ -69,17 +67,24 @@ def test_verdicts_open_the_report_by_word_and_colour(written: Written) -> None:
     small, tiny = written.numbers["verdicts"]
     assert (small["colour"], small["outcome"]) == ("green", "non-inferior")
     assert (tiny["colour"], tiny["outcome"]) == ("red", "inferior")
+    word = '<span class="word {}"><span aria-hidden="true">{}</span> {}</span>'
+    for said in (word.format("green", "●", "non-inferior"), word.format("red", "✖", "inferior")):
+        assert f"{said}</td>" in written.html  # in the first table
+        assert f"{said} <strong>" in written.html  # and in words
+    assert "- ● non-inferior · **small.** As precise as full, within the margin" in written.markdown
     assert (
-        '<p class="verdict green"><span class="word">GREEN</span> <strong>small: non-inferior' in written.html
-    )
-    assert "> **GREEN · small: non-inferior.** As precise as full, within the margin" in written.markdown
-    assert (
-        "> **RED · tiny: inferior.** Less precise than full by more than the margin at 19 of 19"
+        "- ✖ inferior · **tiny.** Less precise than full by more than the margin at 19 of 19"
         in written.markdown
     )
     for text in (written.html, written.markdown):
         first = text.index("What was compared")
-        for said in ("GREEN", "RED", "320 images of 20", "not a medical device", "does not mean equal"):
+        for said in (
+            "non-inferior",
+            "inferior",
+            "320 images of 20",
+            "not a medical device",
+            "not mean equal",
+        ):
             assert text.index(said) < first, said
     assert "a diagnosis or a treatment" in written.markdown
 
@@ -122,22 +127,6 @@ def test_subgroups_add_up_and_stand_in_the_report_once(written: Written) -> None
     assert sum(g["n_keypoints"] for g in found["groups"]) == total
     assert "--by setup" in written.markdown
     assert "--margin human:0.1" in written.markdown
-
-
-def test_figures_draw_numbers_and_no_markup(written: Written) -> None:
-    entries = read_entries([written.folder / "full/results.json", written.folder / "tiny/results.json"])
-    found = compare(entries, "T", "0", "none")
-    assert found.movement is not None
-    with figure_style():
-        spectra_figure = draw_spectra(found.movement.models, found.results, "full")
-        forest = draw_forest(found.noninferiority[0], "full")
-    for figure in (spectra_figure, forest):
-        figure.draw_without_rendering()
-        axes = figure.axes[0]
-        labels = [text.get_text() for text in (*axes.get_xticklabels(), *axes.get_yticklabels())]
-        assert labels
-        assert not any("$" in label for label in labels)
-    assert [text.get_text() for text in forest.axes[0].get_yticklabels()][-1] == "mean of all"
 
 
 def test_results_without_movement_say_why(scored: Scored) -> None:

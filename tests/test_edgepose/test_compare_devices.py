@@ -16,13 +16,11 @@ from edgepose.comparison import compare as comparing
 from edgepose.comparison.compare import Comparison, compare, read_entries
 from edgepose.errors import BadResults
 from edgepose.reporting.document import Paragraph, Picture, Table, render_markdown
-from edgepose.reporting.figures import draw_on_devices
 from edgepose.reporting.report import write_report
 from edgepose.reporting.sections import build_document
-from edgepose.reporting.sections_devices import by_device, on_devices
+from edgepose.reporting.sections_devices import on_devices
 from edgepose.results.device_facts import DeviceFacts, Parity
-from edgepose.results.results import Results, read_results
-from edgepose.visual.style import figure_style, marker
+from edgepose.results.results import read_results
 
 Scored = Callable[..., Path]
 SCHEMA = json.loads(Path(comparing.__file__).with_name("compare.schema.json").read_text(encoding="utf-8"))
@@ -76,7 +74,7 @@ def compared(paths: list[Path], baseline: str | None = None) -> Comparison:
 
 def table(comparison: Comparison) -> dict[tuple[str, str], dict[str, str]]:
     """The rows of the table on devices, by model and target."""
-    found = next(b for b in on_devices(comparison, ()) if isinstance(b, Table))
+    found = next(b for b in on_devices(comparison) if isinstance(b, Table))
     rows = (dict(zip(found.columns, row, strict=True)) for row in found.rows)
     return {(row["Model"], row["Target"]): row for row in rows}
 
@@ -142,7 +140,7 @@ def test_the_table_on_devices_shows_what_each_run_recorded(place: Callable[..., 
     assert (here["Same to the bit, images"], a53["Same to the bit, images"]) == ("–", "7 of 8")
     assert (here["Largest difference, px"], a53["Largest difference, px"]) == ("–", "0.031")
     assert a76["Instructions, 10⁶"] == a76["Model memory, MB"] == "–"
-    said = " ".join(b.text for b in on_devices(comparison, ()) if isinstance(b, Paragraph))
+    said = " ".join(b.text for b in on_devices(comparison) if isinstance(b, Paragraph))
     assert "rt@cortex-a76: no C compiler" in said
     assert "2 runs put every keypoint within 0.01 px" in said
     assert said.count("four MobileNets") == 1
@@ -155,46 +153,8 @@ def test_an_error_that_nobody_knows_is_no_number(place: Callable[..., Path]) -> 
 
 def test_no_section_where_all_ran_on_this_machine(place: Callable[..., Path]) -> None:
     comparison = compared([place("a"), place("b", None, 0.2)])
-    assert on_devices(comparison, ()) == ()
+    assert on_devices(comparison) == ()
     assert "On devices" not in [s.heading for s in build_document(comparison, []).sections]
-
-
-def counted(place: Callable[..., Path]) -> list[Results]:
-    lite = {"network": "rt-lite", "network_name": "EfficientPose RT Lite", "recipe": "int8-qat"}
-    old = device("Cortex-A53", 900, name="cortex-a53-old")
-    paths = [place("rt"), place("rt", A72), place("rt", A53), place("lite", FEW, 0.2, model=lite)]
-    paths += [place("rt", old, runtime={"name": "tflite-runtime", "version": "2.14.0"})]
-    return [read_results(path) for path in paths]
-
-
-def test_a_panel_for_each_device_with_each_model_in_its_place(place: Callable[..., Path]) -> None:
-    devices = by_device(counted(place))
-    assert {name: [r.name for r in rows] for name, rows in devices.items()} == {
-        "Cortex-A53, ai-edge-litert 2.3.0": ["rt@cortex-a53", "lite@cortex-a53"],
-        "Cortex-A53, tflite-runtime 2.14.0": ["rt@cortex-a53-old"],
-        "Cortex-A72, ai-edge-litert 2.3.0": ["rt@cortex-a72"],
-    }
-    with figure_style():
-        figure = draw_on_devices(devices)
-    panels = figure.axes
-    assert [axes.get_title(loc="left").split(":")[0] for axes in panels] == list(devices)
-    assert {axes.get_xlim() for axes in panels} == {panels[0].get_xlim()}
-    assert panels[0].get_xscale() == "log"  # 50 to 900 million
-    assert {text.get_text() for text in panels[0].texts} == {"rt", "lite"}
-    marks = [line for line in panels[0].lines if line.get_marker() != "None"]
-    scores = {r.name: r.metrics.overall.scores["pckh@0.2"] for rows in devices.values() for r in rows}
-    assert {(m.get_xdata()[0], m.get_ydata()[0], m.get_marker()) for m in marks} == {
-        (300.0, scores["rt@cortex-a53"], "o"),
-        (50.0, scores["lite@cortex-a53"], ">"),
-    }
-    assert len({m.get_color() for m in marks}) == 2
-
-
-def test_recipes_have_markers_of_their_own(place: Callable[..., Path]) -> None:
-    from export.recipe import RECIPES
-
-    shapes = {key: marker(read_results(place(key, model={"recipe": key}))) for key in RECIPES}
-    assert len(set(shapes.values())) == len(shapes) and "*" not in shapes.values()
 
 
 def test_the_report_draws_the_devices_and_obeys_the_schema(
@@ -203,10 +163,8 @@ def test_the_report_draws_the_devices_and_obeys_the_schema(
     paths = [place("rt"), place("rt", A53), place("lite", None, 0.2), place("lite", FEW, 0.2)]
     entries = read_entries(paths)
     out = tmp_path / "out"
-    (out / "figures").mkdir(parents=True)
-    (out / "figures/device-old.png").write_bytes(b"")
     write_report(compare(entries, "T", "0", "skeleton"), entries, out)
-    assert [p.name for p in (out / "figures").glob("device-*")] == ["device-instructions.png"]
+    assert (out / "figures/accuracy-device.png").is_file()
     numbers = json.loads((out / "compare.json").read_text(encoding="utf-8"))
     jsonschema.validate(numbers, SCHEMA)
     assert [(f["row"], f["results"]["name"]) for f in numbers["equivalent_runs"]] == [
@@ -214,7 +172,7 @@ def test_the_report_draws_the_devices_and_obeys_the_schema(
         ("lite", "lite@cortex-a53"),
     ]
     markdown = (out / "report.md").read_text(encoding="utf-8")
-    assert "The fewest on Cortex-A53, ai-edge-litert 2.3.0: lite, 50.0 million." in markdown
+    assert "Instructions: of one inference on Cortex-A53, ai-edge-litert 2.3.0." in markdown
     worst = {p.name for p in (out / "figures").glob("worst-*")}
     assert worst == {"worst-01-rt.png", "worst-02-lite.png"}
 
