@@ -91,7 +91,7 @@ class Overview:
 def overview_of(comparison: Comparison) -> Overview:
     """Rank the rows of a comparison, and find the place where most of them were timed or counted."""
     device = _device_cost(comparison)
-    outcomes = {v.name: v.outcome for v in comparison.verdicts}
+    outcomes: dict[str, str] = {v.name: v.outcome for v in comparison.verdicts}
     if len(comparison.results) > 1:
         outcomes[comparison.baseline] = BASELINE
 
