@@ -81,6 +81,10 @@ def import_tflite(
             "network sees; or none, and it sees what it is given."
         ),
     ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(help="Side of its square image, px, where the file leaves that open.", min=1, max=4096),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     *,
     given: options.Given,
@@ -95,7 +99,14 @@ def import_tflite(
     lookup(dict.fromkeys((*OUTPUTS, *PEERS)), "output", output)
     if output in PEERS:
         when = f"with --output {output}"
-        given.refuse("model", "keypoints", "output_index", when=when, hint="give maps, upscaled or keypoints")
+        given.refuse(
+            "model",
+            "keypoints",
+            "output_index",
+            "resolution",
+            when=when,
+            hint="give maps, upscaled or keypoints",
+        )
         wanted = PEERS[output].has_detector
         if not wanted:
             given.refuse("detector", when=when, hint="give blazepose")
@@ -107,7 +118,8 @@ def import_tflite(
     given.refuse("detector", when=f"with --output {output}", hint="give --output blazepose")
     if model is None:
         raise UsageError(f"--output {output} needs --model", "say which of edgepose's networks it is")
-    typer.echo(import_tflite(file, model, keypoints, output, output_index, out, overwrite))
+    size = None if resolution is None else (resolution, resolution)
+    typer.echo(import_tflite(file, model, keypoints, output, output_index, out, overwrite, size))
 
 
 def _print_table(made: list[Any]) -> None:

@@ -142,18 +142,21 @@ def import_tflite(
     output_index: int,
     out: Path,
     overwrite: bool = False,
+    size: Size | None = None,
 ) -> Path:
     """Copy a .tflite from elsewhere into `out` and describe it, so that it can be scored.
 
     Args:
         output_index: which of its outputs to read; negative counts from the last.
+        size: (height, width) of its image, for a model that leaves it open.
 
     Raises:
         UnknownName: of the network, keypoint set or output.
-        ExportError: not a .tflite, or no such output.
+        ExportError: not a .tflite, no such output, or an input that is no image as we give it.
         UsageError: the target exists.
     """
     from export.errors import ExportError
+    from export.image_input import check_image_input, with_size
     from export.inspect import inspect
 
     variant(network), keypoint_set(keypoints), lookup(dict.fromkeys(OUTPUTS), "output", output)
@@ -164,6 +167,8 @@ def import_tflite(
             f"{source} has {count} outputs, so none is number {output_index}", "see --output-index"
         )
     metadata = PoseMetadata(network, keypoints, output, output_index % count, DECODE[output], None, None)
+    if check_image_input(source, info, size) and size is not None:
+        return _adopt(source, out / source.name, metadata, None, overwrite, with_size(source, size))
     return _adopt(source, out / source.name, metadata, info, overwrite)
 
 
@@ -199,14 +204,24 @@ def import_peer(source: Path, kind: str, detector: Path | None, out: Path, overw
     return _adopt(source, path, metadata, info, overwrite)
 
 
-def _adopt(source: Path, path: Path, metadata: PoseMetadata, info: Any, overwrite: bool) -> Path:
-    """Copy a .tflite that was inspected, and write its sidecar."""
+def _adopt(
+    source: Path,
+    path: Path,
+    metadata: PoseMetadata,
+    info: Any,
+    overwrite: bool,
+    content: bytes | None = None,
+) -> Path:
+    """Copy a .tflite that was inspected, or `content` in its place, and write its sidecar."""
     from export.sidecar import describe, sidecar_path, write_sidecar
 
     check_free(path, overwrite)
     sidecar_path(path).unlink(missing_ok=True)
     with replacing(path) as temporary:
-        shutil.copyfile(source, temporary)
+        if content is None:
+            shutil.copyfile(source, temporary)
+        else:
+            temporary.write_bytes(content)
     write_sidecar(path, describe(path, "unknown", metadata.to_json(edgepose.__version__), info=info))
     return path
 
