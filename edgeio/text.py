@@ -54,7 +54,12 @@ def decimal(text: str) -> float:
 
 
 def one_spelling(name: str) -> str:
-    """A file's name in the one form (NFC) of the two in which systems spell accents."""
+    """A file's name as text that every program can write: of the two forms in which systems spell accents the
+    one (NFC), and bytes that are no UTF-8 as escapes, such as \\xe9."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # Python stands such bytes in for by surrogates
+        name = os.fsencode(name).decode("utf-8", "backslashreplace")
     return unicodedata.normalize("NFC", name)
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 bad input or a failure outside the program, 2 wrong usage,
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import NoReturn
@@ -85,6 +86,9 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line; never shows a traceback for bad input."""
+    for stream in (sys.stdout, sys.stderr):  # names that the terminal cannot show are spelt as escapes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UserError as error:

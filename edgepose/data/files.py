@@ -6,12 +6,17 @@ others, each once, and never round in a circle.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from edgeio.text import one_spelling
+
+# A summary of `edgepose predict` begins with this key.
+SUMMARY_MARK = "predict_version"
+_HEAD_BYTES = 200
 
 
 def is_hidden(path: Path) -> bool:
@@ -28,6 +33,31 @@ def files_in(folder: Path, suffixes: Collection[str] = ()) -> list[Path]:
 def files_below(root: Path, suffixes: Collection[str] = ()) -> list[Path]:
     """Files in a folder and all folders below, linked ones too, by path."""
     return sorted(p for p in _walk(root) if _wanted(p, suffixes) and p.is_file())
+
+
+def without_outputs(files: Iterable[Path]) -> list[Path]:
+    """Files less what `edgepose predict` wrote among them: summaries, and all that these name."""
+    found = list(files)
+    own: set[Path] = set()
+    for path in found:
+        if path.suffix.lower() == ".json":
+            own |= _outputs(path)
+    return [p for p in found if p not in own and own.isdisjoint(p.parents)]
+
+
+def _outputs(path: Path) -> set[Path]:
+    """A summary, and the files and folders beside it that it names; nothing for other JSON."""
+    try:
+        with path.open("rb") as handle:
+            if SUMMARY_MARK.encode() not in handle.read(_HEAD_BYTES):
+                return set()
+        summary = json.loads(path.read_bytes())
+        names = [name for name in summary["outputs"].values() if isinstance(name, str)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return set()
+    if SUMMARY_MARK not in summary:
+        return set()
+    return {path, *(path.with_name(name) for name in names if name and Path(name).name == name)}
 
 
 def alike(folder: Path, relative: Path) -> Path:

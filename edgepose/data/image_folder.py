@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeio.text import one_spelling
 from edgepose.data.collect import Collector, Skip
-from edgepose.data.files import files_below
+from edgepose.data.files import files_below, without_outputs
 from edgepose.data.images import SUFFIXES, other_pages, page_count
 from edgepose.data.records import Dataset, PoseRecord
 from edgepose.data.splits import video_of
@@ -22,14 +22,15 @@ KEY = "images"
 def read(root: Path) -> Dataset:
     """Every image file below `root`, by path, with no keypoint labelled and all in the split "train".
 
-    `files_below` says which those are. Nothing here can be scored, so there is nothing to keep for testing.
-    In a folder of frames named VIDEO_FRAME the video is what comes before the last underscore.
+    `files_below` says which those are, less what `edgepose predict` wrote. Nothing here can be scored, so
+    there is nothing to keep for testing. In a folder of frames named VIDEO_FRAME the video is what comes
+    before the last underscore.
 
     Raises:
         BadDataset: no image file.
     """
     collector = Collector(KEY, root, IN_MOTION_19)
-    for path in files_below(root, SUFFIXES):
+    for path in images_below(root):
         name = one_spelling(path.relative_to(root).as_posix())
         with collector.listing(name):
             folder, _, file = name.rpartition("/")
@@ -40,3 +41,8 @@ def read(root: Path) -> Dataset:
                 if (pages := page_count(path)) > 1:
                     raise Skip(other_pages(pages))
     return collector.dataset()
+
+
+def images_below(root: Path) -> list[Path]:
+    """Image files in a folder and below."""
+    return [p for p in without_outputs(files_below(root)) if p.suffix.lower() in SUFFIXES]

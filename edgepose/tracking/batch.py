@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -33,6 +34,7 @@ from edgepose.tracking.video import Fingerprint, fingerprint
 Bars = Callable[[str, str], AbstractContextManager[Progress]]
 CALIBRATED_THRESHOLD = 0.5
 _MOST_FPS = 100_000
+_OF_ITS_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)  # no fault of the disk's
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,15 @@ def predict_all(
             outcomes.append(_one(run, source))
         except UserError as error:
             outcomes.append(Outcome(source, None, error))
+        except OSError as error:
+            if error.errno not in _OF_ITS_NAME:
+                raise
+            outcomes.append(Outcome(source, None, _bad_name(source, error)))
     return outcomes
+
+
+def _bad_name(source: Source, error: OSError) -> UserError:
+    return UsageError(f"{source.name} cannot be a file's name here ({error.strerror})", "rename the input")
 
 
 def settings_of(request: PredictRequest) -> Settings:

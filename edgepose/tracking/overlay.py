@@ -54,7 +54,7 @@ def overlay_video(
     """
     name = encoder()
     pen = _Pen(track, _fitted(track.size))
-    with Video(source, known) as video, replacing(path) as temporary, av.open(str(temporary), "w") as out:
+    with Video(source, known) as video, replacing(path) as temporary, _written(temporary) as out:
         base = max(video.time_base, _COARSEST.get(name, Fraction(0)))
         stream = _stream(out, name, pen.size, video.facts.rate, base)
         last = None
@@ -73,6 +73,10 @@ def overlay_image(source: Path, track: Track, row: int, path: Path) -> None:
     drawn = draw_skeleton(read_image(source), track.smooth_px[row], track.keypoints)
     with replacing(path) as temporary:
         Image.fromarray(drawn).save(temporary, format="PNG")
+
+
+def _written(path: Path) -> Any:
+    return av.open(f"file:{path}", "w")  # a colon in a folder's name is no protocol
 
 
 def _stream(out: Any, name: str, size: Size, rate: float | None, base: Fraction) -> Any:

@@ -13,8 +13,9 @@ from edgepose.geometry import Letterbox, letterbox
 from edgepose.tracking.quality import NONE_BELOW, none_found
 from edgepose.tracking.track import Track
 from edgepose.tracking.video import Frame
-from edgepose.visual.contact_sheet import CELL, INK, corner_of, empty_page, fitting, font
+from edgepose.visual.contact_sheet import CELL, INK, corner_of, empty_page, fitting
 from edgepose.visual.drawing import draw_skeleton
+from edgepose.visual.glyphs import sheet_font
 
 CELLS, _COLUMNS = 12, 4
 
@@ -67,7 +68,7 @@ def draw_sheet(track: Track, thumbnails: list[Thumbnail], name: str, path: Path)
         page.paste(Image.fromarray(draw_skeleton(thumbnail.canvas, points, track.keypoints)), (left, top))
         when = f"{track.time_s[row]:.2f} s" if track.is_video else track.files[row]
         caption = f"{when}, confidence {track.confidence[row].mean():.2f}"
-        draw.text((left, top + CELL + 2), fitting(draw, caption, CELL), fill=INK, font=font())
+        draw.text((left, top + CELL + 2), fitting(draw, caption, CELL), fill=INK, font=sheet_font())
     with replacing(path) as temporary:
         page.save(temporary, format="PNG")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeio.text import one_spelling
-from edgepose.data.files import files_below
+from edgepose.data.files import files_below, without_outputs
 from edgepose.data.images import SUFFIXES
 from edgepose.errors import EdgeposeError, UsageError
 
@@ -31,7 +31,7 @@ class Source:
     """One input: a video, or images.
 
     Attributes:
-        name: stem of its outputs.
+        name: stem of its outputs, in one spelling.
         kind: "video" or "images".
         paths: the video's one file, or the images in their order.
         root: what the images' names are relative to.
@@ -43,8 +43,8 @@ class Source:
     root: Path
 
     def file_name(self, path: Path) -> str:
-        """A path as the outputs write it: without this machine's folders."""
-        return path.relative_to(self.root).as_posix()
+        """A path as the outputs write it: without this machine's folders, in one spelling."""
+        return one_spelling(path.relative_to(self.root).as_posix())
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def find_sources(inputs: Sequence[str | Path]) -> Sources:
 
     A file is an image or a video by its suffix. A folder is searched with all folders below: its images
     are one input, called after the folder; each of its videos is one of its own, called after its path
-    in the folder. See `files_below` for links and hidden files.
+    in the folder. See `files_below` for links and hidden files; outputs of `edgepose predict` are no inputs.
 
     Raises:
         UsageError: an address instead of a file, or two inputs whose outputs would share a name.
@@ -80,7 +80,7 @@ def find_sources(inputs: Sequence[str | Path]) -> Sources:
             ignored += rest
         else:
             kind = "images" if path.suffix.lower() in SUFFIXES else "video"
-            found.append(Source(path.stem, kind, (path,), path.parent))
+            found.append(Source(one_spelling(path.stem), kind, (path,), path.parent))
     _check_names(found)
     return Sources(tuple(found), tuple(ignored))
 
@@ -103,17 +103,21 @@ def _local(text: str | Path) -> Path:
 
 def _folder(root: Path) -> tuple[list[Source], list[Path]]:
     """A folder's inputs, and the files that are none."""
-    files = files_below(root)
+    there = files_below(root)
+    files = without_outputs(there)
     images = tuple(p for p in files if p.suffix.lower() in SUFFIXES)
     videos = [p for p in files if p.suffix.lower() in VIDEO_SUFFIXES]
     if not images and not videos:
+        own = " but what edgepose predict wrote" if len(files) < len(there) else ""
         raise BadSource(
-            f"{root} holds no image or video", f"known suffixes: {', '.join((*SUFFIXES, *VIDEO_SUFFIXES))}"
+            f"{root} holds no image or video{own}",
+            f"known suffixes: {', '.join((*SUFFIXES, *VIDEO_SUFFIXES))}",
         )
-    name = root.resolve().name or "images"
+    name = one_spelling(root.resolve().name) or "images"
     sources = [Source(name, "images", images, root)] if images else []
     for path in videos:
-        sources.append(Source("-".join(path.relative_to(root).with_suffix("").parts), "video", (path,), root))
+        own = one_spelling("-".join(path.relative_to(root).with_suffix("").parts))
+        sources.append(Source(own, "video", (path,), root))
     taken = {*images, *videos}
     return sources, [p for p in files if p not in taken]
 
@@ -121,8 +125,8 @@ def _folder(root: Path) -> tuple[list[Source], list[Path]]:
 def _check_names(sources: Iterable[Source]) -> None:
     seen: dict[str, Source] = {}
     for source in sources:
-        # Some file systems ignore case, and how accents are spelt.
-        other = seen.setdefault(one_spelling(source.name.lower()), source)
+        # Some file systems ignore case.
+        other = seen.setdefault(source.name.lower(), source)
         if other is not source:
             raise UsageError(
                 f"{other.paths[0]} and {source.paths[0]} would both write {source.name}.*",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import edgepose
+from edgepose.data.files import SUMMARY_MARK
 from edgepose.evaluation.speed import processor
 from edgepose.inference.spec import ModelSpec
 from edgepose.tracking.predict import Prediction
@@ -28,7 +29,7 @@ def summarise(
         job: everything that the track depends on; see `batch.job_of`.
     """
     return {
-        "predict_version": VERSION,
+        SUMMARY_MARK: VERSION,
         "edgepose": edgepose.__version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": prediction.name,

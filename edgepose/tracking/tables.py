@@ -139,7 +139,8 @@ def _parquet(track: Track, facts: dict[str, Any], path: Path) -> None:
         for name, values in long_columns(track).items()
     }
     table = pyarrow.table(arrays).replace_schema_metadata({"edgepose": json.dumps(facts)})
-    pyarrow.parquet.write_table(table, path)
+    with path.open("wb") as handle:  # pyarrow takes a name with a colon for an address
+        pyarrow.parquet.write_table(table, handle)
 
 
 def _h5(track: Track, facts: dict[str, Any], path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from edgeio import replacing
 from edgepose.data.images import decode_parallel
@@ -15,6 +15,7 @@ from edgepose.errors import BadDataset, BadImage, UsageError
 from edgepose.geometry import letterbox
 from edgepose.keypoints import KeypointSet
 from edgepose.visual.drawing import SIDE_COLOURS, draw_skeleton
+from edgepose.visual.glyphs import in_sheet, sheet_font
 
 CELL = 240
 _CAPTION = 18
@@ -98,9 +99,9 @@ def empty_page(title: str, count: int, columns: int) -> Image.Image:
     draw = ImageDraw.Draw(page)
     x = page.width - _GAP
     for name, colour in reversed(SIDE_COLOURS.items()):
-        x -= round(draw.textlength(name, font=font())) + 10
-        draw.text((x + 4, 8), name, fill=colour, font=font())
-    draw.text((_GAP, 8), fitting(draw, title, x - _GAP), fill=INK, font=font())
+        x -= round(draw.textlength(name, font=sheet_font())) + 10
+        draw.text((x + 4, 8), name, fill=colour, font=sheet_font())
+    draw.text((_GAP, 8), fitting(draw, title, x - _GAP), fill=INK, font=sheet_font())
     return page
 
 
@@ -115,23 +116,19 @@ def _draw_cell(
     left, top = corner
     if isinstance(image, BadImage):
         draw.rectangle([left, top, left + CELL - 1, top + CELL - 1], fill=_EMPTY)
-        draw.text((left + 8, top + 8), "cannot be read", fill=_WARNING, font=font())
+        draw.text((left + 8, top + 8), "cannot be read", fill=_WARNING, font=sheet_font())
     else:
         placed = letterbox(image.shape[:2], (CELL, CELL))
         points = placed.to_canvas.apply(record.keypoints_px)
         page.paste(Image.fromarray(draw_skeleton(placed.draw(image), points, keypoints)), corner)
     caption = f"{record.id} ({record.split})"
-    draw.text((left, top + CELL + 2), fitting(draw, caption, CELL), fill=INK, font=font())
-
-
-def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=12)
+    draw.text((left, top + CELL + 2), fitting(draw, caption, CELL), fill=INK, font=sheet_font())
 
 
 def fitting(draw: ImageDraw.ImageDraw, text: str, width: float) -> str:
     """`text`, shortened from the left, where paths say least, to `width` pixels."""
-    shown = text
-    while draw.textlength(shown, font=font()) > width and len(text) > 1:
+    shown = text = in_sheet(text)
+    while draw.textlength(shown, font=sheet_font()) > width and len(text) > 1:
         text = text[1:]
         shown = "..." + text
     return shown

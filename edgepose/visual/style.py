@@ -15,10 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from PIL import Image
 
 from edgeio import replacing
 from edgepose.results.results import Results
+from edgepose.visual.glyphs import families, in_figure
 
 # Okabe & Ito's palette, without its yellow, which white paper swallows.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#4D4D4D")
@@ -47,7 +49,6 @@ _LABEL_SIZE = 8.0
 # Where a label may go, straight beside the point first; with dx = 0 it hangs from its leader like a flag.
 _DIRECTIONS = ((1, 0), (-1, 0), (0.8, 0.6), (0.8, -0.6), (-0.8, 0.6), (-0.8, -0.6), (0, 1), (0, -1))
 _RC: Any = {
-    "font.family": "DejaVu Sans",
     "font.size": 10.0,
     "axes.titlesize": 11.0,
     "axes.titleweight": "bold",
@@ -75,7 +76,7 @@ def figure_style() -> Iterator[None]:
     """Draw within this block; the caller's own matplotlib settings stay as they were."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_RC)
+        mpl.rcParams.update({**_RC, "font.family": list(families())})
         yield
 
 
@@ -89,8 +90,11 @@ def new_figure(width: float, height: float) -> Figure:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG, whole or not at all, without the version stamp that would make it differ by host.
 
-    A drawing is written with a palette, in a third of the bytes; a picture with photographs in it is not.
+    Characters that no font here has are spelt as escapes. A drawing is written with a palette, in a third of
+    the bytes; a picture with photographs in it is not.
     """
+    for text in figure.findobj(Text):
+        text.set_text(in_figure(text.get_text()))
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png")
     picture = Image.open(drawn).convert("RGB")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 import sys
 from contextlib import nullcontext
 from fractions import Fraction
@@ -486,6 +488,79 @@ def test_keypoints_at_the_edge_are_named(tmp_path: Path) -> None:
     assert IN_MOTION_19.names[k] in found["out-of-frame"]
 
 
+# Names
+
+BYTES = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "h5", "coco"])
+def test_names_that_are_no_utf_8_are_spelt_as_escapes(tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "in"
+    (folder / "img").mkdir(parents=True)
+    clip(folder / "a.mp4", 2).rename(folder / f"{BYTES}.mp4")
+    for name in (f"{BYTES}.png", "y.png"):
+        Image.fromarray(disc(SIZE, [(60, 60, 30)])).save(folder / "img" / name)
+    images, video = run([folder], tmp_path / "out", format=form, overlay=True)
+    assert images.error is None and video.error is None
+    assert (tmp_path / "out" / r"caf\xe9-overlay.mp4").is_file()
+    assert (tmp_path / "out" / r"in-overlay/img/caf\xe9.png.png").is_file()
+    if form == "csv":
+        assert rows(tmp_path / "out/in.csv")[0]["file"] == r"img/caf\xe9.png"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "h5", "coco"])
+def test_a_colon_in_out_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (outcome,) = run([clip(tmp_path / "a.mp4", 2)], Path("s3:x"), format=form, overlay=True)
+    assert outcome.error is None
+    assert (tmp_path / "s3:x" / "a-overlay.mp4").stat().st_size > 500
+
+
+def test_a_name_too_long_for_outputs_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("v" * 240, "b"):
+        clip(tmp_path / f"in/{name}.mp4", 2)
+    good, bad = run([tmp_path / "in"], tmp_path / "out")
+    assert good.error is None and "cannot be a file's name" in str(bad.error)
+
+
+# Own outputs
+
+
+def test_own_outputs_are_no_inputs(tmp_path: Path) -> None:
+    """Predicted into the folder itself, twice: sheets, figures and overlays are not predicted in turn."""
+    folder = tmp_path / "in"
+    (folder / "img").mkdir(parents=True)
+    clip(folder / "a.mp4", 2)
+    for name in ("x.png", "y.png"):
+        Image.fromarray(disc(SIZE, [(60, 60, 30)])).save(folder / "img" / name)
+    for out in (folder, folder / "poses"):
+        first = run([folder], out, overlay=True)
+        again = run([folder], out, overlay=True)
+        assert [o.source.name for o in first] == ["in", "a"] and not any(o.error for o in first)
+        assert all(o.before for o in again), [o.error for o in again]
+    assert len(find_sources([folder]).found[0].paths) == 2 and not find_sources([folder]).ignored
+    with pytest.raises(BadSource, match="no image or video but what edgepose predict wrote"):
+        find_sources([folder / "poses"])
+    assert find_sources([folder / "a-overlay.mp4"]).found[0].kind == "video", "asked for by name"
+
+
+def test_other_json_hides_nothing(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "x.png")
+    (tmp_path / "in").mkdir()
+    for i, text in enumerate(
+        (
+            '{"outputs": {"a": "x.png"}}',
+            '{"predict_version": 1, "outputs": {"a": "../x.png", "b": 3, "c": ""}}',
+            '{"predict_version"',
+            "[" * 9999,
+        )
+    ):
+        (tmp_path / "in" / f"{i}.json").write_text(text)
+    (tmp_path / "y.json").write_text('{"outputs": {"a": "x.png"}, "note": "predict_version"}')
+    assert [p.name for p in find_sources([tmp_path]).found[0].paths] == ["x.png"]
+
+
 # Long videos
 
 
@@ -514,6 +589,35 @@ def test_no_more_frames_in_memory_than_the_queues_hold(
 
 
 # The command
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_terminal_that_cannot_show_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    from edgepose.cli import main
+
+    name = "\u4e73\u5150"
+    arguments = (
+        clip(tmp_path / f"{name}.mp4", 2),
+        tmp_path / f"{name}.png",
+        "--model",
+        tmp_path / "m.tflite",
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["edgepose", "predict", *map(str, arguments), "--out", str(tmp_path / "out")]
+    )
+    shown = {s: io.TextIOWrapper(io.BytesIO(), encoding=encoding) for s in ("stdout", "stderr")}
+    for stream, to in shown.items():
+        monkeypatch.setattr(sys, stream, to)
+    (tmp_path / f"{name}.png").write_bytes(b"")
+    with pytest.raises(SystemExit) as end:
+        main()
+    for to in shown.values():
+        to.flush()
+    said = shown["stdout"].buffer.getvalue() + shown["stderr"].buffer.getvalue()  # type: ignore[attr-defined]
+    assert end.value.code == 2 and b"would both write" in said
+    assert f"{name}.mp4".encode() in said or rb"\u4e73\u5150.mp4" in said
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
