@@ -51,12 +51,13 @@ class Op:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor; `constant_bytes` is 0 for activations."""
+    """A tensor; `constant_bytes` is 0 for activations, `dynamic` are the axes without a fixed length."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     constant_bytes: int
+    dynamic: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -255,7 +256,9 @@ def _tensor(tensor: Any, buffers: list[int]) -> Tensor:
     dense = constant_bytes and dtype in _WIDTHS and tensor.Sparsity() is None
     if dense and constant_bytes != math.prod(shape) * _WIDTHS[dtype]:
         raise _Damaged("a constant does not fill its shape")
-    return Tensor((tensor.Name() or b"").decode(), shape, dtype, constant_bytes)
+    signature = np.atleast_1d(tensor.ShapeSignatureAsNumpy()) if tensor.ShapeSignatureLength() else ()
+    dynamic = tuple(axis for axis, n in enumerate(signature) if n < 0)
+    return Tensor((tensor.Name() or b"").decode(), shape, dtype, constant_bytes, dynamic)
 
 
 def _code(code: Any) -> tuple[str, bool]:

@@ -68,12 +68,17 @@ def import_tflite(
         str, typer.Option(help="What its output is: maps, upscaled or keypoints.")
     ] = "upscaled",
     output_index: Annotated[int, typer.Option(help="Which output; -1 is the last.")] = -1,
+    resolution: Annotated[
+        int | None,
+        typer.Option(help="Side of its square image, px, where the file leaves that open.", min=1, max=4096),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
     """Copy a .tflite from elsewhere and describe it in a sidecar, so that `evaluate` can score it."""
     from edgepose.deploy.export import import_tflite
 
-    typer.echo(import_tflite(file, model, keypoints, output, output_index, out, overwrite))
+    size = None if resolution is None else (resolution, resolution)
+    typer.echo(import_tflite(file, model, keypoints, output, output_index, out, overwrite, size))
 
 
 def _print_json(made: list[Any]) -> None:

@@ -136,18 +136,21 @@ def import_tflite(
     output_index: int,
     out: Path,
     overwrite: bool = False,
+    size: Size | None = None,
 ) -> Path:
     """Copy a .tflite from elsewhere into `out` and describe it, so that it can be scored.
 
     Args:
         output_index: which of its outputs to read; negative counts from the last.
+        size: (height, width) of its image, for a model that leaves it open.
 
     Raises:
         UnknownName: of the network, keypoint set or output.
-        ExportError: not a .tflite, or no such output.
+        ExportError: not a .tflite, no such output, or an input that is no image as we give it.
         UsageError: the target exists.
     """
     from export.errors import ExportError
+    from export.image_input import check_image_input, with_size
     from export.inspect import inspect
     from export.sidecar import describe, sidecar_path, write_sidecar
 
@@ -158,13 +161,17 @@ def import_tflite(
         raise ExportError(
             f"{source} has {count} outputs, so none is number {output_index}", "see --output-index"
         )
+    is_open = check_image_input(source, info, size)
     path = out / source.name
     check_free(path, overwrite)
     sidecar_path(path).unlink(missing_ok=True)
     with replacing(path) as temporary:
-        shutil.copyfile(source, temporary)
+        if is_open and size is not None:
+            temporary.write_bytes(with_size(source, size))
+        else:
+            shutil.copyfile(source, temporary)
     metadata = PoseMetadata(network, keypoints, output, output_index % count, DECODE[output], None, None)
-    write_sidecar(path, describe(path, "unknown", metadata.to_json(edgepose.__version__), info=info))
+    write_sidecar(path, describe(path, "unknown", metadata.to_json(edgepose.__version__)))
     return path
 
 

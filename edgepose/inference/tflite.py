@@ -21,6 +21,10 @@ class TFLiteRunner:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         info = inspect(path)
+        if {1, 2}.intersection(info.inputs[0].dynamic):
+            raise BadModel(
+                f"{path} has no fixed height and width", "import it with edgepose import-tflite --resolution"
+            )
         sidecar = read_sidecar(path)
         metadata = pose_metadata(sidecar.metadata, str(path))
         self._session = Session(path, threads=threads)

@@ -9,8 +9,20 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 
-def tiny_tflite(keypoints: int = 19, size: int = 64, seed: int = 0) -> bytes:
-    """A float model with random weights: strides of 8, one map a keypoint."""
+def tiny_tflite(
+    keypoints: int = 19,
+    size: int = 64,
+    seed: int = 0,
+    is_open: bool = False,
+    image: tuple[int, ...] | None = None,
+) -> bytes:
+    """A float model with random weights: strides of 8, one map a keypoint.
+
+    Args:
+        is_open: height and width are stored as 1 and left open, as converters do.
+        image: what the input claims to be, instead of (1, size, size, 3).
+    """
+    size = 1 if is_open else size
     rng = np.random.default_rng(seed)
     weights = rng.normal(0, 0.02, (keypoints, 8, 8, 3)).astype("<f4")
     bias = rng.normal(0, 0.1, keypoints).astype("<f4")
@@ -23,11 +35,14 @@ def tiny_tflite(keypoints: int = 19, size: int = 64, seed: int = 0) -> bytes:
     graph = schema.SubGraphT()
     graph.name = "main"
     graph.tensors = [
-        _tensor("image", (1, size, size, 3), 0),
+        _tensor("image", image or (1, size, size, 3), 0),
         _tensor("weights", weights.shape, 1),
         _tensor("bias", bias.shape, 2),
-        _tensor("maps", (1, size // 8, size // 8, keypoints), 0),
+        _tensor("maps", (1, -(-size // 8), -(-size // 8), keypoints), 0),
     ]
+    if is_open:
+        for tensor in (graph.tensors[0], graph.tensors[3]):
+            tensor.shapeSignature = [tensor.shape[0], -1, -1, tensor.shape[3]]
     graph.inputs, graph.outputs, graph.operators = [0], [3], [_conv()]
     model.subgraphs = [graph]
     version = schema.MetadataT()
@@ -43,7 +58,7 @@ def _conv() -> Any:
     op.opcodeIndex, op.inputs, op.outputs = 0, [0, 1, 2], [3]
     op.builtinOptionsType = schema.BuiltinOptions.Conv2DOptions
     op.builtinOptions = schema.Conv2DOptionsT()
-    op.builtinOptions.padding = schema.Padding.VALID
+    op.builtinOptions.padding = schema.Padding.SAME
     op.builtinOptions.strideH = op.builtinOptions.strideW = 8
     return op
 
