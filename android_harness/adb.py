@@ -24,11 +24,20 @@ _STATES = {
     "authorizing": "unlock it and allow USB debugging for this computer, then run the same command again",
     "offline": "unplug it and plug it in again; if that does not help: adb kill-server",
     "connecting": "wait a moment, then run the same command again",
+    "detached": "unplug it and plug it in again, or run: adb attach",
     "recovery": "start Android on it",
+    "rescue": "start Android on it",
     "bootloader": "start Android on it",
     "sideload": "start Android on it",
+    "host": "it is another computer: give a phone",
+    "unknown": "unplug it and plug it in again; if that does not help: adb kill-server",
     "no permissions": "run: sudo apt-get install android-sdk-platform-tools-common, and plug it in again",
 }
+# A line of `adb devices -l`. Serial numbers may hold spaces, even words that are states; what follows the
+# state is KEY:VALUE, or of "no permissions" a sentence.
+_LINE = re.compile(
+    rf"(\S.*?)[ \t]+(?:(no permissions)\b.*|({'|'.join(('device', *_STATES))})(?:[ \t]+(\w+:\S.*))?)\s*"
+)
 _GONE = re.compile(
     r"device '.*' not found|device offline|device still connecting|no devices/emulators found|"
     r"error: closed|connect(?:ion)? (?:failed|reset)|protocol fault|device unauthorized|"
@@ -88,10 +97,13 @@ def parse_devices(text: str) -> tuple[Listed, ...]:
     for line in text.splitlines():
         if not line.strip() or line.startswith(("List of devices", "*", "adb server")):
             continue
-        serial, _, rest = line.partition("\t") if "\t" in line else line.partition(" ")
-        rest = rest.strip()
-        state = "no permissions" if rest.startswith("no permissions") else (rest.split() or [""])[0]
-        model = re.search(r"\bmodel:(\S+)", rest)
+        known = _LINE.fullmatch(line)
+        if known:
+            serial, state = known[1], known[2] or known[3]
+        else:  # a state that we do not know
+            serial, _, rest = line.partition("\t") if "\t" in line else line.partition(" ")
+            state = (rest.split() or [""])[0]
+        model = re.search(r"\bmodel:(\S+)", line[len(serial) :])
         found.append(Listed(serial.strip(), state, model.group(1) if model else ""))
     return tuple(found)
 

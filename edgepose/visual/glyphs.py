@@ -48,7 +48,8 @@ def sheet_font() -> ImageFont.FreeTypeFont:
 
 
 def _escape(character: str) -> str:
-    return character.encode("ascii", "backslashreplace").decode()
+    code = ord(character)
+    return rf"\x{code:02x}" if code < 256 else rf"\u{code:04x}" if code < 65536 else rf"\U{code:08x}"
 
 
 @cache

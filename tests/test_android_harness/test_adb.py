@@ -73,6 +73,25 @@ def test_a_pulled_cable_is_no_success(connect: Connect) -> None:
             "0123  no permissions (missing udev rules? user is in the plugdev group); see [url] usb:3-1\n",
             (Listed("0123", "no permissions"),),
         ),
+        (
+            "List of devices attached\n"
+            "My Phone 5G            device usb:1-2 product:a model:SM_A12 device:a12 transport_id:1\n"
+            "adb-R58M (2)._adb-tls-connect._tcp device product:a model:Pixel_8 transport_id:2\n"
+            "no device              offline usb:1-1 transport_id:3\n"
+            "the offline device\tunauthorized\n"
+            "model:x y              rescue\n"
+            "odd                    dancing usb:1-3\n"
+            "a b  no permissions (user in plugdev group; are your udev rules wrong?); see [url] usb:3-1\n",
+            (
+                Listed("My Phone 5G", "device", "SM_A12"),
+                Listed("adb-R58M (2)._adb-tls-connect._tcp", "device", "Pixel_8"),
+                Listed("no device", "offline"),
+                Listed("the offline device", "unauthorized"),
+                Listed("model:x y", "rescue"),
+                Listed("odd", "dancing"),
+                Listed("a b", "no permissions"),
+            ),
+        ),
     ],
 )
 def test_reads_what_adb_lists(text: str, listed: tuple[Listed, ...]) -> None:
