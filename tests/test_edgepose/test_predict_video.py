@@ -23,8 +23,13 @@ def moving(count: int, size: tuple[int, int] = (H, W)) -> list[np.ndarray]:
 
 
 def read(path: Path) -> tuple[list[Frame], Video]:
+    """Every frame that the decoder gives is kept or listed, and time goes forward."""
     with Video(path) as video:
-        return list(video.frames()), video
+        frames = list(video.frames())
+    seen = sorted([*(f.index for f in frames), *(s.frame for s in video.skipped if s.frame is not None)])
+    assert seen == list(range(len(video.times_s)))
+    assert np.isfinite(video.times_s).all() and (np.diff(video.times_s) > 0).all()
+    return frames, video
 
 
 def cornered() -> np.ndarray:
