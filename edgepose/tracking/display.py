@@ -65,6 +65,11 @@ class Display:
         )
         return aspect
 
+    @property
+    def is_interlaced(self) -> bool:
+        """Whether an interlaced frame has come."""
+        return self._woven is not None
+
     def through(self, stored: Any | None) -> Iterator[Any]:
         """The stored frames that are ready once this one has come, each of them once, in their order.
 

@@ -1,6 +1,6 @@
 """A video file as upright RGB frames, and their times: the only place that decodes video.
 
-One frame is in memory at a time here, two where it is interlaced. Nothing that the file holds is lost
+One frame is in memory at a time here, three where it is interlaced. Nothing that the file holds is lost
 silently: what gives no usable frame is listed in `Video.skipped`, and what may change a coordinate or a time
 in `Video.warnings`. `edgepose/tracking/display.py` makes pictures of stored frames, and
 `edgepose/tracking/clock.py` times.
@@ -209,8 +209,17 @@ class Video:
             for stored in self._decoded(packet):
                 waiting.append(_Stored(len(self._pts_s), stored.is_corrupt))
                 self._pts_s.append(None if stored.pts is None else float(stored.pts * stored.time_base))
-                yield from self._display.through(stored)
-        yield from self._display.through(None)
+                yield from self._shown_frames(stored)
+        yield from self._shown_frames(None)
+
+    def _shown_frames(self, stored: Any | None) -> Iterator[Any]:
+        try:
+            yield from self._display.through(stored)
+        except av.FFmpegError as error:
+            raise BadVideo(
+                f"{self.path} is interlaced, and cannot be deinterlaced ({error.strerror})",
+                _TO_H264.format(name=self.path.name).replace(" -c:v", " -vf bwdif -c:v"),
+            ) from None
 
     def _all_packets(self) -> Iterator[Any]:
         """The stream's packets; an error of the container ends them, and is listed."""
@@ -265,8 +274,9 @@ class Video:
         lost = sum(entry.frame is None for entry in self.skipped)
         if lost:
             self.warnings.append("frames after damaged data may show damage until the next key frame")
-        # VP8 has packets that are never shown.
-        silent = self._shown - len(self._pts_s) - lost if facts.codec != "vp8" else 0
+        # VP8 has packets that are never shown, and interlaced video packets of single fields.
+        counts = facts.codec != "vp8" and not self._display.is_interlaced
+        silent = self._shown - len(self._pts_s) - lost if counts else 0
         if silent > 0:
             self.skipped.append(Skipped(None, None, f"{silent} packets gave no frame"))
         self._skip_the_end()
