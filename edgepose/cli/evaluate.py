@@ -65,11 +65,16 @@ def command(
     ] = "xnnpack",
     near: options.Near = False,
     fallback: Annotated[
-        str, typer.Option(help="Images without a head length: exclude them, or take the data set's median.")
+        str,
+        typer.Option(
+            help="What to do without a head length: exclude the image, or take the data set's median."
+        ),
     ] = "exclude",
     human: Annotated[
         Path | None,
-        typer.Option(help="A raters' file (CSV), or the human.json of `edgepose raters`, for human spread."),
+        typer.Option(
+            help="The spread of human raters: a raters' file (CSV), or the human.json of `edgepose raters`."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Score only the first so many images.")] = None,
     threads: options.Threads = 1,

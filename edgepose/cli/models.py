@@ -16,7 +16,7 @@ _MARK = " *"  # of a network that comes with weights
 
 def command(
     model: Annotated[
-        list[str] | None, typer.Option(help="Only this network; may be given several times.")
+        list[str] | None, typer.Option(help="The network to list; default: all of them. May be repeated.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -45,9 +45,7 @@ def command(
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
     seed: options.Seed = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a .tflite file that exists already.")
-    ] = False,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     *,
     given: options.Given,
@@ -55,8 +53,9 @@ def command(
     """Quantize a network to full int8 without training, in minutes: OUT/NAME-int8-ptq-maps.tflite.
 
     The images of --data set the ranges of the activations; labels are not read. Where this costs too much
-    accuracy, `edgepose qat` trains the network for int8.
+    accuracy, `edgepose qat` trains the network for int8. The same command again finds the file finished.
     """
+    from edgeio import jobs
     from edgepose.compression import ptq
     from edgepose.compression.mixed_precision import check_type
     from edgepose.deploy.export import Calibrate
@@ -73,6 +72,8 @@ def command(
     with bar(f"quantizing {start.stem}", "parts") as progress:
         listener = Listener(progress, say=options.say)
         made = ptq.quantize(start, calibrate, how, out, overwrite, report_layers, listener, kept)
+    if made.exported.before:
+        options.say(jobs.said_before(made.exported.path))
     print_exported(made.exported, made.costs, as_json, made.suggestions)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from edgepose.cli.options import Given, say
 from edgepose.cli.progress import bar
 
 
@@ -24,10 +25,16 @@ def model_to_run(name: str | Path) -> Path:
 
 def draw_built_in(data: Sequence[str], smoke: bool = False) -> list[str]:
     """What `--data` says, with the built-in sets among it drawn first; see `with_built_in`."""
-    from edgepose.cli.options import say
     from edgepose.training.builtin import PREFIX, with_built_in
 
     if not any(text.startswith(PREFIX) for text in data):
         return list(data)
     with bar("drawing infants", "frames") as progress:
         return with_built_in(data, say, progress, smoke)
+
+
+def runtime_threads(model: Path, given: Given) -> Path:
+    """The model; raises UsageError where --threads was given and no TFLite runtime runs it."""
+    if model.suffix == ".safetensors":
+        given.refuse("threads", when="with a checkpoint, which Keras runs", hint="give a .tflite file")
+    return model

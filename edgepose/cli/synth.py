@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli.options import AsJson, print_json
+from edgepose.cli.options import AsJson, Overwrite, print_json
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="Folder to make; an unfinished set in it is finished.")],
-    videos: Annotated[int, typer.Option(help="Number of videos, one infant each.")] = 100,
-    frames: Annotated[int, typer.Option(help="Frames of each video.")] = 20,
+    out: Annotated[Path, typer.Option(help="The folder to make; the same command again goes on there.")],
+    videos: Annotated[int, typer.Option(help="How many videos to draw, one infant each.")] = 100,
+    frames: Annotated[int, typer.Option(help="How many frames each video has.")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     size: Annotated[
         str | None,
@@ -30,7 +30,10 @@ def command(
             "adult hands."
         ),
     ] = "clinic",
-    workers: Annotated[int | None, typer.Option(help="Processes; else one a CPU core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="How many processes draw; default: one for each CPU core.")
+    ] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Make synthetic infants with exact keypoints, in In-Motion's processed layout."""
@@ -40,7 +43,7 @@ def command(
 
     shape = parse_size(size) if size else None
     with bar("drawing infants", "frames") as update:
-        synthesise(out, videos, frames, seed, shape, workers, update, variety)
+        synthesise(out, videos, frames, seed, shape, workers, update, variety, overwrite)
     if as_json:
         made = read_json(out / "dataset.json", "make the set again")
         print_json({"out": out, **made})

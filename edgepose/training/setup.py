@@ -202,10 +202,7 @@ def open_setup(
     folder = RunFolder(request.out)
     with jobs.locked(folder.path), computing(precision):
         facts = _facts(request, training_data)
-        if jobs.claim(
-            folder.description, bound, request.overwrite, folder.clear, facts, results=folder.results
-        ):
-            listener.say(f"going on with the run in {folder.path}")
+        jobs.claim(folder.description, bound, request.overwrite, folder.clear, facts, results=folder.results)
         yield TrainingSetup(request, training_data, info, precision, listener)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tiny_runs import make_data
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
+from edgeio.jobs import OtherJob
 from edgepose.compression import convert as deploy
 from edgepose.compression.bias_correction import bias_corrected
 from edgepose.compression.calibration import calibrated, histograms
@@ -318,11 +320,12 @@ def test_a_layer_with_a_poor_range_costs_most(folded: BNFoldedModel, ranges: Ran
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(checkpoint_module, "build", small)
+    build = partial(small, whole=False)
+    monkeypatch.setattr(checkpoint_module, "build", build)
     monkeypatch.setattr(deploy, "inference_cost", lambda info: (1, 2))
     info = CheckpointInfo("rt", "in-motion-19", None, SIZE, "noise")
     path = tmp_path / "small.safetensors"
-    save_checkpoint(path, weights_of(seeded(small(info))), info)
+    save_checkpoint(path, weights_of(seeded(build(info))), info)
     return path
 
 
@@ -335,9 +338,8 @@ def call(*arguments: Any) -> Any:
 def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_path: Path) -> None:
     data, out = make_data(tmp_path / "data"), tmp_path / "out"
     asked = (checkpoint, "--data", data, "--out", out, "--count", 4)
-    made = call(
-        *asked, "--ranges", "percentile", "--equalize", "--bias-correction", "--report-layers", "--json"
-    )
+    with_report = (*asked, "--ranges", "percentile", "--bias-correction", "--report-layers", "--json")
+    made = call(*with_report)
     assert made.exit_code == 0, made.output
     told = json.loads(made.stdout)
     assert told["path"] == str(out / "small-int8-ptq-maps.tflite")
@@ -348,24 +350,28 @@ def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_pat
     assert told["validation"]["snr_db"] > 15
     names = {path.name for path in out.iterdir()}
     stem = "small-int8-ptq-maps"
-    assert names == {f"{stem}.tflite", f"{stem}.json", f"{stem}-layers.json", f"{stem}-layers.png"}
+    files = (".tflite", ".json", ".job.json", "-layers.json", "-layers.png")
+    assert names == {f"{stem}{end}" for end in files}
     layers = json.loads((out / f"{stem}-layers.json").read_text())
-    assert layers["costs"] == told["layers"] and len(told["layers"]) > 50
+    assert layers["costs"] == told["layers"] and len(told["layers"]) > 15
     assert layers["suggestions"] == told["suggestions"]
     from edgepose.inference.runners import open_runner
 
     assert open_runner(out / f"{stem}.tflite").spec.recipe == "int8-ptq"
-    again = call(*asked)
-    assert isinstance(again.exception, Exception) and "exists" in str(again.exception)
-    assert deploy.target_path(checkpoint, "int8-ptq", out, overwrite=True) == out / f"{stem}.tflite"
-    mixed = call(*asked, "--keep", "one_b_sw*, three_add", "--bias-correction")
+    again = call(*with_report)
+    assert again.exit_code == 0 and again.stdout == made.stdout, again.output
+    assert "was made before by the same job; --overwrite makes it anew" in again.stderr
+    other = call(*asked)
+    assert isinstance(other.exception, OtherJob)
+    assert "quantization.ranges: was 'percentile', now 'mse'" in str(other.exception)
+    mixed = call(*asked, "--keep", "one_b_sw*, pass3_*", "--bias-correction")
     assert mixed.exit_code == 0, mixed.output
     assert "small-int8-mixed-maps.tflite" in mixed.stdout and " 0 float operators" not in mixed.stdout
     sidecar = json.loads((out / "small-int8-mixed-maps.json").read_text())
     assert sidecar["recipe"] == "int8-mixed"
     told = sidecar["metadata"]["quantization"]
-    assert told["kept"] == ["one_b_swish", "three_add"]
-    followers = ["one_se_squeeze", "one_se_excite", "three_add", "pass3_detection2_confs"]
+    assert told["kept"] == ["one_b_swish", "pass3_detection2_confs"]
+    followers = ["one_se_squeeze", "one_se_excite", "pass3_detection2_confs"]
     assert told["float_layers"] == ["one_b_swish", *followers]
 
 
@@ -377,7 +383,7 @@ def test_bad_input_is_refused_before_anything_is_written(checkpoint: Path, tmp_p
     refused = call(*asked, "--count", 11)
     assert isinstance(refused.exception, ExportError) and "11 calibration samples" in str(refused.exception)
     for name, why in (("nothing_*", "no layer matches 'nothing_"), ("*", "no convolution in integers")):
-        refused = call(*asked, "--keep", name)
+        refused = call(*asked, "--count", 4, "--keep", name)
         assert isinstance(refused.exception, UsageError) and why in str(refused.exception)
     refused = call(*asked, "--keep", "one_conv1", "--keep-as", "int16")
     assert isinstance(refused.exception, UsageError) and "float32" in str(refused.exception)
@@ -410,7 +416,7 @@ def test_a_network_without_an_integer_form_is_refused(
     info = CheckpointInfo("rt", "in-motion-19", None, SIZE, "noise")
     save_checkpoint(checkpoint, weights_of(with_slope(info)), info)
     out = tmp_path / "out"
-    refused = call(checkpoint, "--data", make_data(tmp_path / "data"), "--out", out)
+    refused = call(checkpoint, "--data", make_data(tmp_path / "data"), "--count", 4, "--out", out)
     assert isinstance(refused.exception, CannotQuantize)
     said = str(refused.exception)
     assert said.startswith("layer slope of EfficientPose RT cannot be quantized (it is a PReLU); ")
