@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# The networks of these tests are too small to be shared out, and each worker has a core.
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(pool, "1")
+# TensorFlow's objects are many, and few are garbage: a look at all of them each time took a ninth of the CPU.
+gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")

@@ -232,6 +232,8 @@ def test_a_runner_that_fails(
     assert left_on(phone) == []
 
 
+# `test_a_job_on_a_phone` guards the path through adb, test_java_runner.py the runner itself.
+@pytest.mark.long
 def test_the_java_runner_behind_adb(desktop: tuple[list[str], Path], connect: Connect, work: Work) -> None:
     command, library = desktop
     java_runner.make_runner("x86_64", library.read_bytes())
@@ -242,6 +244,7 @@ def test_the_java_runner_behind_adb(desktop: tuple[list[str], Path], connect: Co
     assert left_on(phone) == []
 
 
+@pytest.mark.long
 def test_the_emulated_phone_behind_adb(
     a76: EmulatedDevice, connect: Connect, built: None, tmp_path: Path
 ) -> None:

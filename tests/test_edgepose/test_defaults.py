@@ -300,18 +300,22 @@ def test_halves_but_for_what_float16_cannot_hold(tmp_path: Path) -> None:
 
 
 def test_shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgepose.frameworks import keras
-    from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint, save_checkpoint, weights_of
+    from tiny_runs import make_teacher, use
+
+    from edgepose.models import profile
+    from edgepose.models.checkpoint import read_checkpoint
 
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import ship_weights
 
+    use(monkeypatch)
+    monkeypatch.setattr(profile, "inference_cost", lambda info: profile.Cost(1, 2))
+
     # Noise has no peaks: which of two equal ones wins says nothing of an export.
     monkeypatch.setattr(ship_weights, "SHIFT_PX", 1.0)
-    keras().utils.set_random_seed(0)
-    info = CheckpointInfo("rt-lite", "in-motion-19", 7, 32, "a test")
-    weights = weights_of(build(info))
-    save_checkpoint(tmp_path / "best.safetensors", weights, info)
+    monkeypatch.setattr(ship_weights, "FRAMES", 4)
+    make_teacher(tmp_path / "best.safetensors", model="rt-lite", resolution=32)
+    info, _ = read_checkpoint(tmp_path / "best.safetensors")
     row = ship_weights.ship(tmp_path / "best.safetensors", tmp_path / "weights")
     shipped = tmp_path / "weights" / "rt-lite.safetensors"
     hashes = sha256_file(shipped), sha256_file(shipped.with_suffix(".tflite"))

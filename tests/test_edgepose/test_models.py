@@ -313,7 +313,7 @@ def test_models_command():
     (row,) = json.loads(result.stdout)
     assert (row["key"], row["parameters"], row["paper_parameters"]) == ("rt", 481_336, 481_336)
     assert abs(row["flops"] - row["paper_flops"]) <= 10
-    table = CliRunner().invoke(app, ["--model", "rt-lite"])
-    assert table.exit_code == 0 and "425,660" in table.stdout
+    table = CliRunner().invoke(app, ["--model", "rt"])
+    assert table.exit_code == 0 and "481,336" in table.stdout
     unknown = CliRunner().invoke(app, ["--model", "nonsense"])
     assert isinstance(unknown.exception, UnknownName)
