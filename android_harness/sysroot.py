@@ -130,9 +130,12 @@ def ensure_sysroot(cache: Path, runtime: GuestRuntime, say: Say, mirror: str | N
     try:
         found = read_sysroot(cache, runtime)
         verify(found)
-        return found
     except HarnessError:
         pass
+    else:
+        if mirror is not None:
+            say("the packages are here already, so nothing is taken from --mirror")
+        return found
     final = sysroot_folder(cache, runtime)
     building = final.with_name(f".{final.name}.partial")
     shutil.rmtree(building, ignore_errors=True)  # what a kill left

@@ -1,7 +1,8 @@
 """One rule for every long command: the same command again goes on, another one is refused by name.
 
 A job is described by its settings as JSON, and by the code that does it. Its stamp, a JSON file, lies in the
-job's folder from the first moment; what is done is beside it.
+job's folder from the first moment; what is done is beside it. A job that gives one file has its stamp beside
+that file, as NAME.job.json, so that many of them share a folder.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import fcntl
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,21 +98,99 @@ def check_same(where: Path, before: Any, job: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, name: str = "") -> Iterator[None]:
     """Keep other processes out of a folder; the system frees it even after a kill.
+
+    Leaves nothing behind, not even a folder that was made for this and stayed empty.
+
+    Args:
+        name: keep them out of what has this name in the folder only.
 
     Raises:
         OtherJob: another process works there.
     """
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as handle:
+    path = folder / (f".{name}.lock" if name else ".lock")
+    try:
+        while True:
+            with path.open("a") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    where = folder / name if name else folder
+                    raise OtherJob(
+                        f"another command works in {where}", "wait for it, or choose another --out"
+                    ) from None
+                if not _is_at(path, handle.fileno()):
+                    continue  # whoever held it removed it between our opening and locking it
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+    finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one that the path names."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+@dataclass(frozen=True)
+class FileJob:
+    """A job that gives one file, in hand.
+
+    Attributes:
+        stamp: the JSON file that describes it, beside what it gives.
+        before: what `finish` was told by the same job, which is finished; None where it is to be done.
+    """
+
+    stamp: Path
+    before: Mapping[str, Any] | None
+
+    def finish(self, **facts: Any) -> None:
+        """The file is there; `facts` are what the same command is to tell of it again."""
+        write_json(self.stamp, {**read_json(self.stamp, OTHERS), "facts": facts})
+
+
+@contextmanager
+def one_file(
+    path: Path, job: Mapping[str, Any], overwrite: bool = False, others: Sequence[Path] = ()
+) -> Iterator[FileJob]:
+    """Begin a job that gives one file, or find that it is finished; other processes are kept out of it.
+
+    No part of such a job is kept, so as long as its file is not there another job may take its place, and a
+    job that fails leaves nothing.
+
+    Args:
+        path: the file.
+        others: further files of the job, which is not finished without them.
+
+    Raises:
+        OtherJob: the file is there by another job, by an unknown one, or is being made.
+    """
+    stamp = path.with_name(f"{path.stem}.job.json")
+    with locked(path.parent, path.name):
+        again = claim(stamp, job, overwrite or not path.exists(), results=[path])
+        whole = again and all(each.exists() for each in (path, *others))
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OtherJob(
-                f"another command works in {folder}", "wait for it, or choose another --out"
-            ) from None
-        yield
+            yield FileJob(stamp, read_json(stamp, OTHERS).get("facts") if whole else None)
+        except BaseException:
+            if not path.exists():
+                stamp.unlink(missing_ok=True)
+            raise
+
+
+def said_before(path: Path) -> str:
+    """What a command says where the same job had made a file."""
+    return f"{path} was made before by the same job; --overwrite makes it anew"
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -30,13 +30,20 @@ app = typer.Typer(
 
 @app.command(_MAKE)
 def make(
-    model: Annotated[Path, typer.Argument(help="A .tflite with its sidecar.", metavar="MODEL.tflite")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="The .tflite file to bundle, with its sidecar beside it.", metavar="MODEL.tflite"
+        ),
+    ],
     report: Annotated[
         Path, typer.Option(help="The results.json that `edgepose evaluate` wrote for it, or its folder.")
     ],
     out: Annotated[Path, typer.Option(help="The archive to write.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an archive that exists already.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Bundle a model: metadata, manifest, golden vectors, model card, evaluation, and hashes of all.
 
@@ -58,9 +65,12 @@ def make(
 
 @app.command("verify")
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="A bundle.", metavar="APP.zip")],
+    bundle: Annotated[Path, typer.Argument(help="The archive to check.", metavar="APP.zip")],
     runtime: Annotated[
-        str | None, typer.Option(help="litert or tflite-runtime; default: every one that is installed.")
+        str | None,
+        typer.Option(
+            help="The runtime to replay on, litert or tflite-runtime; default: every one that is installed."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:

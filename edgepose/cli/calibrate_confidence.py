@@ -9,57 +9,60 @@ import typer
 
 from edgepose.cli import options
 from edgepose.cli.progress import bar
-from edgepose.cli.running import model_to_run
+from edgepose.cli.running import model_to_run, runtime_threads
 
 
 @options.spread()
 def command(
     model: Annotated[
-        Path, typer.Argument(help="A .tflite file, a checkpoint (.safetensors), or default:MODEL.")
+        Path,
+        typer.Argument(help="The model: a .tflite file, a checkpoint (.safetensors), or default:MODEL."),
     ],
     data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
     out: Annotated[Path, typer.Option(help="The file to write, for `edgepose predict --confidence`.")],
     split: Annotated[
-        str, typer.Option(help="train, val, test or all: images that the model was not trained on.")
+        str,
+        typer.Option(help="The split, train, val, test or all, of images that the model was not trained on."),
     ] = "val",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
     decode: Annotated[
         str | None,
         typer.Option(
-            help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
+            help="How maps become keypoints: argmax, soft-argmax, taylor or upsampled-argmax; default: as "
+            "the model was exported."
         ),
     ] = None,
     near: Annotated[
         bool,
         typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis)."),
     ] = False,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    threads: Annotated[
+        int, typer.Option(min=1, help="How many threads the runtime of a .tflite file takes.")
+    ] = 1,
+    workers: options.Workers = 2,
     seed: Annotated[
         int, typer.Option(help="The seed of the split into the halves that judge each other.")
     ] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that exists already.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the file's contents.")] = False,
+    overwrite: options.Overwrite = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the contents of the file.")] = False,
+    *,
+    given: options.Given,
 ) -> None:
     """Fit, for each keypoint, the probability that it lies within half a head of the truth.
 
     Says how well that holds on images that the curves were not fitted on: the expected calibration error
     before and after.
     """
-    from edgepose.errors import UsageError
-    from edgepose.tracking.calibrate import CalibrationRequest, calibrate_confidence
-    from edgepose.tracking.confidence import write_confidence
+    from edgeio import jobs
+    from edgepose.tracking.calibrate import CalibrationRequest, calibrate_into
 
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
-    path = model_to_run(model)
+    path = runtime_threads(model_to_run(model), given)
     request = CalibrationRequest(data, split, crop, margin, decode, near, threads, workers, seed)
     with bar(f"calibrating {path.stem}", "images") as progress:
-        found = calibrate_confidence(path, request, progress)
-    write_confidence(out, found)
+        found, before = calibrate_into(path, request, out, overwrite, progress)
+    if before:
+        options.say(jobs.said_before(out))
     if as_json:
         typer.echo(out.read_text(encoding="utf-8"), nl=False)
     else:

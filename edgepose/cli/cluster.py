@@ -45,7 +45,8 @@ def command(
         groups = (fine, frames, training)
         unused = {name for group in groups for name in vars(group)} - {"overwrite"}
         given.refuse(*sorted(unused), when="without --data", hint="add --data")
-        told.print(clustering.cluster(start, clusters, out, training.overwrite), as_json)
+        listener = Listener(say=options.say)
+        told.print(clustering.cluster(start, clusters, out, training.overwrite, listener), as_json)
         return
     fit = fine.request(start, frames.request(data), out, training)
     request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher, count=clusters)

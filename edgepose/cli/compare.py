@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgepose.cli import options
+
 if TYPE_CHECKING:
     from edgepose.comparison.compare import Comparison
 
 _TITLE = "Models compared"
 
 
+@options.spread()
 def command(
     results: Annotated[
         list[Path],
@@ -20,10 +23,10 @@ def command(
             help="results.json files, or folders that hold some; or one compare.json.", metavar="RESULTS..."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the report.")],
+    out: Annotated[Path, typer.Option(help="The folder for the report.")],
     baseline: Annotated[
         str | None,
-        typer.Option(help="Name of the model to hold the others against; default: the first unquantised."),
+        typer.Option(help="The model to hold the others against; default: the first that is not quantized."),
     ] = None,
     margin: Annotated[
         str | None,
@@ -34,17 +37,19 @@ def command(
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Column of the data set to make subgroups of; may be given several times."),
+        typer.Option(help="A column of the data set to make subgroups of. May be repeated."),
     ] = None,
     overlays: Annotated[
         str,
         typer.Option(
-            help="Worst frames: skeleton draws the poses alone, so that no image leaves with the report; "
-            "full draws them on the images; none leaves them out."
+            help="How the worst frames are shown: skeleton draws the poses alone, so that no image leaves "
+            "with the report; full draws them on the images; none leaves them out."
         ),
     ] = "skeleton",
-    title: Annotated[str, typer.Option(help="Heading of the report.")] = _TITLE,
+    title: Annotated[str, typer.Option(help="The heading of the report.")] = _TITLE,
     as_json: Annotated[bool, typer.Option("--json", help="Print compare.json instead of a table.")] = False,
+    *,
+    given: options.Given,
 ) -> None:
     """Compare scored models: tables, figures, and a verdict on each against a baseline.
 
@@ -61,11 +66,11 @@ def command(
 
     check_overlays(overlays)
     if [path.name for path in results] == [COMPARISON_NAME]:
-        if baseline or margin or by or title != _TITLE:
-            raise typer.BadParameter(
-                f"{COMPARISON_NAME} has its own title, baseline, margin and subgroups, so --title, "
-                "--baseline, --margin and --by would be ignored. Leave them out, or name results."
-            )
+        given.refuse(
+            *("title", "baseline", "margin", "by", "overlays"),
+            when=f"with {COMPARISON_NAME}, which has its own and no worst frames",
+            hint="name results",
+        )
         comparison = read_comparison(results[0])
         report = write_report(comparison, (), out)
         return _tell(comparison, report, as_json)

@@ -9,13 +9,13 @@ import typer
 
 app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True)
 
-Data = Annotated[str, typer.Argument(help="FORMAT:PATH, or a path whose layout is recognised.")]
+Data = Annotated[str, typer.Argument(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
 
 
 @app.command("info")
 def info(
     data: Data,
-    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Count images, keypoints and splits, and say what was left out and why."""
     import json
@@ -33,12 +33,14 @@ def info(
 @app.command("show")
 def show(
     data: Data,
-    out: Annotated[Path, typer.Option(help="PNG to write.")],
-    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
-    columns: Annotated[int, typer.Option(min=1, help="Images beside each other.")] = 6,
-    rows: Annotated[int, typer.Option(min=1, help="Images below each other.")] = 4,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the PNG where it exists.")] = False,
+    out: Annotated[Path, typer.Option(help="The PNG file to write.")],
+    split: Annotated[str, typer.Option(help="The split to draw from: train, val, test or all.")] = "all",
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the draw of images.")] = 0,
+    columns: Annotated[int, typer.Option(min=1, help="How many images lie beside each other.")] = 6,
+    rows: Annotated[int, typer.Option(min=1, help="How many images lie below each other.")] = 4,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a PNG file that exists already.")
+    ] = False,
 ) -> None:
     """Draw a contact sheet: a sample of the images with their skeletons."""
     from edgeio import lookup

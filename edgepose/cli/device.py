@@ -13,13 +13,15 @@ app = typer.Typer(help="Emulated arm64 phones: make, list and remove them.", no_
 
 @app.command("create")
 def create(
-    cpu: Annotated[str, typer.Option(help="Processor: cortex-a53, -a72, -a73, -a75 or -a76.")] = "cortex-a76",
+    cpu: Annotated[
+        str, typer.Option(help="The processor: cortex-a53, -a72, -a73, -a75 or -a76.")
+    ] = "cortex-a76",
     runtime: Annotated[
-        str, typer.Option(help="litert, or tflite-runtime: the 2.14 that older apps carry.")
+        str, typer.Option(help="The runtime: litert, or tflite-runtime, the 2.14 that older apps carry.")
     ] = "litert",
     mirror: Annotated[
         str | None,
-        typer.Option(help="Where the system's sources carry no arm64 packages: 'deb URL SUITE main'."),
+        typer.Option(help="The source of arm64 packages, where the system has none: 'deb URL SUITE main'."),
     ] = None,
 ) -> None:
     """Make an emulated device: about 100 MB in the user's cache, a minute, no root.
@@ -64,7 +66,9 @@ def list_all(as_json: AsJson = False) -> None:
 
 
 @app.command("remove")
-def remove(name: Annotated[str, typer.Argument(help="As `edgepose device list` has it.")]) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(help="The device, as `edgepose device list` names it.")],
+) -> None:
     """Remove a device, and its files when no other device shares them."""
     from android_harness.emulator import remove_device
 

@@ -26,16 +26,17 @@ def command(
         ),
     ],
     data: Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")],
-    out: Annotated[Path, typer.Option(help="Where each model gets a folder of its own.")] = Path(
-        "runs/evaluate"
-    ),
-    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    out: Annotated[
+        Path, typer.Option(help="The folder in which each model gets a folder of its own.")
+    ] = Path("runs/evaluate"),
+    split: Annotated[str, typer.Option(help="The split to score: train, val, test or all.")] = "test",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
     decode: Annotated[
         str | None,
         typer.Option(
-            help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
+            help="How maps become keypoints: argmax, soft-argmax, taylor or upsampled-argmax; default: as "
+            "the model was exported."
         ),
     ] = None,
     target: Annotated[
@@ -52,15 +53,20 @@ def command(
         typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis)."),
     ] = False,
     fallback: Annotated[
-        str, typer.Option(help="Images without a head length: exclude them, or take the data set's median.")
+        str,
+        typer.Option(
+            help="What to do without a head length: exclude the image, or take the data set's median."
+        ),
     ] = "exclude",
     human: Annotated[
         Path | None,
-        typer.Option(help="A raters' file (CSV), or the human.json of `edgepose raters`, for human spread."),
+        typer.Option(
+            help="The spread of human raters: a raters' file (CSV), or the human.json of `edgepose raters`."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Score only the first so many images.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="How many threads the runtime takes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="How many threads decode images.")] = 2,
     seed: Annotated[int, typer.Option(help="The seed of the bootstrap.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unusable image.")] = False,
     speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure latency and memory too.")] = True,

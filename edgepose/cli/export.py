@@ -15,27 +15,32 @@ def command(
     checkpoint: Annotated[
         Path, typer.Argument(help="A .safetensors checkpoint, or default:MODEL, which come with edgepose.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the .tflite files and their sidecars.")],
+    out: Annotated[Path, typer.Option(help="The folder for the .tflite files and their sidecars.")],
     recipe: Annotated[
-        list[str], typer.Option(help="fp32, fp16, dynamic, int8 or int16x8; may be given several times.")
+        list[str],
+        typer.Option(help="The number format: fp32, fp16, dynamic, int8 or int16x8. May be repeated."),
     ] = ["fp16"],  # noqa: B006 - typer copies it
     output: Annotated[
-        list[str], typer.Option(help="maps, upscaled or keypoints; may be given several times.")
+        list[str], typer.Option(help="What the model gives: maps, upscaled or keypoints. May be repeated.")
     ] = ["maps"],  # noqa: B006
     calibrate: Annotated[
-        str | None, typer.Option(help="Data set whose images set the ranges (int8, int16x8).")
+        str | None, typer.Option(help="The data set whose images set the ranges of int8 and int16x8.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many calibration images.")] = 200,
+    count: Annotated[int, typer.Option(min=1, help="How many images set the ranges.")] = 200,
     split: Annotated[str, typer.Option(help="The split that the calibration images come from.")] = "train",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
     seed: Annotated[int, typer.Option(help="The seed of the draw of calibration images.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     *,
     given: options.Given,
 ) -> None:
-    """Export a checkpoint as TFLite: every recipe with every output, each checked against Keras."""
+    """Export a checkpoint as TFLite: every recipe with every output, each checked against Keras.
+
+    The same command again passes over the files that are finished.
+    """
+    from edgeio import jobs
     from edgepose.cli.progress import bar
     from edgepose.deploy.export import Calibrate, export_checkpoint
     from edgepose.models.pretrained import checkpoint_path
@@ -45,12 +50,15 @@ def command(
         given.refuse(*of_images, when="without --calibrate", hint="add --calibrate")
     checkpoint = checkpoint_path(checkpoint)
     source = Calibrate(calibrate, split, count, seed, crop, margin) if calibrate else None
-    jobs = [(r, o) for r in recipe for o in output]
+    files = [(r, o) for r in recipe for o in output]
     made = []
     with bar(f"exporting {checkpoint.stem}", "files") as progress:
-        for done, (r, o) in enumerate(jobs):
-            progress(done, len(jobs))
+        for done, (r, o) in enumerate(files):
+            progress(done, len(files))
             made.append(export_checkpoint(checkpoint, r, o, out, source, overwrite))
+    for each in made:
+        if each.before:
+            options.say(jobs.said_before(each.path))
     if as_json:
         _print_json(made)
     else:
@@ -58,17 +66,19 @@ def command(
 
 
 def import_tflite(
-    file: Annotated[Path, typer.Argument(help="A .tflite from elsewhere.")],
+    file: Annotated[Path, typer.Argument(help="A .tflite file that edgepose did not make.")],
     model: Annotated[
         str, typer.Option(help="The network that it is: it sets the normalisation of the input.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the copy and its sidecar.")],
-    keypoints: Annotated[str, typer.Option(help="Its keypoint set.")] = "mpii-16",
+    out: Annotated[Path, typer.Option(help="The folder for the copy and its sidecar.")],
+    keypoints: Annotated[str, typer.Option(help="The keypoint set of its output.")] = "mpii-16",
     output: Annotated[
-        str, typer.Option(help="What its output is: maps, upscaled or keypoints.")
+        str, typer.Option(help="What its output holds: maps, upscaled or keypoints.")
     ] = "upscaled",
-    output_index: Annotated[int, typer.Option(help="Which output; -1 is the last.")] = -1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    output_index: Annotated[int, typer.Option(help="The number of the output to read; -1 is the last.")] = -1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the copy and the sidecar that exist already.")
+    ] = False,
 ) -> None:
     """Copy a .tflite from elsewhere and describe it in a sidecar, so that `evaluate` can score it."""
     from edgepose.deploy.export import import_tflite

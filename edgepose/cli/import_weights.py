@@ -15,19 +15,25 @@ if TYPE_CHECKING:
 
 def command(
     file: Annotated[Path, typer.Argument(help="The authors' .h5 file, or EfficientPoseII.tflite.")],
-    model: Annotated[str, typer.Option(help="rt, i, ii, iii, iv, rt-lite, i-lite or ii-lite.")],
-    out: Annotated[Path, typer.Option(help="Checkpoint to write (.safetensors).")],
+    model: Annotated[
+        str, typer.Option(help="The network that it is: rt, i, ii, iii, iv, rt-lite, i-lite or ii-lite.")
+    ],
+    out: Annotated[Path, typer.Option(help="The checkpoint to write, a .safetensors file.")],
     keypoints: Annotated[
         str,
-        typer.Option(help="mpii-16 keeps the authors' heads; another set, as in-motion-19, gets new ones."),
+        typer.Option(
+            help="The keypoint set: mpii-16 keeps the authors' heads; another gets new ones."
+        ),
     ] = "mpii-16",
     data: Annotated[
-        str | None, typer.Option(help="With a .tflite: images that tell what its file left out.")
+        str | None, typer.Option(help="The data set whose images tell what a .tflite file left out.")
     ] = None,
     crop: Crop = "none",
-    count: Annotated[int, typer.Option(min=8, help="Images of --data to take.")] = 48,
-    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the checkpoint.")] = False,
+    count: Annotated[int, typer.Option(min=8, help="How many images of --data are taken.")] = 48,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a checkpoint that exists already.")
+    ] = False,
 ) -> None:
     """Import the EfficientPose authors' weights; code in the file is never run.
 

@@ -14,9 +14,9 @@ _MARK = " *"  # of a network that comes with weights
 
 def command(
     model: Annotated[
-        list[str] | None, typer.Option(help="Only this network; may be given several times.")
+        list[str] | None, typer.Option(help="The network to list; default: all of them. May be repeated.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """List the networks: input, maps, parameters and FLOPs, counted now, beside Table 1's.
 

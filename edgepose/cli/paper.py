@@ -14,48 +14,58 @@ from edgepose.cli.progress import bar
 def command(
     experiment: Annotated[
         str,
-        typer.Argument(help="table1, table2, table3, table5, table6, fig4 or fig5.", metavar="EXPERIMENT"),
+        typer.Argument(
+            help="The experiment: table1, table2, table3, table5, table6, fig4 or fig5.", metavar="EXPERIMENT"
+        ),
     ],
     out: Annotated[
-        Path, typer.Option(help="Gets a folder EXPERIMENT; experiments of one OUT share trained networks.")
+        Path,
+        typer.Option(
+            help="The folder that gets a folder EXPERIMENT; experiments of one OUT share trained networks."
+        ),
     ],
     scale: Annotated[
         str,
-        typer.Option(help="miniature: minutes on two cores; short; full: the paper's protocol, for a GPU."),
+        typer.Option(
+            help="How much is spent: miniature takes minutes on two cores, short a tenth of the paper's "
+            "training, full is the paper's protocol, for a GPU."
+        ),
     ] = "miniature",
     data: Annotated[
         str | None,
         typer.Option(
-            help="In-Motion Poses (table6: MINI-RGBD), FORMAT:PATH; default: made-up infants, except at full."
+            help="The data set, FORMAT:PATH: In-Motion Poses, for table6 MINI-RGBD; default: made-up "
+            "infants, except at --scale full."
         ),
     ] = None,
     train_data: Annotated[
-        str | None, typer.Option(help="What to train on, where it is not --data's training split.")
+        str | None,
+        typer.Option(help="The data set to train on, where it is not the training split of --data."),
     ] = None,
     models: Annotated[
         list[str] | None,
         typer.Option(
-            help="KEY=CHECKPOINT: a trained network (also default:KEY); KEY: train it here. May be repeated; "
-            "default: the networks of the scale."
+            help="A network: KEY=CHECKPOINT or KEY=default:KEY is trained already, KEY is trained here. May "
+            "be repeated; default: the networks of the scale."
         ),
     ] = None,
     init: Annotated[
         list[str] | None,
         typer.Option(
-            help="KEY=CHECKPOINT to start training from, as the paper did from MPII. May be repeated."
+            help="The checkpoint that a network's training starts from, KEY=CHECKPOINT, as the paper started "
+            "from MPII. May be repeated."
         ),
     ] = None,
     raters: Annotated[
         Path | None,
         typer.Option(
-            help="A raters' file, or the human.json of `edgepose raters`; default: published spread."
+            help="The spread of human raters: a raters' file, or the human.json of `edgepose raters`; "
+            "default: the published spread."
         ),
     ] = None,
     workers: options.Workers = 2,
     seed: options.Seed = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace trainings and scores of other settings.")
-    ] = False,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Rerun one of the paper's tables or figures: its printed figures beside ours.

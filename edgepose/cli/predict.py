@@ -9,52 +9,66 @@ from typing import Annotated, Any
 
 import typer
 
+from edgepose.cli import options
 from edgepose.cli.progress import bar
-from edgepose.cli.running import model_to_run
+from edgepose.cli.running import model_to_run, runtime_threads
 
 
+@options.spread()
 def command(
     inputs: Annotated[
         list[str],
         typer.Argument(help="Images, videos, and folders of them, on this machine.", metavar="INPUT..."),
     ],
     model: Annotated[
-        Path, typer.Option(help="A .tflite file, a checkpoint (.safetensors), or default:MODEL.")
+        Path,
+        typer.Option(help="The model: a .tflite file, a checkpoint (.safetensors), or default:MODEL."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("runs/predict"),
+    out: Annotated[Path, typer.Option(help="The folder for what is written.")] = Path("runs/predict"),
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw skeletons and trails on the input.")
     ] = False,
     smooth: Annotated[
         str,
         typer.Option(
-            help="Filter of videos' trajectories: median:WINDOW, savgol:WINDOW,ORDER or none; in frames."
+            help="The filter of videos' trajectories: median:WINDOW, savgol:WINDOW,ORDER or none, in frames."
         ),
     ] = "median:5",
     crop: Annotated[
         str,
-        typer.Option(help="none: the whole picture; auto: find the infant and follow it; x,y,w,h: pixels."),
+        typer.Option(
+            help="The part of the picture to look at: none takes the whole, auto finds the infant and "
+            "follows it, x,y,w,h gives a box in pixels."
+        ),
     ] = "none",
-    format: Annotated[str, typer.Option(help="csv, coco, parquet (needs pyarrow) or h5 (h5py).")] = "csv",
+    format: Annotated[
+        str,
+        typer.Option(help="The format of the table: csv, coco, parquet (needs pyarrow) or h5 (needs h5py)."),
+    ] = "csv",
     confidence: Annotated[
-        Path | None, typer.Option(help="A file of `edgepose calibrate-confidence` for this model.")
+        Path | None, typer.Option(help="The file that `edgepose calibrate-confidence` made for this model.")
     ] = None,
     abstain_below: Annotated[
         float | None,
-        typer.Option(help="Leave less confident keypoints out; default 0.5 with --confidence, else 0."),
+        typer.Option(
+            help="Leave out keypoints that are less confident; default: 0.5 with --confidence, 0 without."
+        ),
     ] = None,
     decode: Annotated[
         str | None,
         typer.Option(
-            help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."
+            help="How maps become keypoints: argmax, soft-argmax, taylor or upsampled-argmax; default: as "
+            "the model was exported."
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the outputs of another run.")
-    ] = False,
+    threads: Annotated[
+        int, typer.Option(min=1, help="How many threads the runtime of a .tflite file takes.")
+    ] = 1,
+    workers: options.Workers = 2,
+    overwrite: options.Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
+    *,
+    given: options.Given,
 ) -> None:
     """Predict keypoints: a table, a summary, a contact sheet and a figure for each input.
 
@@ -78,7 +92,13 @@ def command(
         workers=workers,
     )
     sources = find_sources(inputs)
-    outcomes = predict_all(model_to_run(model), sources.found, request, out, overwrite, _bar)
+    kinds = {source.kind for source in sources.found}
+    if kinds == {"images"}:
+        given.refuse("smooth", when="on images, which have no trajectories", hint="name a video too")
+    if kinds == {"video"}:
+        given.refuse("workers", when="on videos, which one thread decodes", hint="name images too")
+    path = runtime_threads(model_to_run(model), given)
+    outcomes = predict_all(path, sources.found, request, out, overwrite, _bar)
     if as_json:
         typer.echo(json.dumps([o.summary for o in outcomes if o.summary is not None], indent=1))
     else:

@@ -44,9 +44,7 @@ def command(
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
     seed: options.Seed = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a .tflite file that exists already.")
-    ] = False,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     *,
     given: options.Given,
@@ -56,6 +54,7 @@ def command(
     The images of --data set the ranges of the activations; labels are not read. Where this costs too much
     accuracy, `edgepose qat` trains the network for int8.
     """
+    from edgeio import jobs
     from edgepose.compression import ptq
     from edgepose.compression.mixed_precision import check_type
     from edgepose.deploy.export import Calibrate
@@ -72,6 +71,8 @@ def command(
     with bar(f"quantizing {start.stem}", "parts") as progress:
         listener = Listener(progress, say=options.say)
         made = ptq.quantize(start, calibrate, how, out, overwrite, report_layers, listener, kept)
+    if made.exported.before:
+        options.say(jobs.said_before(made.exported.path))
     print_exported(made.exported, made.costs, as_json, made.suggestions)
 
 

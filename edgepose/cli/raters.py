@@ -18,12 +18,14 @@ _SHOWN = 10  # outliers and frames; human.json lists all
 def command(
     file: Annotated[
         Path,
-        typer.Argument(help="CSV with the columns image, rater, keypoint, x, y; pixels.", metavar="FILE"),
+        typer.Argument(
+            help="The CSV file, with the columns image, rater, keypoint, x and y, in pixels.", metavar="FILE"
+        ),
     ],
     keypoints: Annotated[str, typer.Option(help="The keypoint set that the names are of.")] = "in-motion-19",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for human.json and figures/raters.png; else nothing is written."),
+        typer.Option(help="The folder for human.json and figures/raters.png; default: nothing is written."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:

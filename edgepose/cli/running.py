@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from edgepose.cli.options import Given
+
 
 def model_to_run(name: str | Path) -> Path:
     """`model_path`; says on stderr when it is the export of default weights, for want of TensorFlow."""
@@ -17,3 +19,10 @@ def model_to_run(name: str | Path) -> Path:
             f"{name}: {path.name}, as TensorFlow, which runs its checkpoint, is not installed", err=True
         )
     return path
+
+
+def runtime_threads(model: Path, given: Given) -> Path:
+    """The model; raises UsageError where --threads was given and no TFLite runtime runs it."""
+    if model.suffix == ".safetensors":
+        given.refuse("threads", when="with a checkpoint, which Keras runs", hint="give a .tflite file")
+    return model

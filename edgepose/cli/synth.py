@@ -7,17 +7,25 @@ from typing import Annotated
 
 import typer
 
+from edgepose.cli.options import AsJson, Overwrite
+
 
 def command(
-    out: Annotated[Path, typer.Option(help="Folder to make; an unfinished set in it is finished.")],
-    videos: Annotated[int, typer.Option(help="Number of videos, one infant each.")] = 100,
-    frames: Annotated[int, typer.Option(help="Frames of each video.")] = 20,
+    out: Annotated[Path, typer.Option(help="The folder to make; the same command again goes on there.")],
+    videos: Annotated[int, typer.Option(help="How many videos to draw, one infant each.")] = 100,
+    frames: Annotated[int, typer.Option(help="How many frames each video has.")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     size: Annotated[
-        str | None, typer.Option(help="WIDTHxHEIGHT of all frames, as 640x480; else each setup's own.")
+        str | None,
+        typer.Option(
+            help="The WIDTHxHEIGHT of all frames, as 640x480; default: each recording setup has its own."
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; else one a CPU core.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="How many processes draw; default: one for each CPU core.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make synthetic infants with exact keypoints, in In-Motion's processed layout."""
     from edgeio import read_json
@@ -26,7 +34,7 @@ def command(
 
     shape = parse_size(size) if size else None
     with bar("drawing infants", "frames") as update:
-        synthesise(out, videos, frames, seed, shape, workers, update)
+        synthesise(out, videos, frames, seed, shape, workers, update, overwrite)
     if as_json:
         import json
 

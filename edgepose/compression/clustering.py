@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from edgeio import jobs, sha256_file
 from edgepose.compression.finetune import FineTune
 from edgepose.compression.sparsity import Part, parts
-from edgepose.deploy.export import check_free
 from edgepose.errors import UsageError
 from edgepose.models.checkpoint import load_model, read_checkpoint, save_checkpoint
 from edgepose.training.constraints import WeightConstraint, WeightConstraints
@@ -110,21 +110,29 @@ def check_count(count: int) -> None:
         raise UsageError(f"a kernel cannot have {count} clusters", f"give {FEWEST} to {MOST}")
 
 
-def cluster(checkpoint: Path, count: int, out: Path, overwrite: bool = False) -> Path:
+def cluster(
+    checkpoint: Path, count: int, out: Path, overwrite: bool = False, listener: Listener | None = None
+) -> Path:
     """Cluster a network as it is, without training: OUT/CHECKPOINT-COUNT-clusters.safetensors.
 
     Raises:
-        UsageError: no such count, or the file exists.
+        UsageError: no such count.
+        OtherJob: the file was made of another checkpoint.
         BadCheckpoint: unreadable.
     """
     check_count(count)
     path = out / f"{checkpoint.stem}-{count}-clusters.safetensors"
-    check_free(path, overwrite)
     info, weights = read_checkpoint(checkpoint)
-    for part in _clustered(load_model(checkpoint, "training")):
-        name = f"{part.name}/kernel"
-        weights[name] = clusters(weights[name], count, part.axis).kernel
-    save_checkpoint(path, weights, replace(info, source=f"{info.source}; {count} clusters a kernel"))
+    job = {"checkpoint_sha256": sha256_file(checkpoint), "clusters": count}
+    with jobs.one_file(path, job, overwrite) as claimed:
+        if claimed.before is not None:
+            (listener or Listener()).say(jobs.said_before(path))
+            return path
+        for part in _clustered(load_model(checkpoint, "training")):
+            name = f"{part.name}/kernel"
+            weights[name] = clusters(weights[name], count, part.axis).kernel
+        save_checkpoint(path, weights, replace(info, source=f"{info.source}; {count} clusters a kernel"))
+        claimed.finish()
     return path
 
 

@@ -14,7 +14,7 @@ import edgepose
 from edgepose.compression.graph import CannotQuantize
 from edgepose.compression.mixed_precision import FloatIslands, islands
 from edgepose.compression.network import NOTHING, Kept, Network
-from edgepose.deploy.export import VALIDATION_COUNT, Exported, check_free, model_name
+from edgepose.deploy.export import VALIDATION_COUNT, Exported, model_name
 from edgepose.errors import EdgeposeError
 from edgepose.inference.decode import DECODE
 from edgepose.inference.metadata import PoseMetadata
@@ -49,11 +49,9 @@ class Samples:
     record: Any
 
 
-def target_path(checkpoint: Path, recipe: str, out: Path, overwrite: bool) -> Path:
-    """Where the model of a checkpoint goes; raises UsageError where one is and must stay."""
-    path = out / f"{model_name(checkpoint, recipe, OUTPUT)}.tflite"
-    check_free(path, overwrite)
-    return path
+def target_path(checkpoint: Path, recipe: str, out: Path) -> Path:
+    """Where the model of a checkpoint goes."""
+    return out / f"{model_name(checkpoint, recipe, OUTPUT)}.tflite"
 
 
 def write_model(

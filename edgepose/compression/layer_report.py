@@ -5,12 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeio import write_json
+from edgeio import read_json, write_json
+from edgeio.records import Mismatch, from_plain
 from edgepose.compression.sensitivity import PARTS, Cost
 from edgepose.compression.suggest import Suggestion
+from edgepose.errors import UsageError
 
 SCHEMA_VERSION = 1
 SHOWN = 30
+_ANEW = "add --overwrite to make it anew"
+
+
+def report_paths(model: Path) -> tuple[Path, Path]:
+    """NAME-layers.json and NAME-layers.png beside NAME.tflite."""
+    data = model.with_name(f"{model.stem}-layers.json")
+    return data, data.with_name(f"{data.stem}.png")
+
+
+def read_layer_report(model: Path) -> tuple[tuple[Cost, ...], tuple[Suggestion, ...]]:
+    """What `write_layer_report` wrote; raises UsageError where it was altered."""
+    path, _ = report_paths(model)
+    found = read_json(path, _ANEW)
+    try:
+        costs, suggestions = found["costs"], found["suggestions"]
+        return (
+            tuple(from_plain(Cost, cost) for cost in costs),
+            tuple(from_plain(Suggestion, each) for each in suggestions),
+        )
+    except (Mismatch, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error})", _ANEW) from None
 
 
 def write_layer_report(
@@ -25,8 +48,7 @@ def write_layer_report(
     Returns:
         both paths.
     """
-    data = model.with_name(f"{model.stem}-layers.json")
-    picture = data.with_suffix(".png")
+    data, picture = report_paths(model)
     report = {
         "schema_version": SCHEMA_VERSION,
         "model": model.name,

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from edgeio import lookup
+from edgeio import jobs, lookup, sha256_file
 from edgepose.compression.convert import Samples, target_path, write_model
 from edgepose.compression.graph import CannotQuantize, Folded, fold
 from edgepose.compression.network import NOTHING, Kept, Ranges
 from edgepose.compression.ranges import METHODS, Range
-from edgepose.deploy.export import Calibrate, Exported, sample_inputs
+from edgepose.compression.sensitivity import Cost
+from edgepose.compression.suggest import Suggestion
+from edgepose.deploy.export import Calibrate, Exported, exported_before, sample_inputs
 from edgepose.geometry import Size
 from edgepose.models.checkpoint import CheckpointInfo, load_model, read_checkpoint
 from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
@@ -49,13 +51,13 @@ class Quantized:
 
     Attributes:
         exported: the .tflite, its sidecar, and how near it is to the float network.
-        costs: `sensitivity.Cost` of every layer, the dearest first; empty unless asked for.
-        suggestions: `suggest.Suggestion`, the layers to keep in float; empty unless asked for.
+        costs: of every layer, the dearest first; empty unless asked for.
+        suggestions: the layers to keep in float; empty unless asked for.
     """
 
     exported: Exported
-    costs: tuple[Any, ...] = ()
-    suggestions: tuple[Any, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
 
 
 def quantize(
@@ -75,28 +77,61 @@ def quantize(
         report_layers: find out what each layer costs, into `layers` of the same name.
         keep_layers: names of layers that stay float, or patterns of names.
 
+    Returns:
+        what was made, now or by the same job before.
+
     Raises:
+        OtherJob: the file was made with other settings.
         CannotQuantize: a layer that has no integer form; names it.
         CannotKeep: a layer that the converter rounds although it was to be kept.
         UserError: bad input; says what and what to do.
     """
-    from edgepose.compression.mixed_precision import keep
-    from edgepose.compression.network import build_rounded
+    from edgepose.compression.layer_report import read_layer_report, report_paths
+    from export.sidecar import sidecar_path
 
     listener = listener or Listener()
     how.check()
-    recipe = MIXED if keep_layers else RECIPE
-    path = target_path(checkpoint, recipe, out, overwrite)
     info, _ = read_checkpoint(checkpoint)
-    exact, folded = float_network(checkpoint)
-    kept = keep(folded.graph, keep_layers)
     listener.say("reading the calibration images")
     samples, inputs = calibration(calibrate, info)
-    out.mkdir(parents=True, exist_ok=True)  # a place that takes no file is told before minutes of work
-    prepared, ranges = prepare(folded, samples.inputs, inputs, how, listener, kept)
+    path = target_path(checkpoint, MIXED if keep_layers else RECIPE, out)
+    job = {
+        "checkpoint_sha256": sha256_file(checkpoint),
+        "quantization": {**asdict(how), "keep": list(keep_layers)},
+        "calibration": asdict(samples.record),
+        "report_layers": report_layers,
+    }
+    reports = report_paths(path) if report_layers else ()
+    with jobs.one_file(path, job, overwrite, [sidecar_path(path), *reports]) as claimed:
+        if claimed.before is not None:
+            exported = exported_before(path, claimed.before)
+            return Quantized(exported, *(read_layer_report(path) if report_layers else ()))
+        made = _quantized(checkpoint, info, how, path, samples, inputs, keep_layers, report_layers, listener)
+        claimed.finish(validation=made.exported.validation.to_json())
+        return made
+
+
+def _quantized(
+    checkpoint: Path,
+    info: CheckpointInfo,
+    how: PostTraining,
+    path: Path,
+    samples: Samples,
+    pixels: Range,
+    keep_layers: Sequence[str],
+    report_layers: bool,
+    listener: Listener,
+) -> Quantized:
+    from edgepose.compression.mixed_precision import keep
+    from edgepose.compression.network import build_rounded
+
+    exact, folded = float_network(checkpoint)
+    kept = keep(folded.graph, keep_layers)
+    prepared, ranges = prepare(folded, samples.inputs, pixels, how, listener, kept)
     listener.say("converting")
     rounded = build_rounded(prepared, ranges, kept=kept, marked=True)
     plain = {"method": "post-training", **asdict(how), "kept": list(kept.named)}
+    recipe = MIXED if keep_layers else RECIPE
     exported = write_model(rounded, exact, info, recipe, path, samples, plain, kept)
     if not report_layers:
         return Quantized(exported)
@@ -105,7 +140,7 @@ def quantize(
 
 def _reported(
     path: Path, prepared: Folded, ranges: Ranges, samples: Samples, kept: Kept, listener: Listener
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+) -> tuple[tuple[Cost, ...], tuple[Suggestion, ...]]:
     from edgepose.compression.layer_report import write_layer_report
     from edgepose.compression.sensitivity import layer_costs
     from edgepose.compression.suggest import suggest

@@ -28,7 +28,7 @@ from edgepose.compression.network import (
 from edgepose.compression.ptq import PostTraining, calibration, float_network, prepare
 from edgepose.compression.ranges import Range
 from edgepose.compression.sparsity import is_sparse, share
-from edgepose.deploy.export import Calibrate, Exported
+from edgepose.deploy.export import Calibrate, Exported, check_free
 from edgepose.models.checkpoint import read_checkpoint
 from edgepose.training.constraints import NO_SHAPING, WeightConstraint, WeightConstraints, kept_zeros
 from edgepose.training.loop import Listener
@@ -80,8 +80,9 @@ def train(request: QatRequest, listener: Listener | None = None) -> Exported:
     listener = listener or Listener()
     request.check()
     fit = request.fit
-    begun = RunFolder(fit.out).description.exists()
-    path = target_path(request.checkpoint, RECIPE, fit.out, overwrite=fit.overwrite or begun)
+    path = target_path(request.checkpoint, RECIPE, fit.out)
+    if not (fit.overwrite or RunFolder(fit.out).description.exists()):
+        check_free(path, overwrite=False)
     material = request.material()
     # Before OUT is claimed: what is refused here must not leave a run behind that nobody can go on with.
     exact, folded = float_network(request.checkpoint, "training")

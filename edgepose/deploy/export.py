@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import edgepose
-from edgeio import lookup, replacing
+from edgeio import jobs, lookup, replacing, sha256_file
+from edgeio.records import Mismatch, from_plain
 from edgepose.data.framing import DEFAULT_MARGIN, Framing, Input, prepare
 from edgepose.data.registry import open_dataset
 from edgepose.errors import UsageError
@@ -19,6 +21,11 @@ from edgepose.inference.decode import DECODE
 from edgepose.inference.metadata import OUTPUTS, PoseMetadata
 from edgepose.keypoints import keypoint_set
 from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
+
+if TYPE_CHECKING:
+    from edgepose.models.checkpoint import CheckpointInfo
+    from export.calibration import Calibration
+    from export.recipe import Recipe
 
 CALIBRATION_COUNT = 200
 VALIDATION_COUNT = 8
@@ -51,11 +58,13 @@ class Exported:
         path: of the .tflite; its sidecar lies beside it.
         sidecar: `export.sidecar.Sidecar`.
         validation: `export.validate.Validation` on the calibration images, or on noise where there are none.
+        before: an earlier command had made it.
     """
 
     path: Path
     sidecar: Any
     validation: Any
+    before: bool = False
 
 
 def model_name(checkpoint: Path, recipe: str, output: str) -> str:
@@ -77,37 +86,80 @@ def export_checkpoint(
     calibrate: Calibrate | None = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Export a checkpoint by a recipe with an output.
+    """Export a checkpoint by a recipe with an output, or find that it was done.
 
     Args:
         out: folder; the file is called after checkpoint, recipe and output.
 
     Raises:
-        UsageError: the output makes no sense with the recipe, calibration is missing, or the file exists.
+        UsageError: the output makes no sense with the recipe, or calibration is missing.
+        OtherJob: the file was made with other settings.
         BadCheckpoint, BadDataset, ExportError: as their names say.
     """
-    from export.recipe import RECIPES, Tolerance
-    from export.runtime import Session
-    from export.validate import validate
+    from edgepose.models.checkpoint import read_checkpoint
+    from export.recipe import RECIPES
+    from export.sidecar import sidecar_path
 
     chosen = lookup(RECIPES, "recipe", recipe)
     lookup(dict.fromkeys(OUTPUTS), "output", output)
     _check(chosen, output, calibrate)
-    path = out / f"{model_name(checkpoint, recipe, output)}.tflite"
-    check_free(path, overwrite)
-
-    from edgepose.models.checkpoint import load_model, read_checkpoint
-    from edgepose.models.profile import inference_cost
-    from export.convert import convert
-
     info, _ = read_checkpoint(checkpoint)
-    out.mkdir(parents=True, exist_ok=True)  # a place that takes no file is told before minutes of work
-    model = load_model(checkpoint, output=output)
-    size: Size = tuple(model.input_shape[1:3])
+    size: Size = (info.resolution, info.resolution)
     normalisation = NORMALISATIONS[variant(info.model).normalisation]
-    inputs, record = (
+    samples = (
         sample_inputs(calibrate, size, normalisation) if calibrate else (_noise(size, normalisation), None)
     )
+    path = out / f"{model_name(checkpoint, recipe, output)}.tflite"
+    job = {
+        "checkpoint_sha256": sha256_file(checkpoint),
+        "recipe": recipe,
+        "output": output,
+        "calibration": asdict(samples[1]) if samples[1] else None,
+    }
+    with jobs.one_file(path, job, overwrite, [sidecar_path(path)]) as claimed:
+        if claimed.before is not None:
+            return exported_before(path, claimed.before)
+        made = _exported(checkpoint, info, chosen, output, path, *samples)
+        claimed.finish(validation=made.validation.to_json())
+        return made
+
+
+def exported_before(path: Path, facts: Mapping[str, Any]) -> Exported:
+    """A model that an earlier command finished.
+
+    Raises:
+        ExportError: its sidecar is of another file.
+        UsageError: its stamp was altered.
+    """
+    from export.sidecar import read_sidecar
+    from export.validate import Validation
+
+    try:
+        validation = from_plain(Validation, facts.get("validation"))
+    except Mismatch as error:
+        raise UsageError(
+            f"the job of {path} is damaged ({error})", "add --overwrite to make it anew"
+        ) from None
+    return Exported(path, read_sidecar(path), validation, before=True)
+
+
+def _exported(
+    checkpoint: Path,
+    info: CheckpointInfo,
+    chosen: Recipe,
+    output: str,
+    path: Path,
+    inputs: Sequence[np.ndarray],
+    record: Calibration | None,
+) -> Exported:
+    from edgepose.models.checkpoint import load_model
+    from edgepose.models.profile import inference_cost
+    from export.convert import convert
+    from export.recipe import Tolerance
+    from export.runtime import Session
+    from export.validate import validate
+
+    model = load_model(checkpoint, output=output)
     parameters, flops = inference_cost(info)
     metadata = PoseMetadata(info.model, info.keypoints, output, 0, DECODE[output], parameters, flops)
     converted = convert(

@@ -101,7 +101,7 @@ def evaluate(
                 finished = replace(finished, speed=speed_facts(timed))
                 write_results(folder / RESULTS_NAME, finished)
             return finished, folder / RESULTS_NAME
-        predicted, spec = _predicted(runner, decoder, device, subject, request, folder, job, progress)
+        predicted, spec = _predicted(runner, decoder, device, subject, request, folder, progress)
         speed, facts = _cost(runner, decoder, device, request, folder / ".parts" / "cost", predicted)
         results = _write(folder, name, spec, decoder, subject, request, predicted, speed, facts)
         discard_parts(folder / ".parts")
@@ -152,7 +152,6 @@ def _predicted(
     subject: Subject,
     request: Request,
     folder: Path,
-    job: dict[str, Any],
     progress: Progress | None,
 ) -> tuple[Predicted, ModelSpec]:
     """Predictions, resumed from an interrupted run's, and the model as it ran."""
@@ -169,7 +168,6 @@ def _predicted(
             ),
             subject.records,
             parts,
-            job,
             progress or (lambda done, total: None),
         )
     return predicted, running.spec

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edgeio import UserError, read_json, replacing, write_json
+from edgeio import replacing
 from edgepose.data.framing import Framing, Input, prepare
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadImage
@@ -112,17 +111,16 @@ def predict_in_parts(
     predict_part: Callable[[Sequence[PoseRecord], Callable[[int], None]], Predicted],
     records: Sequence[PoseRecord],
     folder: Path,
-    job: dict[str, Any],
     progress: Progress,
 ) -> Predicted:
     """Run `predict_part` on one part after another, skipping those that an earlier run left.
 
     Args:
         predict_part: takes the records, and what to call with the number of them that are done.
-        folder: holds the parts until the caller is done with them (`discard_parts`).
-        job: everything that the predictions depend on; parts of another job are thrown away.
+        folder: holds the parts until the caller is done with them (`discard_parts`); the caller has claimed
+            it for one job.
     """
-    _claim(folder, job)
+    folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for start in range(0, len(records), PART):
         path = folder / f"part-{start:07d}.npz"
@@ -170,18 +168,6 @@ def _arrays(part: Predicted) -> dict[str, np.ndarray]:
 def discard_parts(folder: Path) -> None:
     """Remove the parts of a finished run."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _claim(folder: Path, job: dict[str, Any]) -> None:
-    """Make `folder` this job's; what another job left is removed."""
-    stamp = folder / "job.json"
-    try:
-        if read_json(stamp, "") == job:
-            return
-    except UserError:
-        pass
-    discard_parts(folder)
-    write_json(stamp, job)
 
 
 def _load_part(path: Path) -> Predicted | None:

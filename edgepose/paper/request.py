@@ -73,6 +73,7 @@ class PaperRequest:
                 f"{chosen.key} trains every network itself, so --models {given[0]}=... cannot stand for one",
                 f"give --models {given[0]}, and --init {given[0]}=... to start from",
             )
+        self._check_used(given)
         for path in (*self.networks.values(), *self.init.values(), self.raters):
             if path is not None and not path.is_file():
                 raise UsageError(f"{path} does not exist or is not a file", "check the path")
@@ -89,6 +90,19 @@ class PaperRequest:
                     f"{chosen.key} has nothing to train {', '.join(untrained)} on",
                     "give --train-data, or --models KEY=CHECKPOINT for each network",
                 )
+
+    def _check_used(self, given: Sequence[str]) -> None:
+        """Raise UsageError for what would be ignored; `given` are the networks that come trained."""
+        for key in self.init:
+            why = "that network is not in this run" if key not in self.keys else "--models gives it trained"
+            if key not in self.keys or key in given:
+                raise UsageError(
+                    f"--init {key}=... has no effect: {why}", f"leave it out, or give --models {key}"
+                )
+        if self.train_data is not None and set(self.keys) <= set(given):
+            raise UsageError(
+                "--train-data has no effect, since --models gives every network trained", "leave it out"
+            )
 
 
 def named_paths(words: Sequence[str], option: str) -> dict[str, Path | None]:

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import platform
 import re
+import shutil
 import signal
 import threading
 from collections import Counter
@@ -31,7 +32,7 @@ import scipy
 from PIL import Image
 
 import edgepose
-from edgeio import UserError, read_json, replacing, write_json
+from edgeio import UserError, jobs, read_json, replacing, write_json
 from edgepose.data.records import SPLITS
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoints import IN_MOTION_19
@@ -85,6 +86,7 @@ def synthesise(
     size: tuple[int, int] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Make synthetic infants in In-Motion's processed layout, annotated exactly.
 
@@ -100,26 +102,31 @@ def synthesise(
         size: height, width in px of every frame; None for each recording setup's own.
         workers: processes; None for as many as there are CPU cores to use.
         progress: called with frames done and frames in all.
+        overwrite: replace a set of other arguments.
 
     Returns:
         `out`.
 
     Raises:
-        UsageError: a number out of range, or `out` holds something else.
+        UsageError: a number out of range, or `out` holds something else than a set.
+        OtherJob: `out` holds a set of other arguments, or is being written.
         UserError: a worker was killed.
         OSError: `out` cannot be written to; run again to go on.
     """
     spec = _checked(Spec(seed, videos, frames, size), workers)
     out = Path(out)
-    if _finished(out, spec):
-        return out
-    write_json(out / UNFINISHED, spec.json())
-    for split in SPLITS:
-        (out / "processed" / split / "points").mkdir(parents=True, exist_ok=True)
-        (out / "processed" / split / IMAGES_FOLDER).mkdir(exist_ok=True)
-    _remove_leftovers(out)
-    _make_frames(out, spec, workers or _cores(), progress or (lambda done, total: None))
-    _finish(out, spec)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file", "choose a folder")
+    with jobs.locked(out):
+        if _finished(out, spec, overwrite):
+            return out
+        write_json(out / UNFINISHED, spec.json())
+        for split in SPLITS:
+            (out / "processed" / split / "points").mkdir(parents=True, exist_ok=True)
+            (out / "processed" / split / IMAGES_FOLDER).mkdir(exist_ok=True)
+        _remove_leftovers(out)
+        _make_frames(out, spec, workers or _cores(), progress or (lambda done, total: None))
+        _finish(out, spec)
     return out
 
 
@@ -139,31 +146,29 @@ def _checked(spec: Spec, workers: int | None) -> Spec:
     return spec
 
 
-def _finished(out: Path, spec: Spec) -> bool:
+def _finished(out: Path, spec: Spec, overwrite: bool) -> bool:
     """Whether the set is there already; refuses a folder that holds anything else than a part of it."""
-    if not out.exists():
-        return False
-    if not out.is_dir():
-        raise UsageError(f"{out} is a file", "choose a folder")
     for name in (FINISHED, UNFINISHED):
         if (out / name).is_file():
-            _same(out / name, spec)
+            if overwrite:
+                _clear(out)
+                return False
+            found = read_json(out / name, jobs.OTHERS)
+            there = found.get("spec", found) if isinstance(found, dict) else None
+            jobs.check_same(out, there, spec.json())  # the generator's number stands for the code's hash
             return name == FINISHED and not any(_tasks(out, spec))
-    if any(out.iterdir()):
+    if any(path.name != ".lock" for path in out.iterdir()):
         raise UsageError(f"{out} is not empty", "choose a new folder, or empty this one")
     return False
 
 
-def _same(path: Path, spec: Spec) -> None:
-    """Refuse a set of other arguments, naming them."""
-    found = read_json(path, "delete the folder and start again")
-    there = found.get("spec", found) if isinstance(found, dict) else {}
-    wanted = spec.json()
-    other = [f"{k} {there.get(k)}, not {v}" for k, v in wanted.items() if there.get(k) != v]
-    if other:
-        raise UsageError(
-            f"{path.parent} holds a set with other arguments ({'; '.join(other)})", "choose a new folder"
-        )
+def _clear(out: Path) -> None:
+    """Remove what a set is made of, and nothing else."""
+    for name in (FINISHED, UNFINISHED, "videos.csv", "raters.csv"):
+        (out / name).unlink(missing_ok=True)
+    for split in SPLITS:
+        for name in ("points", IMAGES_FOLDER):
+            shutil.rmtree(out / "processed" / split / name, ignore_errors=True)
 
 
 def _remove_leftovers(out: Path) -> None:

@@ -140,6 +140,12 @@ def _check_out(out: Path) -> None:
 
 
 def _one(run: _Run, source: Source) -> Outcome:
+    """Predict one input, or find that it was done; another process that is at it is left alone."""
+    with jobs.locked(run.out, source.name):
+        return _predicted(run, source)
+
+
+def _predicted(run: _Run, source: Source) -> Outcome:
     known = fingerprint(source.paths[0]) if source.kind == "video" else None
     job = _job(run, source)
     summary_path = run.out / f"{source.name}.json"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edgeio import jobs
+from edgepose.data.fingerprint import data_sha256
 from edgepose.data.framing import DEFAULT_MARGIN, Framing
 from edgepose.data.head_length import head_lengths
 from edgepose.data.records import SPLITS, Dataset, PoseRecord
@@ -19,7 +21,15 @@ from edgepose.inference.predictor import Predicted, Progress, predict
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec, Runner
 from edgepose.keypoints import mapping
-from edgepose.tracking.confidence import METHODS, WITHIN, Confidence, fit, reliability
+from edgepose.tracking.confidence import (
+    METHODS,
+    WITHIN,
+    Confidence,
+    fit,
+    read_confidence,
+    reliability,
+    write_confidence,
+)
 
 _PART = 16  # images between two words of progress
 
@@ -47,6 +57,40 @@ class CalibrationRequest:
     seed: int = 0
 
 
+def calibrate_into(
+    model: Path,
+    request: CalibrationRequest,
+    out: Path,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Confidence, bool]:
+    """Calibrate and write the file, or find that it was done.
+
+    Returns:
+        the curves, and whether the same job had made them before.
+
+    Raises:
+        OtherJob: the file was made with other settings.
+        UserError: as `calibrate_confidence`.
+    """
+    spec = open_runner(model, request.threads).spec
+    without = ("data", "threads", "workers")
+    job = {
+        "model_sha256": spec.sha256,
+        "runtime": spec.runtime,
+        "data_sha256": data_sha256(_records(open_dataset(request.data), request.split), request.workers),
+        **{name: value for name, value in asdict(request).items() if name not in without},
+        "decode": PoseDecoder(spec, request.decode).name,
+    }
+    with jobs.one_file(out, job, overwrite) as claimed:
+        if claimed.before is not None:
+            return read_confidence(out), True
+        found = calibrate_confidence(model, request, progress)
+        write_confidence(out, found)
+        claimed.finish()
+        return found, False
+
+
 def calibrate_confidence(
     model: Path, request: CalibrationRequest, progress: Progress | None = None
 ) -> Confidence:
@@ -57,12 +101,8 @@ def calibrate_confidence(
     Raises:
         UserError: bad input, or no image with keypoints in common and a head length.
     """
-    if request.split not in (*SPLITS, "all"):
-        raise UsageError(f"unknown split '{request.split}'", f"known: {', '.join(SPLITS)}, all")
     dataset = open_dataset(request.data)
-    records = dataset.split(request.split)
-    if not records:
-        raise BadDataset(f"{dataset.name} has no image in split '{request.split}'", "choose another --split")
+    records = _records(dataset, request.split)
     runner = open_runner(model, request.threads)
     decoder = PoseDecoder(runner.spec, request.decode)
     found = _predicted(runner, decoder, records, request, progress or (lambda done, total: None))
@@ -96,6 +136,15 @@ def calibrate_confidence(
             "runtime": runner.spec.runtime,
         },
     )
+
+
+def _records(dataset: Dataset, split: str) -> tuple[PoseRecord, ...]:
+    if split not in (*SPLITS, "all"):
+        raise UsageError(f"unknown split '{split}'", f"known: {', '.join(SPLITS)}, all")
+    records = dataset.split(split)
+    if not records:
+        raise BadDataset(f"{dataset.name} has no image in split '{split}'", "choose another --split")
+    return records
 
 
 def _predicted(

@@ -18,7 +18,7 @@ from edgepose.models.checkpoint import read_checkpoint
 from edgepose.models.pretrained import default_weights
 from edgepose.models.variants import NORMALISATIONS, checked_resolution, variant
 from edgepose.training.checkpoints import row_text
-from edgepose.training.data import TrainingData
+from edgepose.training.data import TrainingData, open_material
 from edgepose.training.distill_request import DistillRequest
 from edgepose.training.features import feature_loss, with_alignment
 from edgepose.training.fit import fit
@@ -192,7 +192,11 @@ def _trained_teacher(request: DistillRequest, listener: Listener) -> Path:
     done = run.out / "done.json"
     if done.exists() and not run.overwrite:
         begun = read_json(RunFolder(run.out).description, jobs.OTHERS)
-        job = {"settings": run.settings(), jobs.CODE: jobs.code_sha256()}
+        job = {
+            "settings": run.settings(),
+            "data_sha256": open_material(run.data).sha256(run.workers),
+            jobs.CODE: jobs.code_sha256(),
+        }
         jobs.check_same(run.out, {name: begun.get(name) for name in job}, job)
         facts = read_json(done, "choose another --out")
         path = run.out / facts["checkpoint"]

@@ -125,6 +125,13 @@ class _Session:
             self.progress = load_state(plan.folder.state, self._variables)
             self.stepper.push()
             self._write_derived()
+            self.listener.say(self._resumed())
+
+    def _resumed(self) -> str:
+        plan, folder = self.plan, self.plan.folder.path
+        if len(self.progress.rows) == plan.epochs:
+            return f"the run in {folder} was finished before by the same job; --overwrite trains it anew"
+        return f"going on with the run in {folder} from step {self.progress.step} of {plan.steps}"
 
     def train_epoch(self, asked_to_stop: threading.Event) -> None:
         """The rest of the current epoch, then its validation."""

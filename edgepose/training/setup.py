@@ -194,10 +194,7 @@ def assembled(
     folder = RunFolder(request.out)
     with jobs.locked(folder.path), computing(precision):
         facts = _facts(request, material)
-        if jobs.claim(
-            folder.description, bound, request.overwrite, folder.clear, facts, results=folder.results
-        ):
-            listener.say(f"going on with the run in {folder.path}")
+        jobs.claim(folder.description, bound, request.overwrite, folder.clear, facts, results=folder.results)
         yield TrainingSetup(request, material, info, precision, listener)
 
 

@@ -37,6 +37,56 @@ def test_a_result_without_a_stamp_is_not_replaced(tmp_path: Path) -> None:
     assert result.exists()
 
 
+def test_a_job_of_one_file_is_done_once(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "a.b.tflite"
+    with pytest.raises(ZeroDivisionError), jobs.one_file(path, {"size": 1}):
+        raise ZeroDivisionError
+    assert not path.parent.exists(), "a job that fails leaves nothing"
+    with jobs.one_file(path, {"size": 1}) as job:
+        assert job.before is None
+        path.touch()
+        job.finish(score=2)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["a.b.job.json", "a.b.tflite"]
+    with jobs.one_file(path, {"size": 1}) as job:
+        assert job.before == {"score": 2}
+    with jobs.one_file(path, {"size": 1}, others=[tmp_path / "lost"]) as job:
+        assert job.before is None
+    with (
+        pytest.raises(OtherJob, match=r"size: was 1, now 3; .*--overwrite"),
+        jobs.one_file(path, {"size": 3}),
+    ):
+        pass
+    with jobs.one_file(path, {"size": 3}, overwrite=True) as job:
+        assert job.before is None
+    with jobs.one_file(path, {"size": 3}) as job:
+        assert job.before is None, "it was begun, and not finished"
+    job.stamp.unlink()
+    with (
+        pytest.raises(OtherJob, match=r"a\.b\.job\.json beside it does not"),
+        jobs.one_file(path, {"size": 3}),
+    ):
+        pass
+
+
+def test_where_no_file_is_another_job_may_begin(tmp_path: Path) -> None:
+    path = tmp_path / "a.tflite"
+    jobs.claim(tmp_path / "a.job.json", {"size": 1})  # and then it was killed
+    with jobs.one_file(path, {"size": 2}) as job:
+        assert job.before is None
+
+
+def test_files_of_one_folder_are_made_side_by_side(tmp_path: Path) -> None:
+    with jobs.one_file(tmp_path / "a.tflite", {}):
+        with (
+            pytest.raises(OtherJob, match="another command works in"),
+            jobs.one_file(tmp_path / "a.tflite", {}),
+        ):
+            pass
+        with jobs.one_file(tmp_path / "b.tflite", {}):
+            pass
+    assert not list(tmp_path.glob(".*.lock"))
+
+
 def test_the_code_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "edgeio" / "jobs.py"
     source.parent.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from small_network import SIZE, photos, seeded, small
 from tiny_runs import Crash, crash_at, make_data, same_state, use
 from typer.testing import CliRunner
 
+from edgeio.jobs import OtherJob
 from edgepose import cli
 from edgepose.compression.clustering import (
     FEWEST,
@@ -35,6 +37,7 @@ from edgepose.models.checkpoint import (
     weights_of,
 )
 from edgepose.training.data import DataRequest
+from edgepose.training.loop import Listener
 from export.convert import to_bytes
 from export.recipe import RECIPES
 
@@ -129,7 +132,12 @@ def test_an_integer_file_holds_no_more_levels_than_clusters(checkpoint: Path, tm
     data = to_bytes(load_model(path, "maps"), RECIPES["int8"], photos(2))
     few = [k.shape for k in integer_kernels(data) if len(np.unique(k)) <= 6]
     assert len(few) == 4  # the bottleneck's convolutions, and those of its gate
-    with pytest.raises(UsageError, match="exists"):
+    said: list[str] = []
+    assert cluster(checkpoint, 6, tmp_path / "out", listener=Listener(say=said.append)) == path
+    assert said == [f"{path} was made before by the same job; --overwrite makes it anew"]
+    info, weights = read_checkpoint(checkpoint)
+    save_checkpoint(checkpoint, weights, replace(info, source="other noise"))
+    with pytest.raises(OtherJob, match="checkpoint_sha256: was"):
         cluster(checkpoint, 6, tmp_path / "out")
     cluster(checkpoint, 6, tmp_path / "out", overwrite=True)
 

@@ -15,6 +15,7 @@ from tiny_runs import make_data
 from typer.testing import CliRunner
 
 from edgeio import UnknownName
+from edgeio.jobs import OtherJob
 from edgepose.compression import convert as deploy
 from edgepose.compression.bias_correction import corrected
 from edgepose.compression.calibration import calibrated, histograms
@@ -328,9 +329,8 @@ def call(*arguments: Any) -> Any:
 def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_path: Path) -> None:
     data, out = make_data(tmp_path / "data"), tmp_path / "out"
     asked = (checkpoint, "--data", data, "--out", out, "--count", 4)
-    made = call(
-        *asked, "--ranges", "percentile", "--equalize", "--bias-correction", "--report-layers", "--json"
-    )
+    with_report = (*asked, "--ranges", "percentile", "--bias-correction", "--report-layers", "--json")
+    made = call(*with_report)
     assert made.exit_code == 0, made.output
     told = json.loads(made.stdout)
     assert told["path"] == str(out / "small-int8-ptq-maps.tflite")
@@ -341,16 +341,20 @@ def test_the_command_writes_a_model_that_can_be_scored(checkpoint: Path, tmp_pat
     assert told["validation"]["snr_db"] > 15
     names = {path.name for path in out.iterdir()}
     stem = "small-int8-ptq-maps"
-    assert names == {f"{stem}.tflite", f"{stem}.json", f"{stem}-layers.json", f"{stem}-layers.png"}
+    files = (".tflite", ".json", ".job.json", "-layers.json", "-layers.png")
+    assert names == {f"{stem}{end}" for end in files}
     layers = json.loads((out / f"{stem}-layers.json").read_text())
     assert layers["costs"] == told["layers"] and len(told["layers"]) > 15
     assert layers["suggestions"] == told["suggestions"]
     from edgepose.inference.runners import open_runner
 
     assert open_runner(out / f"{stem}.tflite").spec.recipe == "int8-ptq"
-    again = call(*asked)
-    assert isinstance(again.exception, Exception) and "exists" in str(again.exception)
-    assert deploy.target_path(checkpoint, "int8-ptq", out, overwrite=True) == out / f"{stem}.tflite"
+    again = call(*with_report)
+    assert again.exit_code == 0 and again.stdout == made.stdout, again.output
+    assert "was made before by the same job; --overwrite makes it anew" in again.stderr
+    other = call(*asked)
+    assert isinstance(other.exception, OtherJob)
+    assert "quantization.ranges: was 'percentile', now 'mse'" in str(other.exception)
     mixed = call(*asked, "--keep", "one_b_sw*, pass3_*", "--bias-correction")
     assert mixed.exit_code == 0, mixed.output
     assert "small-int8-mixed-maps.tflite" in mixed.stdout and " 0 float operators" not in mixed.stdout

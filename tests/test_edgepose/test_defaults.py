@@ -247,9 +247,15 @@ def test_export_names_files_after_the_network(
     from edgepose.deploy import export as exporting
 
     row = ship("rt")
-    (tmp_path / f"{row.model}-fp16-maps.tflite").touch()
+    asked: list[Path] = []
+
+    def noted(checkpoint: Path, *_: object) -> None:
+        asked.append(checkpoint)
+        raise UsageError("stop here", "that is all")
+
+    monkeypatch.setattr(exporting, "export_checkpoint", noted)
     done = CliRunner().invoke(app, ["export", "default:rt", "--out", str(tmp_path)])
-    assert isinstance(done.exception, UsageError) and "rt-fp16-maps.tflite exists" in str(done.exception)
+    assert isinstance(done.exception, UsageError) and asked == [row.path]
     assert exporting.model_name(row.path, "fp16", "maps") == "rt-fp16-maps"
 
 

@@ -442,6 +442,9 @@ def test_without_weights_the_teacher_is_trained_first_and_once(data: Path, tmp_p
     assert same_state(tmp_path / "run", tmp_path / "again")
     with pytest.raises(OtherJob, match=r"settings.epochs: was 1, now 2"):
         distill(replace(onwards, teacher_epochs=2))
+    changed = DataRequest(str(make_data(tmp_path / "changed", labels=1)), validation_split="none")
+    with pytest.raises(OtherJob, match=r"teacher holds a job of other settings: data_sha256: was"):
+        distill(replace(onwards, student=replace(onwards.student, data=changed)))
 
 
 def test_the_student_starts_from_a_checkpoint(data: Path, weights: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -32,12 +33,42 @@ _DISTIL = "distill --teacher i --student rt --data d --out o"
         ),
         (f"{_DISTIL} --loss teacher-only --teacher-share 0.3", "--teacher-share has no effect with --loss"),
         (f"{_DISTIL} --smoke --epochs 3", "--epochs has no effect with --smoke"),
+        ("compare compare.json --out o --overlays full", "--overlays has no effect with compare.json"),
+        ("compare compare.json --out o --title T --by sex", "--title, --by have no effect with compare.json"),
+        (
+            "paper table2 --out o --models rt --init i=x",
+            "--init i=... has no effect: that network is not in this run",
+        ),
+        (
+            "paper table2 --out o --models rt=x --init rt=y",
+            "--init rt=... has no effect: --models gives it trained",
+        ),
+        (
+            "paper table2 --out o --models rt=x --train-data d",
+            "--train-data has no effect, since --models gives every network trained",
+        ),
     ],
 )
 def test_an_option_without_effect_is_refused(words: str, why: str) -> None:
     refused = CliRunner().invoke(app, words.split()).exception
     assert isinstance(refused, UsageError) and refused.exit_code == 2
     assert str(refused).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "why"),
+    [
+        ("a.png", "--smooth none", "--smooth has no effect on images"),
+        ("a.mp4", "--workers 3", "--workers has no effect on videos"),
+        ("a.mp4", "--threads 2", "--threads has no effect with a checkpoint"),
+    ],
+)
+def test_predict_refuses_what_its_inputs_do_not_need(tmp_path: Path, file: str, words: str, why: str) -> None:
+    (tmp_path / file).touch()
+    asked = ["predict", str(tmp_path / file), "--model", _NET, "--out", str(tmp_path / "out"), *words.split()]
+    refused = CliRunner().invoke(app, asked).exception
+    assert isinstance(refused, UsageError) and str(refused).startswith(why)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("words", ["--steps 9999", "--teacher t.safetensors", "--post-training"])

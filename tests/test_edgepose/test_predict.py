@@ -14,7 +14,7 @@ import pytest
 from blob_videos import MODEL, PATTERN, BlobFinder, K, disc, no_bar, truth, write_video
 from PIL import Image
 
-from edgeio import UnknownName, read_json
+from edgeio import UnknownName, jobs, read_json
 from edgeio.jobs import OtherJob
 from edgepose.errors import BadModel, UsageError
 from edgepose.keypoints import IN_MOTION_19
@@ -271,6 +271,14 @@ def test_an_interrupted_input_is_begun_anew(tmp_path: Path, monkeypatch: pytest.
     (outcome,) = run([source], out)
     assert outcome.error is None and not leftover.exists() and other.exists()
     assert len(rows(out / "a.csv")) == 6 * K
+
+
+def test_an_input_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
+    one, two = clip(tmp_path / "one.mp4", 3), clip(tmp_path / "two.mp4", 3)
+    with jobs.locked(tmp_path / "out", "one"):
+        refused, done = run([one, two], tmp_path / "out")
+    assert isinstance(refused.error, OtherJob) and "another command works in" in str(refused.error)
+    assert done.error is None
 
 
 def _interrupts_at(call: int):

@@ -229,9 +229,14 @@ def test_calibrating_on_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert found.curves[names[5]].hits == 12 and found.curves[names[4]].hits == 24
     likely = found.probability(np.full((1, K), 0.7))[0]  # what its peaks are in the middle
     assert abs(likely[5] - 0.5) < 0.15 and likely[4] > 0.9
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(calibrate, "calibrate_confidence", None)  # nothing is done twice
+        main()
+    assert end.value.code == 0 and "was made before by the same job" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*line, "--near"])
     with pytest.raises(SystemExit) as end:
         main()
-    assert end.value.code == 2 and "exists" in capsys.readouterr().err
+    assert end.value.code == 2 and "near: was False, now True" in capsys.readouterr().err
 
 
 def test_calibrated_prediction_abstains_at_a_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeio import jobs
+from edgeio.jobs import OtherJob
 from edgepose.data.human_spread import IN_MOTION_HUMAN
 from edgepose.data.in_motion import read_processed
 from edgepose.data.records import SPLITS
@@ -458,10 +460,24 @@ def test_a_larger_set_holds_the_smaller_one(made: Path, tmp_path: Path) -> None:
 
 
 def test_other_arguments_are_refused_by_name(made: Path) -> None:
-    with pytest.raises(UsageError, match="seed 6, not 7"):
+    with pytest.raises(OtherJob, match=r"seed: was 6, now 7; .*--overwrite"):
         synthesise(made, VIDEOS, FRAMES, 7, SIZE)
-    with pytest.raises(UsageError, match=r"size \[120, 160\], not None"):
+    with pytest.raises(OtherJob, match=r"size: was \[120, 160\], now None"):
         synthesise(made, VIDEOS, FRAMES, SEED)
+
+
+def test_overwrite_replaces_a_set_and_nothing_else(tmp_path: Path) -> None:
+    out = synthesise(tmp_path / "set", 2, 1, SEED, SIZE, workers=1)
+    (out / "notes.txt").write_text("mine")
+    synthesise(out, 1, 1, SEED + 1, SIZE, workers=1, overwrite=True)
+    assert len(list(out.rglob("*.jpg"))) == 1 and (out / "notes.txt").read_text() == "mine"
+    other = synthesise(tmp_path / "other", 1, 1, SEED + 1, SIZE, workers=1)
+    assert {k: v for k, v in digests(out).items() if k != "notes.txt"} == digests(other)
+
+
+def test_two_processes_do_not_draw_one_set(tmp_path: Path) -> None:
+    with jobs.locked(tmp_path / "set"), pytest.raises(OtherJob, match="another command works in"):
+        synthesise(tmp_path / "set", 1, 1, SEED, SIZE, workers=1)
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:

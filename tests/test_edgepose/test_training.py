@@ -249,7 +249,9 @@ def _state_metadata(out: Path) -> str:
 
 def test_a_finished_run_resumes_to_nothing(whole: Path, data: Path) -> None:
     before = (whole / "state.safetensors").stat().st_mtime_ns
-    assert fit(request(data, whole)) == whole / "best.safetensors"
+    said: list[str] = []
+    assert fit(request(data, whole), Listener(say=said.append)) == whole / "best.safetensors"
+    assert said == [f"the run in {whole} was finished before by the same job; --overwrite trains it anew"]
     assert (whole / "state.safetensors").stat().st_mtime_ns == before
 
 
