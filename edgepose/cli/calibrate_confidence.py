@@ -52,7 +52,7 @@ def command(
     """Fit, for each keypoint, the probability that it lies within half a head of the truth.
 
     Says how well that holds on images that the curves were not fitted on: the expected calibration error
-    before and after.
+    before and after. The same command again finds the file finished.
     """
     from edgeio import jobs
     from edgepose.tracking.calibrate import CalibrationRequest, calibrate_into

@@ -21,9 +21,7 @@ def command(
     out: Annotated[Path, typer.Option(help="The checkpoint to write, a .safetensors file.")],
     keypoints: Annotated[
         str,
-        typer.Option(
-            help="The keypoint set: mpii-16 keeps the authors' heads; another gets new ones."
-        ),
+        typer.Option(help="The keypoint set: mpii-16 keeps the authors' heads; another gets new ones."),
     ] = "mpii-16",
     data: Annotated[
         str | None, typer.Option(help="The data set whose images tell what a .tflite file left out.")

@@ -52,7 +52,7 @@ def command(
     """Quantize a network to full int8 without training, in minutes: OUT/NAME-int8-ptq-maps.tflite.
 
     The images of --data set the ranges of the activations; labels are not read. Where this costs too much
-    accuracy, `edgepose qat` trains the network for int8.
+    accuracy, `edgepose qat` trains the network for int8. The same command again finds the file finished.
     """
     from edgeio import jobs
     from edgepose.compression import ptq

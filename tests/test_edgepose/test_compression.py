@@ -374,7 +374,7 @@ def test_bad_input_is_refused_before_anything_is_written(checkpoint: Path, tmp_p
     refused = call(*asked, "--count", 11)
     assert isinstance(refused.exception, ExportError) and "11 calibration samples" in str(refused.exception)
     for name, why in (("nothing_*", "no layer matches 'nothing_"), ("*", "no convolution in integers")):
-        refused = call(*asked, "--keep", name)
+        refused = call(*asked, "--count", 4, "--keep", name)
         assert isinstance(refused.exception, UsageError) and why in str(refused.exception)
     refused = call(*asked, "--keep", "one_conv1", "--keep-as", "int16")
     assert isinstance(refused.exception, UsageError) and "float32" in str(refused.exception)
@@ -407,7 +407,7 @@ def test_a_network_without_an_integer_form_is_refused(
     info = CheckpointInfo("rt", "in-motion-19", None, SIZE, "noise")
     save_checkpoint(checkpoint, weights_of(with_slope(info)), info)
     out = tmp_path / "out"
-    refused = call(checkpoint, "--data", make_data(tmp_path / "data"), "--out", out)
+    refused = call(checkpoint, "--data", make_data(tmp_path / "data"), "--count", 4, "--out", out)
     assert isinstance(refused.exception, CannotQuantize)
     said = str(refused.exception)
     assert said.startswith("layer slope of EfficientPose RT cannot be quantized (it is a PReLU); ")
