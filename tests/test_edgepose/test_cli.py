@@ -137,6 +137,17 @@ def test_a_checkpoint_is_timed_in_a_process_of_its_own(checkpoint, infants, tmp_
     assert json.loads(done.stdout)[0]["speed"]["latency_ms"]["median"] > 0
 
 
+def test_the_same_export_again_is_finished_and_another_is_refused(checkpoint, exported, infants):
+    source = ("--calibrate", f"in-motion:{infants}", "--count", 4)
+    words = ("export", checkpoint, "--recipe", "fp32", "--recipe", "int8", *source, "--out", exported)
+    before = {path: path.stat().st_mtime_ns for path in exported.iterdir()}
+    again = told(*words)
+    assert again.returncode == 0 and again.stderr.count("was made before by the same job") == 2, again.stderr
+    assert "tiny-int8-maps.tflite" in again.stdout
+    refused(told(*words, "--seed", 1), "calibration.seed: was 0, now 1", "--overwrite", code=2)
+    assert {path: path.stat().st_mtime_ns for path in exported.iterdir()} == before
+
+
 def test_a_model_that_is_not_what_its_sidecar_says(exported, infants, tmp_path):
     model = tmp_path / "x.tflite"
     model.write_bytes((exported / "tiny-fp32-maps.tflite").read_bytes())
