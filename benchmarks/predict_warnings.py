@@ -90,7 +90,7 @@ def _track(estimator: Estimator, images: Sequence[np.ndarray]) -> Track:
     for index, image in enumerate(images):
         pose = estimator.pose(estimator.place(image, None, clock), True, clock)
         size = image.shape[0], image.shape[1]
-        frame_poses.append(FramePose(index, np.nan, str(index), size, pose))
+        frame_poses.append(FramePose(index, str(index), size, pose))
     return make_track(frame_poses, estimator.spec.keypoints, None, 0.0, Smoothing(NONE))
 
 

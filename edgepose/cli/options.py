@@ -337,7 +337,7 @@ def spread(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., Non
         @functools.wraps(function)
         def command(_context: typer.Context, **values: Any) -> None:
             typed = Given(_context)
-            if values.get("crop") != "person":
+            if values.get("crop", "person") != "person":
                 typed.refuse("margin", when="without --crop person", hint="add --crop person")
             for name, kind in groups.items():
                 values[name] = kind(**{f.name: values.pop(f.name) for f in fields(kind)})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeio import jobs, lookup, sha256_file
+from edgeio.records import to_plain
 from edgepose.compression.convert import Samples, target_path, write_model
 from edgepose.compression.graph import BNFoldedModel, CannotQuantize, fold_batch_norms
 from edgepose.compression.network import FULL_INTEGER, MixedPrecision, Ranges
@@ -107,7 +108,7 @@ def quantize(
             exported = exported_before(path, claimed.before)
             return Quantized(exported, *(read_layer_report(path) if report_layers else ()))
         made = _quantized(checkpoint, info, how, path, samples, inputs, keep_layers, report_layers, listener)
-        claimed.finish(validation=made.exported.validation.to_json())
+        claimed.finish(validation=to_plain(made.exported.validation))
         return made
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import edgepose
 from edgeio import jobs, lookup, replacing, sha256_file
-from edgeio.records import Mismatch, from_plain
+from edgeio.records import Mismatch, from_plain, to_plain
 from edgepose.data.framing import DEFAULT_MARGIN, Framing, Input, prepare
 from edgepose.data.mixture import Source, source_of
 from edgepose.data.registry import open_dataset
@@ -126,7 +126,7 @@ def export_checkpoint(
         if claimed.before is not None:
             return exported_before(path, claimed.before)
         made = _exported(checkpoint, info, chosen, output, path, *samples)
-        claimed.finish(validation=made.validation.to_json())
+        claimed.finish(validation=to_plain(made.validation))
         return made
 
 

@@ -180,10 +180,10 @@ import sys, time
 from pathlib import Path
 from android_harness.phone import open_phone
 from android_harness.protocol import Job
-from android_harness.session import Session
+from android_harness.session import DeviceSession
 
 folder, model = Path(sys.argv[1]), Path(sys.argv[2])
-with Session(open_phone(), folder, model, Job(sys.argv[3])) as session:
+with DeviceSession(open_phone(), folder, model, Job(sys.argv[3])) as session:
     print(session.hello.runtime, flush=True)
     time.sleep(600)
 """

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from android_harness.cost import Instructions
 from edgepose.comparison.compare import Comparison, compare, read_entries
 from edgepose.reporting.document import SYMBOLS, render_html, render_markdown, unbroken
 from edgepose.reporting.figures import CURVES, curves_of, draw_device_cost, draw_differences, draw_size
 from edgepose.reporting.overview import BASELINE, NO_VERDICT, TONES, overview_of
 from edgepose.reporting.report import write_report
 from edgepose.reporting.sections import build_document
-from edgepose.results.device_facts import DeviceFacts, InstructionRecord, Parity
+from edgepose.results.device_facts import DeviceFacts, Parity
 from edgepose.results.results import Latency
 from edgepose.visual.style import figure_style
 
@@ -212,7 +213,7 @@ def test_cost_is_of_the_place_that_most_models_share(scored: Scored) -> None:
             1,
             "xnnpack",
             None,
-            InstructionRecord(millions * 10**6, {"vector": 1}, 0.0, 3),
+            Instructions(millions * 10**6, {"vector": 1}, 0.0, 3),
             None,
             (),
             Parity("litert 2", 8, 8, 0.0, 0.0, 0.0, 0.0),
