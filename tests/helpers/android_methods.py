@@ -1,49 +1,20 @@
-"""Which methods and fields of Android's own classes a program calls, and whether an Android has them.
+"""Which methods and fields a program uses, and whether it, Java and an Android have them: by signature.
 
 Read out of class files and dex files by their published formats; names are as the virtual machine writes
-them: `android/os/Handler.post(Ljava/lang/Runnable;)Z`. Java's own are left to the compiler's --release.
+them: `android/os/Handler.post(Ljava/lang/Runnable;)Z`.
 """
 
 from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-# java.lang.Object's, which every class has and Robolectric's jar does not hold.
-_OBJECT = {
-    "<init>",
-    "clone",
-    "equals",
-    "finalize",
-    "getClass",
-    "hashCode",
-    "notify",
-    "notifyAll",
-    "toString",
-    "wait",
-}
-_CONSTANT_BYTES = {
-    3: 4,
-    4: 4,
-    5: 8,
-    6: 8,
-    7: 2,
-    8: 2,
-    9: 4,
-    10: 4,
-    11: 4,
-    12: 4,
-    15: 3,
-    16: 2,
-    17: 4,
-    18: 4,
-    19: 2,
-    20: 2,
-}
+# Bytes of a constant by its tag; of all others two.
+_CONSTANT_BYTES = dict.fromkeys((3, 4, 9, 10, 11, 12, 17, 18), 4) | {5: 8, 6: 8, 15: 3}
 
 
 @dataclass(frozen=True)
@@ -60,7 +31,7 @@ class Member:
 
 @dataclass(frozen=True)
 class JavaClass:
-    """What a class file says: its parents, what it has and what it uses."""
+    """What a class file says: its parents (the superclass first), what it has and what it uses."""
 
     name: str
     parents: tuple[str, ...]
@@ -68,34 +39,63 @@ class JavaClass:
     uses: frozenset[Member]
 
 
-class Platform:
-    """The classes of one Android."""
+Source = Callable[[str], "JavaClass | None"]  # the class of a name, where it has that
 
-    def __init__(self, jar: Path) -> None:
-        self._archive = zipfile.ZipFile(jar)
-        self._names = frozenset(self._archive.namelist())
+
+def jar(path: Path) -> Source:
+    """The classes of a jar, such as Robolectric's of an Android."""
+    archive = zipfile.ZipFile(path)
+    names = frozenset(archive.namelist())
+
+    def find(name: str) -> JavaClass | None:
+        return read_class(archive.read(f"{name}.class")) if f"{name}.class" in names else None
+
+    return find
+
+
+def java_8(home: Path) -> Source:
+    """Java 8's own classes, as a newer JDK keeps them for --release 8; Robolectric's jars have none."""
+    archive = zipfile.ZipFile(home / "lib/ct.sym")
+    # VERSIONS/MODULE/CLASS.sig, with a letter or digit for each version that has just this one.
+    split = [(entry, entry.split("/", 2)) for entry in archive.namelist()]
+    entries = {parts[2]: entry for entry, parts in split if len(parts) == 3 and "8" in parts[0]}
+
+    def find(name: str) -> JavaClass | None:
+        entry = entries.get(f"{name}.sig")
+        return read_class(archive.read(entry)) if entry else None
+
+    return find
+
+
+def folder(path: Path) -> Source:
+    """Compiled classes."""
+    found = {c.name: c for c in (read_class(file.read_bytes()) for file in path.rglob("*.class"))}
+    return found.get
+
+
+class Classes:
+    """What a program may use, from several sources."""
+
+    def __init__(self, *sources: Source) -> None:
+        self._sources = sources
         self.find = cache(self._find)
 
     def _find(self, name: str) -> JavaClass | None:
-        file = f"{name}.class"
-        return read_class(self._archive.read(file)) if file in self._names else None
+        return next(filter(None, (source(name) for source in self._sources)), None)
 
     def has(self, member: Member) -> bool:
-        """Whether the class or one of its parents has it; a parent of Java's own ends the search."""
-        found = self.find(member.owner)
+        """Whether the class or one of its parents has it; an array has what every object has."""
+        owner = "java/lang/Object" if member.owner.startswith("[") else member.owner
+        found = self.find(owner)
         if found is None:
             return False
-        if (member.name, member.type) in found.members:
+        if (member.name, member.type) in found.members or (owner != member.owner and member.name == "clone"):
             return True
-        parents = found.parents
-        return any(self.has(Member(parent, member.name, member.type)) for parent in parents) or (
-            "java/lang/Object" in parents and member.name in _OBJECT - {"<init>"}
-        )
+        return any(self.has(replace(member, owner=parent)) for parent in found.parents)
 
-
-def missing(uses: Iterator[Member] | frozenset[Member], platform: Platform) -> list[str]:
-    """What is called of Android's own classes and is not there."""
-    return sorted({str(m) for m in uses if m.owner.startswith("android/") and not platform.has(m)})
+    def missing(self, uses: Iterable[Member]) -> list[str]:
+        """What is used and is nowhere."""
+        return sorted({str(member) for member in uses if not self.has(member)})
 
 
 def uses_of_classes(folder: Path) -> frozenset[Member]:
@@ -145,7 +145,7 @@ def _pool(data: bytes) -> tuple[dict[int, str | tuple[int, ...]], int]:
                 pool[index] = struct.unpack_from(">HH", data, at + 1)
             elif tag in (9, 10, 11):
                 pool[index] = (tag, *struct.unpack_from(">HH", data, at + 1))
-            at += 1 + _CONSTANT_BYTES[tag]
+            at += 1 + _CONSTANT_BYTES.get(tag, 2)
         index += 2 if tag in (5, 6) else 1  # long and double take two places
     return pool, at
 
@@ -159,28 +159,82 @@ def _member(pool: dict[int, str | tuple[int, ...]], entry: tuple[int, ...]) -> M
     return Member(_class_name(pool, entry[1]), str(pool[name]), str(pool[kind]))  # type: ignore[index]
 
 
-def uses_of_dex(data: bytes) -> frozenset[Member]:
-    """What a dex file refers to (Android's Dalvik executable format, 038)."""
-    assert data[:4] == b"dex\n"
-    strings, types, protos, fields, methods = (struct.unpack_from("<II", data, at) for at in range(56, 96, 8))
+class Dex:
+    """A dex file (Android's Dalvik executable format)."""
 
-    def text(index: int) -> str:
-        (at,) = struct.unpack_from("<I", data, strings[1] + 4 * index)
-        while data[at] & 0x80:  # the length, which the terminating zero tells again
-            at += 1
-        return data[at + 1 : data.index(b"\0", at + 1)].decode("utf-8", "replace")
+    def __init__(self, data: bytes) -> None:
+        assert data[:4] == b"dex\n"
+        self._data = data
+        tables = [struct.unpack_from("<II", data, at) for at in range(56, 104, 8)]
+        self._strings, self._types, self._protos, self._fields, self._methods, self._classes = tables
+        members = [*self._members(self._fields, self._type), *self._members(self._methods, self._proto)]
+        self._field_members = members[: self._fields[0]]
+        self._method_members = members[self._fields[0] :]
+        self.uses = frozenset(members)
+        self._found = {found.name: found for found in map(self._class, range(self._classes[0]))}
 
-    def kind(index: int) -> str:
-        return text(struct.unpack_from("<I", data, types[1] + 4 * index)[0])
+    def find(self, name: str) -> JavaClass | None:
+        """A class that it defines."""
+        return self._found.get(name)
 
-    def proto(index: int) -> str:
-        _, returned, at = struct.unpack_from("<III", data, protos[1] + 12 * index)
-        count = struct.unpack_from("<I", data, at)[0] if at else 0
-        return f"({''.join(kind(t) for t in struct.unpack_from(f'<{count}H', data, at + 4))}){kind(returned)}"
+    def _u4(self, at: int) -> int:
+        return int(struct.unpack_from("<I", self._data, at)[0])
 
-    found = set()
-    for (count, start), typed in ((fields, kind), (methods, proto)):
-        for i in range(count):
-            owner, type_, name = struct.unpack_from("<HHI", data, start + 8 * i)
-            found.add(Member(kind(owner).removeprefix("L").removesuffix(";"), text(name), typed(type_)))
-    return frozenset(found)
+    def _uleb(self, at: int) -> tuple[int, int]:
+        """A number in as many bytes as it needs, and where the next begins."""
+        value = shift = 0
+        while True:
+            byte = self._data[at]
+            value |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 0x80:
+                return value, at
+
+    def _text(self, index: int) -> str:
+        _, at = self._uleb(self._u4(self._strings[1] + 4 * index))
+        return self._data[at : self._data.index(b"\0", at)].decode("utf-8", "replace")
+
+    def _type(self, index: int) -> str:
+        return self._text(self._u4(self._types[1] + 4 * index))
+
+    def _list(self, at: int) -> list[str]:
+        count = self._u4(at) if at else 0
+        return [self._type(t) for t in struct.unpack_from(f"<{count}H", self._data, at + 4)]
+
+    def _proto(self, index: int) -> str:
+        _, returned, at = struct.unpack_from("<III", self._data, self._protos[1] + 12 * index)
+        return f"({''.join(self._list(at))}){self._type(returned)}"
+
+    def _members(self, table: tuple[int, int], typed: Callable[[int], str]) -> list[Member]:
+        entries = [struct.unpack_from("<HHI", self._data, table[1] + 8 * i) for i in range(table[0])]
+        return [Member(_plain(self._type(o)), self._text(name), typed(kind)) for o, kind, name in entries]
+
+    def _class(self, index: int) -> JavaClass:
+        own, _, parent, interfaces, *_ = struct.unpack_from("<8I", self._data, self._classes[1] + 32 * index)
+        parents = tuple(map(_plain, [self._type(parent), *self._list(interfaces)]))
+        members = frozenset((m.name, m.type) for m in self._defined(index))
+        return JavaClass(_plain(self._type(own)), parents, members, frozenset())
+
+    def _defined(self, index: int) -> list[Member]:
+        at = self._u4(self._classes[1] + 32 * index + 24)
+        if not at:
+            return []
+        counts = []
+        for _ in range(4):  # static and instance fields, direct and virtual methods
+            count, at = self._uleb(at)
+            counts.append(count)
+        found = []
+        kinds = [(self._field_members, 1), (self._field_members, 1)] + [(self._method_members, 2)] * 2
+        for count, (members, rest) in zip(counts, kinds, strict=True):
+            number = 0
+            for _ in range(count):
+                step, at = self._uleb(at)  # each but the first counts from the one before
+                number += step
+                for _ in range(rest):  # flags, and where a method's code lies
+                    _, at = self._uleb(at)
+                found.append(members[number])
+        return found
+
+
+def _plain(type_: str) -> str:
+    return type_.removeprefix("L").removesuffix(";") if type_.startswith("L") else type_

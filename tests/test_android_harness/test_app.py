@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +26,7 @@ from app_build import APP, App
 
 from android_harness.artifacts import BUILD_TOOLS, DEXER, TENSORFLOW_LITE, fetch, tool
 from android_harness.errors import HarnessError
-from android_harness.runner_build import ABIS, QUICK_JAVA, build_runner
+from android_harness.runner_build import ABIS, JAR, QUICK_JAVA, build_runner
 from edgepose.models.pretrained import FOLDER as WEIGHTS
 
 pytestmark = pytest.mark.long
@@ -35,6 +36,7 @@ _RUN_S = 1800
 _FETCH_S = 900
 # Behind a check of the version: before Android 9 the sample shows a picture as the file has it.
 _NEWER_IN_SAMPLE = "android/graphics/ImageDecoder"
+HEAP_SIZE = android_methods.Member("android/os/Debug", "getNativeHeapAllocatedSize", "()J")
 
 
 def absent(reason: str) -> NoReturn:
@@ -168,25 +170,34 @@ def test_tensorflow_lites_java_api_behind_the_library(
 
 
 def test_android_has_all_that_is_called(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By signature, in Android 14 and in the oldest that they are for."""
-    newest, oldest = (
-        android_methods.Platform(app.fetched / artifact.file_name)
+    """By signature: in Java 8, in Android 14 and in the oldest Android that they are for, or their own."""
+    java = android_methods.java_8(Path(tool("javac")).resolve().parents[1])
+    androids = [
+        android_methods.jar(app.fetched / artifact.file_name)
         for artifact in (app_build.ANDROID_14, app_build.ANDROID_8)
-    )
-    with zipfile.ZipFile(build_runner(tmp_path / "runner").folder / "runner.jar") as jar:
-        dexed = android_methods.uses_of_dex(jar.read("classes.dex"))
+    ]
+    with zipfile.ZipFile(build_runner(tmp_path / "runner").folder / JAR) as archive:
+        runner = android_methods.Dex(archive.read("classes.dex"))
+    library, sample = android_methods.folder(app.library), android_methods.folder(app.sample)
+    kotlin = android_methods.jar(app.fetched / app_build.STANDARD_LIBRARY.file_name)
+    interpreter = [android_methods.jar(artifact.classes(app.fetched)) for artifact in TENSORFLOW_LITE]
     programs = {
-        "library": android_methods.uses_of_classes(app.library),
-        "sample": android_methods.uses_of_classes(app.sample),
-        "runner.jar": dexed,
+        "the library": (android_methods.uses_of_classes(app.library), (library, kotlin, *interpreter)),
+        "the sample": (
+            android_methods.uses_of_classes(app.sample),
+            (sample, library, kotlin, *interpreter),
+        ),
+        # By name, so that a desktop's Java runs it too.
+        "runner.jar": (runner.uses | {HEAP_SIZE}, (runner.find,)),
     }
-    for name, uses in programs.items():
-        called = [use for use in uses if use.owner.startswith("android/")]
-        show(capsys, [f"{name}: {len(called)} of Android's own methods and fields"], ("",))
-        assert android_methods.missing(uses, newest) == []
-        assert [m for m in android_methods.missing(uses, oldest) if not m.startswith(_NEWER_IN_SAMPLE)] == []
-    gone = android_methods.Member("android/os/Handler", "post", "(Ljava/lang/Runnable;)I")
-    assert android_methods.missing(frozenset([gone]), newest) == [str(gone)]
+    for name, (uses, own) in programs.items():
+        androids_own = sum(use.owner.startswith("android/") for use in uses)
+        show(capsys, [f"{name} uses {len(uses)} methods and fields, {androids_own} of them Android's"], ("",))
+        newest, oldest = (android_methods.Classes(*own, java, android) for android in androids)
+        assert newest.missing(uses) == []
+        assert [m for m in oldest.missing(uses) if not m.startswith(_NEWER_IN_SAMPLE)] == []
+        other = replace(HEAP_SIZE, type="()I")
+        assert newest.missing([other]) == [str(other)]
 
 
 def test_tensorflow_lites_libraries_are_laid_out_for_pages_of_4_kb(app: App) -> None:
