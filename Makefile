@@ -11,7 +11,7 @@ SPREAD  = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 CHECKED = -m 'not long' tests/test_edgepose/test_boundaries.py tests/test_declared.py tests/test_docs.py \
 	  tests/test_schemas.py tests/test_edgepose/test_results.py tests/test_words.py
 
-.PHONY: setup test test-all check lint types demo docs schemas docs-pictures android-runner lock clean
+.PHONY: setup test test-all check lint types demo docs schemas docs-pictures android-runner app-test lock clean
 
 setup: $(READY)
 
@@ -60,6 +60,11 @@ docs-pictures: $(READY)
 # What `edgepose evaluate --target android` puts on a phone; needs a JDK and Maven.
 android-runner: $(READY)
 	$(BIN)/python -m android_harness.runner_build
+
+# The app's Kotlin compiled, its library's tests on this machine's Java, and the golden vectors replayed through
+# it; needs a JDK and Maven, and fetches about 300 MB once.
+app-test: $(READY)
+	EDGEPOSE_APP_REQUIRED=1 $(BIN)/python -m pytest -q tests/test_android_harness/test_app.py
 
 # Pin what is installed now, after a deliberate upgrade.
 lock: $(READY)

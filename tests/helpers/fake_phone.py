@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import shlex
 import signal
@@ -17,13 +18,16 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
 from android_harness.qemu import RUNNER
 
 _VERSION, _MAX_DATA = 0x01000001, 256 * 1024
+_PACKET = 1460  # bytes of TCP over Ethernet
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
 _GUEST_PATHS = re.compile(r"(?<![\w.])/(?=data/local/tmp|sys/)")
 PYTHON_RUNNER = [sys.executable, str(RUNNER)]
@@ -40,6 +44,42 @@ class Unplugged(Exception):
     """The cable is pulled."""
 
 
+@dataclass(frozen=True)
+class Link:
+    """What lies between computer and phone, as its two ends see it.
+
+    TCP repeats a lost packet, so that a loss is a wait for both ends and never a hole.
+
+    Attributes:
+        bytes_per_s: each way.
+        delay_s: of every message, one way.
+        loss: share of packets that are lost.
+        again_s: until a lost packet is sent again.
+    """
+
+    bytes_per_s: float = float("inf")
+    delay_s: float = 0.0
+    loss: float = 0.0
+    again_s: float = 0.2
+
+
+class _Way:
+    """One direction of a link."""
+
+    def __init__(self, link: Link, seed: int) -> None:
+        self._link, self._random = link, random.Random(seed)
+        self.lost = 0
+
+    def carry(self, size: int) -> None:
+        """Wait for as long as a message takes."""
+        packets = -(-size // _PACKET)
+        lost = sum(self._random.random() < self._link.loss for _ in range(packets)) if self._link.loss else 0
+        self.lost += lost
+        taken = size / self._link.bytes_per_s + self._link.delay_s + lost * self._link.again_s
+        if taken:
+            time.sleep(taken)
+
+
 class FakePhone:
     """A phone that `adb connect 127.0.0.1:PORT` finds.
 
@@ -49,6 +89,7 @@ class FakePhone:
         authorized: whether it lets this computer in.
         room: bytes that its storage takes; None for plenty.
         unplug_on: the cable is pulled when a shell line matches.
+        link: how bad the connection is.
     """
 
     def __init__(
@@ -60,10 +101,12 @@ class FakePhone:
         unplug_on: str | None = None,
         properties: Mapping[str, str] = PROPERTIES,
         features: str = "shell_v2,cmd",
+        link: Link | None = None,
     ) -> None:
         self.root, self.authorized, self.room, self.unplug_on = root, authorized, room, unplug_on
         self.features = features
         self.lines: list[str] = []
+        self.here, self.there = _Way(link or Link(), 0), _Way(link or Link(), 1)
         self._connections: list[_Connection] = []
         _furnish(root, app_process or ["false"], properties)
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -73,6 +116,11 @@ class FakePhone:
     @property
     def place(self) -> Path:
         return self.root / "data/local/tmp"
+
+    @property
+    def lost(self) -> int:
+        """Packets that had to be sent again."""
+        return self.here.lost + self.there.lost
 
     def unplug(self) -> None:
         """Pull the cable."""
@@ -106,13 +154,16 @@ class _Connection:
         with contextlib.suppress(OSError, EOFError, Unplugged):
             while True:
                 command, first, second, size, _, _ = struct.unpack("<4s5I", self._read(24))
-                self._handle(command, first, second, self._read(size))
+                data = self._read(size)
+                self.phone.here.carry(24 + size)
+                self._handle(command, first, second, data)
         self.close()
 
     def send(self, command: bytes, first: int, second: int, data: bytes = b"") -> None:
         magic = struct.unpack("<I", command)[0] ^ 0xFFFFFFFF
         head = struct.pack("<4s5I", command, first, second, len(data), sum(data) & 0xFFFFFFFF, magic)
         with self._lock, contextlib.suppress(OSError):
+            self.phone.there.carry(len(head) + len(data))
             self._channel.sendall(head + data)
 
     def close(self) -> None:

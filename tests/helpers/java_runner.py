@@ -58,14 +58,19 @@ def desktop_runner(folder: Path) -> tuple[list[str], Path]:
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("the desktop's native library is for Linux on x86_64")
     try:
-        fetched = fetch((_API, _NATIVE), _FETCH_S)
+        api = desktop_library(folder)
     except HarnessError as error:
         pytest.skip(f"TensorFlow Lite for desktop Java cannot be fetched: {error}")
-    library = folder / LIBRARY
+    compile_java(java_sources(), [api], folder / "classes")
+    return ["java", *QUICK_JAVA, "-cp", f"{folder / 'classes'}:{api}", MAIN_CLASS], folder / LIBRARY
+
+
+def desktop_library(folder: Path) -> Path:
+    """Put the native library into a folder; returns the jar of its Java API. Raises HarnessError."""
+    fetched = fetch((_API, _NATIVE), _FETCH_S)
     with zipfile.ZipFile(fetched / _NATIVE.file_name) as archive:
-        library.write_bytes(archive.read(f"native/lib/{LIBRARY}"))
-    compile_java(java_sources(), [_API.classes(fetched)], folder / "classes")
-    return ["java", *QUICK_JAVA, "-cp", f"{folder / 'classes'}:{_API.classes(fetched)}", MAIN_CLASS], library
+        (folder / LIBRARY).write_bytes(archive.read(f"native/lib/{LIBRARY}"))
+    return _API.classes(fetched)
 
 
 def make_runner(abi: str = "arm64-v8a", library: bytes = b"library") -> None:

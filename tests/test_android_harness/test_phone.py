@@ -13,7 +13,7 @@ from pathlib import Path
 import java_runner
 import numpy as np
 import pytest
-from fake_phone import PROPERTIES, PYTHON_RUNNER, FakePhone
+from fake_phone import PROPERTIES, PYTHON_RUNNER, FakePhone, Link
 from tiny_tflite import tiny_tflite
 
 from android_harness.emulator import EmulatedDevice
@@ -23,7 +23,7 @@ from android_harness.phone_cost import in_words
 from android_harness.protocol import Job
 from android_harness.qemu import guest_command, guest_environment
 from android_harness.runner_build import read_runner, runner_folder
-from android_harness.session import DeviceSession
+from android_harness.session import PART_INPUTS, DeviceSession
 from edgeio import UnknownName, sha256_file
 from edgepose.errors import UsageError
 from edgepose.evaluation.evaluate import evaluate
@@ -42,19 +42,19 @@ def desktop(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
 class Work:
     """A job of a tiny model on random images, with what the desktop gives for them."""
 
-    def __init__(self, folder: Path, images: int = 10) -> None:
+    def __init__(self, folder: Path, images: int = 10, size: int = 64) -> None:
         self.folder = folder
         self.model = folder / "tiny.tflite"
-        self.model.write_bytes(tiny_tflite())
+        self.model.write_bytes(tiny_tflite(size=size))
         self.job = Job(sha256_file(self.model), warm_up=1)
         rng = np.random.default_rng(0)
-        self.images = [rng.random((1, 64, 64, 3), np.float32).astype("<f4") for _ in range(images)]
+        self.images = [rng.random((1, size, size, 3), np.float32).astype("<f4") for _ in range(images)]
 
-    def session(self, phone: Phone) -> DeviceSession:
-        return DeviceSession(phone, self.folder / "job", self.model, self.job)
+    def session(self, phone: Phone, workers: int = 1) -> DeviceSession:
+        return DeviceSession(phone, self.folder / "job", self.model, self.job, workers)
 
-    def run(self, phone: Phone) -> list[bytes]:
-        with self.session(phone) as session:
+    def run(self, phone: Phone, workers: int = 1) -> list[bytes]:
+        with self.session(phone, workers) as session:
             return [outputs[0] for outputs in session.run(image.tobytes() for image in self.images)]
 
     def expected(self) -> list[bytes]:
@@ -161,6 +161,30 @@ def test_a_cable_pulled_in_the_middle(connect: Connect, built: None, tmp_path: P
     assert work.run(open_phone(again.serial)) == work.expected()
     moved = " ".join(line for line in again.lines if "mv " in line)
     assert moved and not any(name in moved for name in finished)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        pytest.param(Link(bytes_per_s=300_000, delay_s=0.02), id="slow"),
+        pytest.param(Link(loss=0.05), id="lossy"),
+    ],
+)
+def test_a_job_over_a_bad_link(connect: Connect, built: None, work: Work, link: Link) -> None:
+    phone = connect(link=link)
+    assert work.run(open_phone()) == work.expected()
+    assert left_on(phone) == []
+    assert bool(phone.lost) == bool(link.loss)
+
+
+@pytest.mark.long
+def test_a_thousand_parts_over_a_bad_link(connect: Connect, built: None, tmp_path: Path) -> None:
+    work = Work(tmp_path, images=1000 * PART_INPUTS, size=16)
+    phone = connect(link=Link(bytes_per_s=3_000_000, delay_s=0.001, loss=0.01))
+    assert work.run(open_phone(), workers=4) == work.expected()
+    assert phone.lost > 100
+    assert left_on(phone) == []
+    assert len(list((work.folder / "job" / "out").glob("*.bin"))) == 1000
 
 
 def test_nothing_stays_after_a_kill(connect: Connect, built: None, work: Work) -> None:
