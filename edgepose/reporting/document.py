@@ -106,11 +106,11 @@ Block = Paragraph | Table | Picture | Terms | Commands | VerdictBlock
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it; `equivalent_runs` in HTML until a reader opens it."""
+    """A heading and what stands under it; `folded` in HTML until a reader opens it."""
 
     heading: str
     blocks: tuple[Block, ...]
-    equivalent_runs: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True)

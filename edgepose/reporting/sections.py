@@ -58,25 +58,23 @@ def build_document(comparison: Comparison, pictures: Sequence[Picture]) -> Docum
     alone = len(comparison.results) == 1  # nothing to hold its size against: its curve says more
     sections = (
         Section("Differences to the baseline", (*drawn("differences"), *_differences(comparison))),
-        Section("The verdicts in words", against.verdicts(comparison), equivalent_runs=True),
-        Section(
-            "Against the margin, by body point", against.noninferiority(comparison), equivalent_runs=True
-        ),
-        Section("What was compared", _compared(comparison), equivalent_runs=True),
-        Section("Accuracy", _accuracy(comparison.results), equivalent_runs=True),
-        Section("PCKh at every threshold", () if alone else drawn("pckh-curves"), equivalent_runs=True),
-        Section("Size and speed", _cost(comparison), equivalent_runs=True),
-        Section("On devices", sections_devices.on_devices(comparison), equivalent_runs=True),
-        Section("Human level, side by side", against.human_level(comparison), equivalent_runs=True),
-        Section("Movement over time", against.movement(comparison), equivalent_runs=True),
-        Section("Subgroups", against.subgroups(comparison), equivalent_runs=True),
-        Section("Keypoint by keypoint", _keypoints(comparison.results), equivalent_runs=True),
-        Section("Kinds of error", _taxonomy(comparison.results), equivalent_runs=True),
-        Section("Worst frames", _worst(comparison, drawn("worst-")), equivalent_runs=True),
-        Section("Beside the paper", _paper(comparison), equivalent_runs=True),
-        Section("What was left out", _excluded(comparison.results[0]), equivalent_runs=True),
-        Section("How to read this", (GLOSSARY,), equivalent_runs=True),
-        Section("How it was made", _made(comparison), equivalent_runs=True),
+        Section("The verdicts in words", against.verdicts(comparison), folded=True),
+        Section("Against the margin, by body point", against.noninferiority(comparison), folded=True),
+        Section("What was compared", _compared(comparison), folded=True),
+        Section("Accuracy", _accuracy(comparison.results), folded=True),
+        Section("PCKh at every threshold", () if alone else drawn("pckh-curves"), folded=True),
+        Section("Size and speed", _cost(comparison), folded=True),
+        Section("On devices", sections_devices.on_devices(comparison), folded=True),
+        Section("Human level, side by side", against.human_level(comparison), folded=True),
+        Section("Movement over time", against.movement(comparison), folded=True),
+        Section("Subgroups", against.subgroups(comparison), folded=True),
+        Section("Keypoint by keypoint", _keypoints(comparison.results), folded=True),
+        Section("Kinds of error", _taxonomy(comparison.results), folded=True),
+        Section("Worst frames", _worst(comparison, drawn("worst-")), folded=True),
+        Section("Beside the paper", _paper(comparison), folded=True),
+        Section("What was left out", _excluded(comparison.results[0]), folded=True),
+        Section("How to read this", (GLOSSARY,), folded=True),
+        Section("How it was made", _made(comparison), folded=True),
     )
     kept = tuple(s for s in sections if s.blocks)
     seen_first = drawn("pckh-curves") if alone else drawn("accuracy-")
