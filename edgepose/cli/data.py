@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgepose.cli import options
+
+if TYPE_CHECKING:
+    from edgepose.data.records import Dataset
+
 app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True)
 
+Keypoints = options.KeypointsOfData
 Data = Annotated[str, typer.Argument(help="FORMAT:PATH, or a path whose layout is recognised.")]
 
 
 @app.command("info")
 def info(
     data: Data,
+    keypoints: Keypoints = None,
     as_json: Annotated[bool, typer.Option("--json", help="Plain JSON on stdout.")] = False,
 ) -> None:
     """Count images, keypoints and splits, and say what was left out and why."""
     import json
 
-    from edgepose.data.registry import open_dataset
     from edgepose.data.summary import summarise
+    from edgepose.keypoint_file import describe
 
-    summary = summarise(open_dataset(data))
+    dataset = _open(data, keypoints)
+    summary = summarise(dataset)
     if as_json:
         typer.echo(json.dumps(summary, indent=1, allow_nan=False))
-    else:
-        _print(summary)
+        return
+    _print(summary)
+    if dataset.keypoints.guessed:
+        typer.echo("\n".join(describe(dataset.keypoints)))
+
+
+@app.command("keypoints")
+def keypoint_file(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The keypoint file to write (.toml).")],
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Write a data set's keypoints as a keypoint file: names, pairs, segments and head, to be corrected."""
+    from edgeio import replacing
+    from edgepose.errors import UsageError
+    from edgepose.keypoint_file import SUFFIX, to_toml
+
+    if out.suffix != SUFFIX:
+        raise UsageError(f"{out} is no name for a keypoint file", f"give an --out that ends in {SUFFIX}")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
+    found = _open(data, None).keypoints
+    with replacing(out) as temporary:
+        temporary.write_text(to_toml(found), encoding="utf-8")
+    typer.echo(f"{out}: {found.key}, {len(found)} keypoints")
 
 
 @app.command("show")
@@ -35,6 +66,7 @@ def show(
     data: Data,
     out: Annotated[Path, typer.Option(help="PNG to write.")],
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "all",
+    keypoints: Keypoints = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
     columns: Annotated[int, typer.Option(min=1, help="Images beside each other.")] = 6,
     rows: Annotated[int, typer.Option(min=1, help="Images below each other.")] = 4,
@@ -43,17 +75,23 @@ def show(
     """Draw a contact sheet: a sample of the images with their skeletons."""
     from edgeio import lookup
     from edgepose.data.records import SPLITS
-    from edgepose.data.registry import open_dataset
     from edgepose.errors import UsageError
     from edgepose.visual.contact_sheet import contact_sheet
 
     lookup(dict.fromkeys((*SPLITS, "all")), "split", split)
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
-    sheet = contact_sheet(open_dataset(data), out, columns, rows, seed, split)
+    sheet = contact_sheet(_open(data, keypoints), out, columns, rows, seed, split)
     typer.echo(f"{out}: {len(sheet.shown)} of {sheet.available} images")
     for name in sheet.unreadable:
         typer.echo(f"cannot be read: {name}", err=True)
+
+
+def _open(data: str, keypoints: str | None) -> Dataset:
+    from edgepose.data.registry import open_dataset_as
+    from edgepose.keypoint_file import named_set
+
+    return open_dataset_as(data, None if keypoints is None else named_set(keypoints))
 
 
 def _print(summary: dict[str, Any]) -> None:

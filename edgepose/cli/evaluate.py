@@ -68,6 +68,7 @@ def command(
     delegate: Annotated[
         str, typer.Option(help="What runs the operators on a phone: xnnpack, none, gpu or nnapi.")
     ] = "xnnpack",
+    keypoints: options.KeypointsOfData = None,
     near: Annotated[
         bool,
         typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis)."),
@@ -121,6 +122,7 @@ def command(
         score=score,
         decode=decode,
         near=near,
+        keypoints=keypoints,
         fallback=fallback,
         human=human,
         limit=limit,

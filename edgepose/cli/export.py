@@ -63,7 +63,7 @@ def import_tflite(
         str, typer.Option(help="The network that it is: it sets the normalisation of the input.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for the copy and its sidecar.")],
-    keypoints: Annotated[str, typer.Option(help="Its keypoint set.")] = "mpii-16",
+    keypoints: Annotated[str, typer.Option(help="Its keypoint set, or a keypoint file (.toml).")] = "mpii-16",
     output: Annotated[
         str, typer.Option(help="What its output is: maps, upscaled or keypoints.")
     ] = "upscaled",
@@ -72,8 +72,10 @@ def import_tflite(
 ) -> None:
     """Copy a .tflite from elsewhere and describe it in a sidecar, so that `evaluate` can score it."""
     from edgepose.deploy.export import import_tflite
+    from edgepose.keypoint_file import named_set
 
-    typer.echo(import_tflite(file, model, keypoints, output, output_index, out, overwrite))
+    key = named_set(keypoints).key
+    typer.echo(import_tflite(file, model, key, output, output_index, out, overwrite))
 
 
 def _print_json(made: list[Any]) -> None:

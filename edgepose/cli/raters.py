@@ -20,7 +20,9 @@ def command(
         Path,
         typer.Argument(help="CSV with the columns image, rater, keypoint, x, y; pixels.", metavar="FILE"),
     ],
-    keypoints: Annotated[str, typer.Option(help="The keypoint set that the names are of.")] = "in-motion-19",
+    keypoints: Annotated[
+        str, typer.Option(help="The keypoint set that the names are of, or a keypoint file (.toml).")
+    ] = "in-motion-19",
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for human.json and figures/raters.png; else nothing is written."),
@@ -35,10 +37,10 @@ def command(
 
     from edgeio.records import to_plain
     from edgepose.evaluation.raters import read_raters
-    from edgepose.keypoints import keypoint_set
+    from edgepose.keypoint_file import named_set
     from edgepose.reporting.rater_report import write_rater_report
 
-    described = write_rater_report(read_raters(file, keypoint_set(keypoints)), file, out)
+    described = write_rater_report(read_raters(file, named_set(keypoints)), file, out)
     if as_json:
         typer.echo(json.dumps(to_plain(described), indent=1, allow_nan=False))
     else:

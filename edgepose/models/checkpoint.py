@@ -19,13 +19,15 @@ import numpy as np
 import edgepose
 from edgeio import replacing
 from edgepose.errors import BadCheckpoint
-from edgepose.keypoints import KEYPOINT_SETS, keypoint_set
+from edgepose.keypoint_file import BadKeypoints, set_from_plain, set_to_plain
+from edgepose.keypoints import KEYPOINT_SETS, KeypointSet, is_own, keypoint_set, remember
 from edgepose.models.networks import build_model
 from edgepose.models.outputs import with_output
 from edgepose.models.variants import VARIANTS
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "edgepose"
+OWN_KEYPOINTS = "keypoint_set"  # of a user: the whole set, beside its key
 UPSCALING_PREFIX = "upscaled_"
 _CANONICAL = {"depthwise_kernel": "kernel"}  # tf_keras's name for it
 _SHOWN = 5
@@ -110,15 +112,19 @@ def save_checkpoint(
         for name, array in weights.items()
         if not name.startswith(UPSCALING_PREFIX)
     }
+    plain = asdict(info)
+    if is_own(info.keypoints):
+        plain[OWN_KEYPOINTS] = set_to_plain(keypoint_set(info.keypoints))
     with replacing(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(asdict(info))}))
+        temporary.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(plain)}))
 
 
 def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:
-    """Read a checkpoint; float16 tensors come back as float32.
+    """Read a checkpoint; float16 tensors come back as float32. Its own keypoint set is remembered.
 
     Raises:
         BadCheckpoint: missing, damaged, not ours, of another schema, or with weights that are no numbers.
+        UsageError: another keypoint set of the same name was met before.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -242,18 +248,27 @@ def _parse_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
             f"{path} has checkpoint schema {version!r} and this edgepose reads {SCHEMA_VERSION}",
             "use the edgepose that wrote it, or make it again",
         )
-    wrong = _wrong_field(values)
+    own: dict[str, KeypointSet] = {}
+    if OWN_KEYPOINTS in values:
+        try:
+            found = set_from_plain(values[OWN_KEYPOINTS], str(path))
+        except BadKeypoints as error:
+            raise BadCheckpoint(error.what, hint) from None
+        own = {found.key: found}
+    wrong = _wrong_field(values, KEYPOINT_SETS | own)
     if wrong:
         raise BadCheckpoint(f"{path} has unusable metadata: {wrong}", hint)
+    for found in own.values():
+        remember(found)
     return CheckpointInfo(**{name: values[name] for name in CheckpointInfo.__dataclass_fields__})
 
 
-def _wrong_field(values: Mapping[str, Any]) -> str | None:
+def _wrong_field(values: Mapping[str, Any], sets: Mapping[str, Any]) -> str | None:
     """What is wrong with a checkpoint's metadata, or None."""
     for name in CheckpointInfo.__dataclass_fields__:
         if name not in values:
             return f"no {name}"
-    for name, known in (("model", VARIANTS), ("keypoints", KEYPOINT_SETS)):
+    for name, known in (("model", VARIANTS), ("keypoints", sets)):
         if not isinstance(values[name], str) or values[name] not in known:
             return f"{name} {values[name]!r} is unknown"
     width, resolution = values["head_width"], values["resolution"]

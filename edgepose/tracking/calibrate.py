@@ -60,11 +60,11 @@ def calibrate_confidence(
     """
     if request.split not in (*SPLITS, "all"):
         raise UsageError(f"unknown split '{request.split}'", f"known: {', '.join(SPLITS)}, all")
-    dataset = open_dataset(request.data)
+    runner = open_runner(model, request.threads)
+    dataset = open_dataset(request.data, runner.spec.keypoints)
     records = dataset.split(request.split)
     if not records:
         raise BadDataset(f"{dataset.name} has no image in split '{request.split}'", "choose another --split")
-    runner = open_runner(model, request.threads)
     decoder = PoseDecoder(runner.spec, request.decode)
     found = _predicted(runner, decoder, records, request, progress or (lambda done, total: None))
     hit = _hits(runner.spec, dataset, records, found, request.near)
