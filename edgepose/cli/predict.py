@@ -42,7 +42,13 @@ def command(
             "network is surest, once a video."
         ),
     ] = "0",
-    format: Annotated[str, typer.Option(help="csv, coco, parquet (needs pyarrow) or h5 (h5py).")] = "csv",
+    format: Annotated[
+        str,
+        typer.Option(
+            help="csv, coco, parquet (needs pyarrow), h5 (h5py), deeplabcut (pandas, tables), openpose (BODY_25) "
+            "or nwb (ndx-pose)."
+        ),
+    ] = "csv",
     confidence: Annotated[
         Path | None, typer.Option(help="A file of `edgepose calibrate-confidence` for this model.")
     ] = None,

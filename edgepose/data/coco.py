@@ -339,7 +339,7 @@ def _video(name: str, stem: str) -> str:
     """What a picture is a frame of, by its name; its own where that does not tell."""
     original = stem.partition(".rf.")[0]  # Roboflow's varied copies of one picture stay together
     frame = _FRAME.fullmatch(original)
-    return f"{name}/{frame[1] or 'frames'}" if frame else f"{name}/{original}"
+    return f"{name}/{frame[1].rstrip('/') or 'frames'}" if frame else f"{name}/{original}"
 
 
 def _record(

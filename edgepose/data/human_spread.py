@@ -37,7 +37,7 @@ class HumanSpread:
     def __post_init__(self) -> None:
         if not 0 < len(self.names) == len(self.h95) or len(self.h) not in (0, len(self.names)):
             raise ValueError(f"one h and h95 a name: got {len(self.names)}, {len(self.h)}, {len(self.h95)}")
-        if not np.isfinite([self.h, self.h95]).all():
+        if not np.isfinite([*self.h, *self.h95]).all():
             raise ValueError("h and h95 must be finite: leave out a keypoint that nobody measured")
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeio import lookup
-from edgepose.data import coco, image_folder, in_motion, lsp, mini_rgbd, mpii
+from edgepose.data import coco, deeplabcut, image_folder, in_motion, lsp, mini_rgbd, mpii
 from edgepose.data.records import Dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoint_file import snake
@@ -22,7 +22,7 @@ class DatasetFormat:
     Attributes:
         key: its one name, as in `lspet:PATH`.
         name: for humans.
-        keypoints: the keypoint set of its records; for files that name their own, the one they mostly have.
+        keypoints: the keypoint set of its records; for `named` files the one that stands for any.
         read: from the top folder, and the options, to a Dataset.
         detect: whether a folder has this layout; None where only asking for it by name will do.
         layout: what `detect` looks for, in words.
@@ -109,6 +109,17 @@ FORMATS: dict[str, DatasetFormat] = {
             "result.json with images",
             "Lin et al. 2014; Huang et al. 2021; CVAT, Roboflow and Label Studio",
             {"shift": float, "split": str},
+            named=True,
+        ),
+        DatasetFormat(
+            deeplabcut.KEY,
+            "DeepLabCut project of one animal",
+            COCO_17,
+            deeplabcut.read,
+            deeplabcut.detect,
+            "config.yaml and labeled-data",
+            "Mathis et al. 2018",
+            {"split": str},
             named=True,
         ),
         DatasetFormat(
