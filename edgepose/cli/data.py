@@ -61,6 +61,42 @@ def keypoint_file(
     typer.echo(f"{out}: {found.key}, {len(found)} keypoints")
 
 
+@app.command("convert")
+def convert(
+    data: Annotated[
+        str,
+        typer.Argument(help="FORMAT:PATH, a path whose layout is recognised, or SLEAP's .slp.", metavar="IN"),
+    ],
+    to: Annotated[str, typer.Option(help="coco, in-motion or deeplabcut.")],
+    out: Annotated[Path, typer.Option(help="The folder to write, which is not there yet or is empty.")],
+    keypoints: Keypoints = None,
+    near: Annotated[
+        bool,
+        typer.Option(
+            "--near", help="Also take keypoints that in-motion defines slightly differently (hip, pelvis)."
+        ),
+    ] = False,
+) -> None:
+    """Write a data set in another layout, its images with it, and say what that layout has no room for."""
+    import tempfile
+
+    from edgepose.cli.progress import bar
+    from edgepose.data import sleap
+    from edgepose.data.convert import convert
+    from edgepose.keypoint_file import named_set
+
+    with tempfile.TemporaryDirectory() as frames, bar(f"converting to {to}", "images") as progress:
+        if data.endswith(sleap.SUFFIX):
+            wanted = None if keypoints is None else named_set(keypoints)
+            dataset = sleap.read(Path(data.removeprefix(f"{sleap.KEY}:")), Path(frames), wanted)
+        else:
+            dataset = _open(data, keypoints)
+        done = convert(dataset, to, out, near, progress)
+    for note in done.notes:
+        options.say(note)
+    typer.echo(f"{out}: {done.images} images; left out: {len(dataset.left_out)}")
+
+
 @app.command("show")
 def show(
     data: Data,

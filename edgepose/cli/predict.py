@@ -45,8 +45,8 @@ def command(
     format: Annotated[
         str,
         typer.Option(
-            help="csv, coco, parquet (needs pyarrow), h5 (h5py), deeplabcut (pandas, tables), openpose (BODY_25) "
-            "or nwb (ndx-pose)."
+            help="csv, coco, parquet (needs pyarrow), h5 (h5py), deeplabcut (pandas, tables), openpose "
+            "(BODY_25) or nwb (ndx-pose)."
         ),
     ] = "csv",
     confidence: Annotated[

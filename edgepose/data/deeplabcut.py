@@ -31,7 +31,7 @@ LABELS, CONFIG = "CollectedData_", "config.yaml"
 SHIFT = 0.5
 _HEADER = ("scorer", "bodyparts", "coords")
 _HINT = "give a DeepLabCut project with config.yaml and labeled-data"
-_EXTRA = 'install the extra of edgepose called "deeplabcut"'
+_EXTRA = "install edgepose[deeplabcut]"
 Row = tuple[str, list[str]]  # an image's path as it stands there, and the cells of its points
 
 

@@ -200,6 +200,11 @@ def _folder(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.exists():
         raise BadDataset(f"{path} does not exist", "check the path, or write FORMAT:PATH")
+    if path.suffix == ".slp":
+        raise BadDataset(
+            f"{path} is SLEAP's, whose frames lie in videos",
+            f"write them out first: edgepose data convert {path} --to coco --out DIR",
+        )
     if not path.is_dir():
         raise BadDataset(f"{path} is not a folder", "give the data set's top folder")
     if not any(path.iterdir()):

@@ -123,3 +123,32 @@ def make_label_studio(root: Path) -> Path:
     value = {"images": images(files, 0), "categories": [merged], "annotations": people, "info": {}}
     (root / "result.json").write_text(json.dumps(value))
     return root
+
+
+def make_deeplabcut(
+    root: Path, names: Sequence[str] = NAMES, videos: Sequence[str] = ("a", "b", "c"), wide: bool = True
+) -> Path:
+    """A project with `labeled-data/VIDEO/CollectedData_me.csv`, whose last keypoint is not labelled.
+
+    Args:
+        wide: the image's path in three columns, as version 2.2 and later write it; else in one.
+    """
+    pairs = [[names[a], names[b]] for a, b in SEGMENTS if max(a, b) < len(names)]
+    config = {"Task": "infants", "scorer": "me", "multianimalproject": False, "skeleton": pairs}
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
+    for video in videos:
+        lead = [""] * (2 if wide else 0)
+        lines = [
+            ["scorer", *lead, *["me"] * 2 * len(names)],
+            ["bodyparts", *lead, *(name for name in names for _ in "xy")],
+            ["coords", *lead, *["x", "y"] * len(names)],
+        ]
+        for i in range(2):
+            picture(root / "labeled-data" / video / f"img{i:03d}.png", i)
+            where = ["labeled-data", video, f"img{i:03d}.png"]
+            cells = [str(value) for value in places(i, len(names))[:-1].ravel()]
+            lines.append([*(where if wide else ["/".join(where)]), *cells, "", ""])
+        text = "".join(",".join(line) + "\n" for line in lines)
+        (root / "labeled-data" / video / "CollectedData_me.csv").write_text(text)
+    return root

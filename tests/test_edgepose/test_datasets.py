@@ -7,11 +7,13 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from annotation_exports import make_deeplabcut
 from PIL import Image
 from scipy.io import savemat
 
@@ -217,6 +219,7 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "mpii": make_mpii,
     "mpii-json": make_mpii_json,
     "coco": make_coco,
+    "deeplabcut": partial(make_deeplabcut, names=COCO_17.names),
     "mini-rgbd": make_mini_rgbd,
     "images": make_images,
 }
@@ -228,6 +231,7 @@ COUNTS = {
     "mpii": 14,
     "mpii-json": 4,
     "coco": 8,
+    "deeplabcut": 6,
     "mini-rgbd": 9,
     "images": 2,
 }
