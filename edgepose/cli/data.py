@@ -47,15 +47,20 @@ def keypoint_file(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write a data set's keypoints as a keypoint file: names, pairs, segments and head, to be corrected."""
+    from dataclasses import replace
+
     from edgeio import replacing
     from edgepose.errors import UsageError
     from edgepose.keypoint_file import SUFFIX, to_toml
+    from edgepose.keypoints import is_own
 
     if out.suffix != SUFFIX:
         raise UsageError(f"{out} is no name for a keypoint file", f"give an --out that ends in {SUFFIX}")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
     found = _open(data, None).keypoints
+    if not is_own(found.key):  # whose name the file may not have
+        found = replace(found, key=f"my-{found.key}")
     with replacing(out) as temporary:
         temporary.write_text(to_toml(found), encoding="utf-8")
     typer.echo(f"{out}: {found.key}, {len(found)} keypoints")

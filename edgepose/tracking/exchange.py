@@ -156,6 +156,13 @@ def write_nwb(track: Track, facts: dict[str, Any], path: Path) -> None:
         session_description=f"Keypoints of {facts['name']}, predicted by edgepose. {recorded}",
         identifier=f"{facts['name']}-{facts['job']['input'][:16]}-{model['sha256'][:16]}",
         session_start_time=datetime.fromisoformat(facts["created"]),
+        subject=pynwb.file.Subject(
+            subject_id=str(facts["name"]),
+            species="Homo sapiens",
+            sex="U",
+            age="P0D/P2Y",  # a range, as NWB writes it where the age is not known
+            description="An infant, of whom edgepose knows no more than the name of the input.",
+        ),
         source_script=f"edgepose {facts['edgepose']}",
         source_script_file_name="edgepose predict",
     )
