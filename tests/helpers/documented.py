@@ -57,7 +57,7 @@ _DRAW = Run("--videos 3 --frames 2 --seed 1 --size 160x120 --workers 1", {"infan
 _DEVICE = NotRun("needs qemu and a network; tests/test_android_harness runs it where they are")
 _PHONE = NotRun("needs a phone; tests/test_android_harness runs it against a double of one")
 _THEIRS = NotRun("needs a file that its authors release; tests/test_edgepose/test_weights.py imports it")
-_EXPORT = NotRun("needs an annotator's export; tests/test_edgepose/test_own_keypoints.py makes and uses one")
+_CVAT = NotRun("needs an annotator's export; tests/test_edgepose/test_own_keypoints.py makes and uses one")
 _MINUTES = "takes minutes; "
 
 COMMANDS: Mapping[str, Run | NotRun] = {
@@ -128,12 +128,12 @@ COMMANDS: Mapping[str, Run | NotRun] = {
         "--overwrite"
     ),
     # docs/keypoints.md
-    "edgepose data info coco:path/to/export": _EXPORT,
-    "edgepose data keypoints coco:path/to/export --out toes.toml": _EXPORT,
-    "edgepose data info coco:path/to/export --keypoints toes.toml": _EXPORT,
-    "edgepose train --model rt-lite --data coco:path/to/export --keypoints toes.toml --out runs/toes": _EXPORT,
-    "edgepose evaluate runs/toes/best.safetensors --data coco:path/to/export --out scored-toes": _EXPORT,
-    "edgepose export runs/toes/best.safetensors --recipe fp16 --out models/toes": _EXPORT,
+    "edgepose data info coco:path/to/export": _CVAT,
+    "edgepose data keypoints coco:path/to/export --out toes.toml": _CVAT,
+    "edgepose data info coco:path/to/export --keypoints toes.toml": _CVAT,
+    "edgepose train --model rt-lite --data coco:path/to/export --keypoints toes.toml --out runs/toes": _CVAT,
+    "edgepose evaluate runs/toes/best.safetensors --data coco:path/to/export --out scored-toes": _CVAT,
+    "edgepose export runs/toes/best.safetensors --recipe fp16 --out models/toes": _CVAT,
     "edgepose data convert labels.slp --to coco --out from-sleap": NotRun(
         "needs a file of SLEAP; tests/test_edgepose/test_convert.py makes one"
     ),

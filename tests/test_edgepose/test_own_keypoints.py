@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,13 @@ def test_a_set_survives_its_file(key: str, tmp_path: Path) -> None:
     assert found.same_places(known) and found.definitions == known.definitions
     assert pairs_of(found) == pairs_of(known) and found.swaps == known.swaps
     assert set_from_plain(json.loads(json.dumps(set_to_plain(found))), "here") == found
+
+
+def test_the_file_of_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keypoints.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"```toml\n(.*?)```", page, re.S)
+    found = set_from_plain(tomllib.loads(told), "docs/keypoints.md")
+    assert found.names == exports.NAMES and found.key == "toes-21" and found.head_indices == (0, 4)
 
 
 TABLE = {"name": "mine", "keypoints": ["a", "b", "c"]}
