@@ -66,6 +66,18 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example("What is in a set, and what was left out:", "edgepose data info infants"),
         Example("The same for a script:", "edgepose data info infants --json"),
     ),
+    "data convert": (
+        Example(
+            "As COCO has it, for other programs:", "edgepose data convert infants --to coco --out as-coco"
+        ),
+        Example(
+            "Frames of a DeepLabCut project for In-Motion's tools:",
+            "edgepose data convert deeplabcut:path/to/project --to in-motion --near --out as-in-motion",
+        ),
+    ),
+    "data keypoints": (
+        Example("A keypoint file to add keypoints to:", "edgepose data keypoints infants --out mine.toml"),
+    ),
     "data show": (Example("Two dozen of its images:", "edgepose data show infants --out infants.png"),),
     "data synth": (
         Example(

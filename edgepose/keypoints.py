@@ -1,7 +1,8 @@
 """Keypoint sets: names, order, left-right swaps, segments, head segment, and mappings between sets.
 
-Data only. A keypoint's name means the same place in every set; where two sets mark nearly the same
-place under different definitions, the pair stands in `NEAR` and is used only when asked for.
+Data, and which sets of users this process has met (`keypoint_file.py` reads them). A keypoint's name means
+the same place in every set; where two sets mark nearly the same place under different definitions, the pair
+stands in `NEAR` and is used only when asked for.
 
 Sources: In-Motion, Groos et al. 2021, Table 4; MPII, Andriluka et al. 2014; LSP, Johnson & Everingham
 2010; COCO, Lin et al. 2014; MINI-RGBD, Hesse et al. 2018; BlazePose, Bazarevsky et al. 2020.
@@ -27,6 +28,13 @@ class KeypointSet:
         segments: S pairs of names; part affinity fields are learned along them, skeletons drawn by them.
         head_segment: the two names whose distance, times `head_scale`, is the head length l.
         definitions: what each keypoint marks, where the set's authors say so.
+        pairs: (left, right) names that change places in a mirrored image; None for those that are called
+            left_ and right_.
+        ruler: what distances are divided by, a key of `data.rulers.RULERS`; None for the head, or what stands
+            in for it.
+        near: (own name, name in another set) of nearly the same places; those of `NEAR` go without saying.
+        h, h95: human spread H and H^0.95 by name, in head lengths, where the set's authors measured it.
+        guessed: a data set's own names, of which pairs were guessed.
     """
 
     key: str
@@ -35,6 +43,12 @@ class KeypointSet:
     head_segment: tuple[str, str] | None
     head_scale: float = 1.0
     definitions: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] | None = None
+    ruler: str | None = None
+    near: tuple[tuple[str, str], ...] = ()
+    h: tuple[tuple[str, float], ...] = ()
+    h95: tuple[tuple[str, float], ...] = ()
+    guessed: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -46,7 +60,23 @@ class KeypointSet:
     @cached_property
     def swaps(self) -> tuple[int, ...]:
         """K indices: where each keypoint goes when the image is mirrored."""
-        return tuple(self.names.index(_mirrored(name)) for name in self.names)
+        if self.pairs is None:
+            return tuple(self.names.index(_mirrored(name)) for name in self.names)
+        other = {a: b for pair in self.pairs for a, b in (pair, pair[::-1])}
+        return tuple(self.names.index(other.get(name, name)) for name in self.names)
+
+    def side(self, name: str) -> str:
+        """ "left", "right" or "centre" for one of its names."""
+        if self.pairs is None:
+            return next((s for s in ("left", "right") if name.startswith(s + "_")), "centre")
+        return next((("left", "right")[p.index(name)] for p in self.pairs if name in p), "centre")
+
+    def same_places(self, other: KeypointSet) -> bool:
+        """Whether a network of one is a network of the other: names, mirror images, segments and head."""
+        mine, theirs = (
+            (s.names, s.swaps, s.segments, s.head_segment, s.head_scale, s.ruler) for s in (self, other)
+        )
+        return mine == theirs
 
     @cached_property
     def segment_indices(self) -> tuple[tuple[int, int], ...]:
@@ -458,18 +488,44 @@ NEAR = (
 )
 
 
+# Sets of users that this process has met: in a file, a data set, a checkpoint or a sidecar, each of which
+# carries its set whole. Their keys stand for them wherever a built-in set's key does.
+_OWN: dict[str, KeypointSet] = {}
+
+
 def keypoint_set(key: str) -> KeypointSet:
-    """The keypoint set called `key`; raises UnknownName."""
-    return lookup(KEYPOINT_SETS, "keypoint set", key)
+    """The keypoint set called `key`, built in or met before; raises UnknownName."""
+    return lookup(KEYPOINT_SETS | _OWN, "keypoint set", key)
+
+
+def is_own(key: str) -> bool:
+    """Whether a set is a user's, which files must carry whole."""
+    return key not in KEYPOINT_SETS
+
+
+def remember(found: KeypointSet) -> KeypointSet:
+    """Let a set's key stand for it from now on; the set of that key, which is the first one met.
+
+    Raises:
+        UsageError: another set has this key.
+    """
+    known = KEYPOINT_SETS.get(found.key) or _OWN.setdefault(found.key, found)
+    if not known.same_places(found):
+        raise UsageError(
+            f"two keypoint sets are called '{found.key}' and differ in names, pairs, segments or head",
+            "give one of them another name",
+        )
+    return known
 
 
 def mapping(source: KeypointSet, target: KeypointSet, near: bool = False) -> Mapping:
-    """Match `target`'s keypoints in `source`, by name and, if `near`, by the pairs of `NEAR`.
+    """Match `target`'s keypoints in `source`, by name and, if `near`, by the pairs of `NEAR` and of the sets.
 
     Raises:
         UsageError: nothing in common.
     """
-    nearly = {(a, b) for a, b in NEAR} | {(b, a) for a, b in NEAR} if near else set()
+    pairs_near = (*NEAR, *source.near, *target.near)
+    nearly = {pair for a, b in pairs_near for pair in ((a, b), (b, a))} if near else set()
     pairs, near_names, absent = [], [], []
     for t, name in enumerate(target.names):
         if name in source.names:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("android_harness", "edgeio", "edgepose", "export")
 # Imported names whose distribution is called otherwise; what is installed need not be asked.
 # pydantic brings its own core, of the version that it needs.
-DISTRIBUTIONS = {"PIL": "pillow", "pydantic_core": "pydantic"}
+DISTRIBUTIONS = {"PIL": "pillow", "pydantic_core": "pydantic", "yaml": "pyyaml"}
 # Functions that import the module whose name they are given first.
 IMPORTERS = ("import_module", "__import__", "_import")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

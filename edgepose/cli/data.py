@@ -3,31 +3,102 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgepose.cli import options
 from edgepose.cli.options import AsJson, print_json
 
-app = typer.Typer(name="data", help="Look at data sets.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from edgepose.data.records import Dataset
 
+app = typer.Typer(name="data", help="Look at data sets, and convert them.", no_args_is_help=True)
+
+Keypoints = options.KeypointsOfData
 Data = Annotated[str, typer.Argument(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
 
 
 @app.command("info")
 def info(
     data: Data,
+    keypoints: Keypoints = None,
     as_json: AsJson = False,
 ) -> None:
     """Count images, keypoints and splits, and say what was left out and why."""
-    from edgepose.data.registry import open_dataset
     from edgepose.data.summary import summarise
+    from edgepose.keypoint_file import describe
 
-    summary = summarise(open_dataset(data))
+    dataset = _open(data, keypoints)
+    summary = summarise(dataset)
     if as_json:
         print_json(summary)
-    else:
-        _print(summary)
+        return
+    _print(summary)
+    if dataset.keypoints.guessed:
+        typer.echo("\n".join(describe(dataset.keypoints)))
+
+
+@app.command("keypoints")
+def keypoint_file(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The keypoint file to write (.toml).")],
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Write a data set's keypoints as a keypoint file: names, pairs, segments and head, to be corrected."""
+    from dataclasses import replace
+
+    from edgeio import replacing
+    from edgepose.errors import UsageError
+    from edgepose.keypoint_file import SUFFIX, to_toml
+    from edgepose.keypoints import is_own
+
+    if out.suffix != SUFFIX:
+        raise UsageError(f"{out} is no name for a keypoint file", f"give an --out that ends in {SUFFIX}")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
+    found = _open(data, None).keypoints
+    if not is_own(found.key):  # whose name the file may not have
+        found = replace(found, key=f"my-{found.key}")
+    with replacing(out) as temporary:
+        temporary.write_text(to_toml(found), encoding="utf-8")
+    typer.echo(f"{out}: {found.key}, {len(found)} keypoints")
+
+
+@app.command("convert")
+def convert(
+    data: Annotated[
+        str,
+        typer.Argument(help="FORMAT:PATH, a path whose layout is recognised, or SLEAP's .slp.", metavar="IN"),
+    ],
+    to: Annotated[str, typer.Option(help="coco, in-motion or deeplabcut.")],
+    out: Annotated[Path, typer.Option(help="The folder to write, which is not there yet or is empty.")],
+    keypoints: Keypoints = None,
+    near: Annotated[
+        bool,
+        typer.Option(
+            "--near", help="Also take keypoints that in-motion defines slightly differently (hip, pelvis)."
+        ),
+    ] = False,
+) -> None:
+    """Write a data set in another layout, its images with it, and say what that layout has no room for."""
+    import tempfile
+
+    from edgepose.cli.progress import bar
+    from edgepose.data import sleap
+    from edgepose.data.convert import convert
+    from edgepose.keypoint_file import named_set
+
+    with tempfile.TemporaryDirectory() as frames, bar(f"converting to {to}", "images") as progress:
+        if data.endswith(sleap.SUFFIX):
+            wanted = None if keypoints is None else named_set(keypoints)
+            dataset = sleap.read(Path(data.removeprefix(f"{sleap.KEY}:")), Path(frames), wanted)
+        else:
+            dataset = _open(data, keypoints)
+        done = convert(dataset, to, out, near, progress)
+    for note in done.notes:
+        options.say(note)
+    typer.echo(f"{out}: {done.images} images; left out: {len(dataset.left_out)}")
 
 
 @app.command("show")
@@ -35,6 +106,7 @@ def show(
     data: Data,
     out: Annotated[Path, typer.Option(help="The PNG file to write.")],
     split: Annotated[str, typer.Option(help="The split to draw from: train, val, test or all.")] = "all",
+    keypoints: Keypoints = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the draw of images.")] = 0,
     columns: Annotated[int, typer.Option(min=1, help="How many images lie beside each other.")] = 6,
     rows: Annotated[int, typer.Option(min=1, help="How many images lie below each other.")] = 4,
@@ -45,17 +117,23 @@ def show(
     """Draw a contact sheet: a sample of the images with their skeletons."""
     from edgeio import lookup
     from edgepose.data.records import SPLITS
-    from edgepose.data.registry import open_dataset
     from edgepose.errors import UsageError
     from edgepose.visual.contact_sheet import contact_sheet
 
     lookup(dict.fromkeys((*SPLITS, "all")), "split", split)
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
-    sheet = contact_sheet(open_dataset(data), out, columns, rows, seed, split)
+    sheet = contact_sheet(_open(data, keypoints), out, columns, rows, seed, split)
     typer.echo(f"{out}: {len(sheet.shown)} of {sheet.available} images")
     for name in sheet.unreadable:
         typer.echo(f"cannot be read: {name}", err=True)
+
+
+def _open(data: str, keypoints: str | None) -> Dataset:
+    from edgepose.data.registry import open_dataset_as
+    from edgepose.keypoint_file import named_set
+
+    return open_dataset_as(data, None if keypoints is None else named_set(keypoints))
 
 
 def _print(summary: dict[str, Any]) -> None:

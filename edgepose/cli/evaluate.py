@@ -63,6 +63,7 @@ def command(
     delegate: Annotated[
         str, typer.Option(help="What runs the operators on a phone: xnnpack, none, gpu or nnapi.")
     ] = "xnnpack",
+    keypoints: options.KeypointsOfData = None,
     near: options.Near = False,
     fallback: Annotated[
         str,
@@ -118,6 +119,7 @@ def command(
         score=score,
         decode=decode,
         near=near,
+        keypoints=keypoints,
         fallback=fallback,
         human=human,
         limit=limit,

@@ -80,7 +80,7 @@ def import_tflite(
         str | None,
         typer.Option(help="Which of edgepose's networks it is: that sets the normalisation of the input."),
     ] = None,
-    keypoints: Annotated[str, typer.Option(help="Its keypoint set.")] = "mpii-16",
+    keypoints: Annotated[str, typer.Option(help="Its keypoint set, or a keypoint file (.toml).")] = "mpii-16",
     output_index: Annotated[int, typer.Option(help="Which output; -1 is the last.")] = -1,
     detector: Annotated[
         str | None,
@@ -103,6 +103,7 @@ def import_tflite(
     from edgepose.errors import UsageError
     from edgepose.inference.metadata import OUTPUTS
     from edgepose.inference.peers import PEERS
+    from edgepose.keypoint_file import named_set
 
     lookup(dict.fromkeys((*OUTPUTS, *PEERS)), "output", output)
     if output in PEERS:
@@ -127,7 +128,8 @@ def import_tflite(
     if model is None:
         raise UsageError(f"--output {output} needs --model", "say which of edgepose's networks it is")
     size = None if resolution is None else (resolution, resolution)
-    typer.echo(import_tflite(file, model, keypoints, output, output_index, out, overwrite, size))
+    key = named_set(keypoints).key
+    typer.echo(import_tflite(file, model, key, output, output_index, out, overwrite, size))
 
 
 def _print_table(made: list[Any]) -> None:

@@ -21,7 +21,10 @@ def command(
     out: Annotated[Path, typer.Option(help="The checkpoint to write, a .safetensors file.")],
     keypoints: Annotated[
         str,
-        typer.Option(help="The keypoint set: mpii-16 keeps the authors' heads; another gets new ones."),
+        typer.Option(
+            help="The keypoint set: mpii-16 keeps the authors' heads; another set, as in-motion-19, or a "
+            "keypoint file (.toml) gets new ones."
+        ),
     ] = "mpii-16",
     data: Annotated[
         str | None, typer.Option(help="The data set whose images tell what a .tflite file left out.")
@@ -39,6 +42,7 @@ def command(
     """
     from edgepose.deploy.export import Calibrate, sample_inputs
     from edgepose.errors import UsageError
+    from edgepose.keypoint_file import named_set
     from edgepose.models.author_weights import import_weights
     from edgepose.models.variants import NORMALISATIONS, variant
 
@@ -51,7 +55,7 @@ def command(
         chosen = variant(model)
         size, normalisation = (chosen.resolution,) * 2, NORMALISATIONS[chosen.normalisation]
         images, _ = sample_inputs(Calibrate(data, count=count, crop=crop), size, normalisation)
-    report = import_weights(file, model, out, keypoints, images=images)
+    report = import_weights(file, model, out, named_set(keypoints).key, images=images)
     if as_json:
         print_json(report)
     else:

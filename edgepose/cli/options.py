@@ -36,6 +36,13 @@ MixtureOrNone = Annotated[
     typer.Option(help=f"A data set: FORMAT:PATH, a path, or made-up infants (the default), {_MIX}"),
 ]
 Out = Annotated[Path, typer.Option(help="The run's folder; the same command again goes on there.")]
+KeypointsOfData = Annotated[
+    str | None,
+    typer.Option(
+        "--keypoints",
+        help="The keypoint set, or a keypoint file (.toml), to read the data set by, where it names its own.",
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Begin anew, and replace what an earlier command left in --out.")
 ]
@@ -130,7 +137,8 @@ class Keypoints:
     keypoints: Annotated[
         str | None,
         typer.Option(
-            help="The keypoint set that the network learns; default: the data set's.", rich_help_panel=_FRAMES
+            help="The keypoint set, or keypoint file (.toml), the network learns; default: the data set's.",
+            rich_help_panel=_FRAMES,
         ),
     ] = None
     near: Annotated[

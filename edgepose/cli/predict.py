@@ -50,7 +50,10 @@ def command(
     ] = "0",
     format: Annotated[
         str,
-        typer.Option(help="The format of the table: csv, coco, parquet (needs pyarrow) or h5 (needs h5py)."),
+        typer.Option(
+            help="The format of the table: csv, coco, parquet (needs pyarrow), h5 (h5py), deeplabcut "
+            "(pandas, tables), openpose (BODY_25) or nwb (ndx-pose)."
+        ),
     ] = "csv",
     confidence: Annotated[
         Path | None, typer.Option(help="The file that `edgepose calibrate-confidence` made for this model.")

@@ -22,7 +22,9 @@ def command(
             help="The CSV file, with the columns image, rater, keypoint, x and y, in pixels.", metavar="FILE"
         ),
     ],
-    keypoints: Annotated[str, typer.Option(help="The keypoint set that the names are of.")] = "in-motion-19",
+    keypoints: Annotated[
+        str, typer.Option(help="The keypoint set that the names are of, or a keypoint file (.toml).")
+    ] = "in-motion-19",
     out: Annotated[
         Path | None,
         typer.Option(help="The folder for human.json and figures/raters.png; default: nothing is written."),
@@ -34,10 +36,10 @@ def command(
     `edgepose evaluate --human DIR/human.json` takes its thresholds from there.
     """
     from edgepose.evaluation.raters import read_raters
-    from edgepose.keypoints import keypoint_set
+    from edgepose.keypoint_file import named_set
     from edgepose.reporting.rater_report import write_rater_report
 
-    described = write_rater_report(read_raters(file, keypoint_set(keypoints)), file, out)
+    described = write_rater_report(read_raters(file, named_set(keypoints)), file, out)
     if as_json:
         options.print_json(described)
     else:

@@ -101,10 +101,10 @@ def human_spread(human: HumanSpreadRecord | None) -> evaluation_human.HumanSprea
     """The spread in a results file, as `edgepose.evaluation` takes it."""
     if human is None:
         return None
-    names = tuple(name for name in human.spread if name in human.spread_p95)
+    names = tuple(n for n in human.spread_p95 if not human.spread or n in human.spread)
     return evaluation_human.HumanSpread(
         names,
-        tuple(human.spread[name] for name in names),
+        tuple(human.spread[name] for name in names if human.spread),
         tuple(human.spread_p95[name] for name in names),
         human.source,
     )

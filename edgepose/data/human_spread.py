@@ -44,7 +44,7 @@ class HumanSpread:
 
     Attributes:
         names: K keypoint names.
-        h: K mean distances of a rater's point from the raters' mean point (H_b).
+        h: K mean distances of a rater's point from the raters' mean point (H_b); empty where nobody says.
         h95: K 95th percentiles of the same distances (H_b^0.95).
         source: where the numbers come from, as a report prints it.
     """
@@ -55,9 +55,9 @@ class HumanSpread:
     source: str
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.names) == len(self.h) == len(self.h95):
+        if not 0 < len(self.names) == len(self.h95) or len(self.h) not in (0, len(self.names)):
             raise ValueError(f"one h and h95 a name: got {len(self.names)}, {len(self.h)}, {len(self.h95)}")
-        if not np.isfinite([self.h, self.h95]).all():
+        if not np.isfinite([*self.h, *self.h95]).all():
             raise ValueError("h and h95 must be finite: leave out a keypoint that nobody measured")
 
     @property
@@ -71,8 +71,8 @@ class HumanSpread:
         return float(np.mean(self.h95))
 
     def h_for(self, names: Sequence[str]) -> np.ndarray:
-        """(K,) h of `names`, in their order; NaN where this table does not have the name."""
-        return self._column(self.h, names)
+        """(K,) h of `names`, in their order; NaN where this table does not have the name, or no h."""
+        return self._column(self.h or (np.nan,) * len(self.names), names)
 
     def h95_for(self, names: Sequence[str]) -> np.ndarray:
         """(K,) h95 of `names`, in their order; NaN where this table does not have the name."""
@@ -81,6 +81,21 @@ class HumanSpread:
     def _column(self, column: tuple[float, ...], names: Sequence[str]) -> np.ndarray:
         values = dict(zip(self.names, column, strict=True))
         return np.array([values.get(name, np.nan) for name in names], dtype=np.float64)
+
+
+def spread_of(keypoints: KeypointSet) -> HumanSpread | None:
+    """The human spread that a set brings itself: In-Motion's as published, a user's by its file; else None.
+
+    H is taken where the file has it for every keypoint that has an H^0.95.
+    """
+    if keypoints.names == IN_MOTION_HUMAN.names:
+        return IN_MOTION_HUMAN
+    if not keypoints.h95:
+        return None
+    names, h95 = zip(*keypoints.h95, strict=True)
+    h = dict(keypoints.h)
+    whole = tuple(h[n] for n in names) if set(names) <= h.keys() else ()
+    return HumanSpread(names, whole, h95, f"the keypoint set {keypoints.key}")
 
 
 def human_for(names: Sequence[str]) -> HumanSpread | None:

@@ -199,7 +199,7 @@ def open_mixture(
         BadDataset: the same picture in training and in another split.
         UsageError: a source without any keypoint of the network.
     """
-    datasets = [open_dataset(source.data) for source in sources]
+    datasets = [open_dataset(source.data, keypoints) for source in sources]
     wanted = keypoints or datasets[0].keypoints
     shared = _shared(datasets, split)
     if shared and not drop_shared:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeio import lookup
-from edgepose.data import coco, image_folder, in_motion, lsp, mini_rgbd, mpii
+from edgepose.data import coco, deeplabcut, image_folder, in_motion, lsp, mini_rgbd, mpii
 from edgepose.data.records import Dataset
 from edgepose.errors import BadDataset, UsageError
-from edgepose.keypoints import COCO_17, IN_MOTION_19, LSP_14, MINI_RGBD_25, MPII_16, KeypointSet
+from edgepose.keypoint_file import snake
+from edgepose.keypoints import COCO_17, IN_MOTION_19, LSP_14, MINI_RGBD_25, MPII_16, KeypointSet, remember
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,13 @@ class DatasetFormat:
     Attributes:
         key: its one name, as in `lspet:PATH`.
         name: for humans.
-        keypoints: the keypoint set of its records.
+        keypoints: the keypoint set of its records; for `named` files the one that stands for any.
         read: from the top folder, and the options, to a Dataset.
         detect: whether a folder has this layout; None where only asking for it by name will do.
         layout: what `detect` looks for, in words.
         source: who made it.
         options: name and type of what `read` takes beside the folder.
+        named: files name their own keypoints, and `read` takes the set to read them by.
     """
 
     key: str
@@ -37,6 +39,7 @@ class DatasetFormat:
     layout: str
     source: str
     options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+    named: bool = False
 
 
 FORMATS: dict[str, DatasetFormat] = {
@@ -102,8 +105,22 @@ FORMATS: dict[str, DatasetFormat] = {
             COCO_17,
             coco.read,
             coco.detect,
-            "annotations/person_keypoints_{train,val}*.json",
-            "Lin et al. 2014; Huang et al. 2021",
+            "annotations/person_keypoints_*.json, {train,valid,test}/_annotations.coco.json or "
+            "result.json with images",
+            "Lin et al. 2014; Huang et al. 2021; CVAT, Roboflow and Label Studio",
+            {"shift": float, "split": str},
+            named=True,
+        ),
+        DatasetFormat(
+            deeplabcut.KEY,
+            "DeepLabCut project of one animal",
+            COCO_17,
+            deeplabcut.read,
+            deeplabcut.detect,
+            "config.yaml and labeled-data",
+            "Mathis et al. 2018",
+            {"split": str},
+            named=True,
         ),
         DatasetFormat(
             mini_rgbd.KEY,
@@ -128,12 +145,14 @@ FORMATS: dict[str, DatasetFormat] = {
 }
 
 
-def open_dataset(spec: str) -> Dataset:
-    """Read the data set that a user names.
+def open_dataset(spec: str, keypoints: KeypointSet | None = None) -> Dataset:
+    """Read the data set that a user names, and remember its keypoint set.
 
     Args:
         spec: `FORMAT:PATH`, or a path alone whose layout is recognised. A format's options follow its
             name: `mini-rgbd,upper_neck=15:PATH`.
+        keypoints: the set to read files by that name their own keypoints, where their names are this set's
+            in any order; others keep their own.
 
     Raises:
         UnknownName: no such format or option.
@@ -148,7 +167,31 @@ def open_dataset(spec: str) -> Dataset:
     form = form or _detected(root)
     options = dict(_option(form, text) for text in settings) if named else {}
     name = f"{prefix if named else form.key}:{root}"
-    return replace(form.read(root, **options), name=name)
+    if form.named:
+        options["keypoints"] = keypoints
+    found = form.read(root, **options)
+    return replace(found, name=name, keypoints=remember(found.keypoints))
+
+
+def open_dataset_as(spec: str, keypoints: KeypointSet | None) -> Dataset:
+    """`open_dataset` of one that must have the keypoints of a set, where one is given.
+
+    Raises:
+        UsageError: it has others.
+    """
+    found = open_dataset(spec, keypoints)
+    if keypoints is None or found.keypoints.same_places(keypoints):
+        return found
+    theirs, ours = ({snake(n) for n in s.names} for s in (found.keypoints, keypoints))
+    raise UsageError(
+        f"{found.name} has other keypoints than {keypoints.key}: it lacks {_first(ours - theirs)} and has "
+        f"besides {_first(theirs - ours)}",
+        "give the set of its keypoints, or leave --keypoints out",
+    )
+
+
+def _first(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:5]) or "none"
 
 
 def _folder(text: str) -> Path:
@@ -157,6 +200,11 @@ def _folder(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.exists():
         raise BadDataset(f"{path} does not exist", "check the path, or write FORMAT:PATH")
+    if path.suffix == ".slp":
+        raise BadDataset(
+            f"{path} is SLEAP's, whose frames lie in videos",
+            f"write them out first: edgepose data convert {path} --to coco --out DIR",
+        )
     if not path.is_dir():
         raise BadDataset(f"{path} is not a folder", "give the data set's top folder")
     if not any(path.iterdir()):

@@ -24,6 +24,15 @@ from edgepose.keypoints import KeypointSet
 # Factors that take a distance to a head length: |ear - ear|, |nose - mid shoulder|, |mid shoulder - mid hip|.
 STAND_IN = (1.18, 1.51, 0.91)
 
+# The keypoints of one of its factors at least: ears; nose and shoulders; shoulders and hips.
+_SHOULDERS = {"left_shoulder", "right_shoulder"}
+_STAND_IN_NEEDS = (
+    {"left_ear", "right_ear"},
+    {"nose", *_SHOULDERS},
+    {*_SHOULDERS, "left_hip", "right_hip"},
+    {*_SHOULDERS, "left_pelvis", "right_pelvis"},
+)
+
 Points = dict[str, np.ndarray]  # keypoint name -> (N, 2) px, NaN where not labelled
 Measure = Callable[[Points, Sequence[PoseRecord]], np.ndarray]
 
@@ -103,15 +112,21 @@ RULERS = {
 
 
 def ruler_for(keypoints: KeypointSet, records: Sequence[PoseRecord], name: str | None = None) -> Ruler:
-    """The ruler called `name`; by default the head's, or its stand-in where the set cannot have a head.
+    """The ruler called `name`; by default the set's own, or the head's, or its stand-in where the set has no
+    head, or the person's box where it has not even what the stand-in needs.
 
     Raises:
         UnknownName: no such ruler.
     """
     if name is not None:
         return lookup(RULERS, "ruler", name)
-    own = any(record.head_length_px is not None for record in records)
-    return RULERS["head" if own or keypoints.head_segment is not None else "stand-in"]
+    if any(record.head_length_px is not None for record in records):
+        return RULERS["head"]
+    if keypoints.ruler is not None:
+        return lookup(RULERS, f"ruler of the keypoint set {keypoints.key}", keypoints.ruler)
+    if keypoints.head_segment is not None:
+        return RULERS["head"]
+    return RULERS["stand-in" if any(needed <= set(keypoints.names) for needed in _STAND_IN_NEEDS) else "box"]
 
 
 def ruler_lengths(

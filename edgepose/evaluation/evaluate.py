@@ -43,6 +43,8 @@ from edgepose.inference.finding import predict_found
 from edgepose.inference.predictor import Predicted, discard_parts, predict, predict_in_parts
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec, Runner
+from edgepose.keypoint_file import describe, set_to_plain
+from edgepose.keypoints import is_own
 from edgepose.results.device_facts import DeviceFacts
 from edgepose.results.predictions import save_predictions
 from edgepose.results.results import (
@@ -74,7 +76,7 @@ def evaluate(
     `retime` asks for that; an interrupted one goes on.
 
     Args:
-        say: is told where a finished run stands for this one.
+        say: is told where a finished run stands for this one, and how unknown keypoints are read.
 
     Returns:
         the results and the path of results.json.
@@ -85,6 +87,8 @@ def evaluate(
     runner = open_runner(model, request.threads, counted=True)
     decoder = PoseDecoder(runner.spec, request.decode)
     subject = subject_of(runner.spec, request)
+    if say is not None and subject.dataset.keypoints.guessed:
+        say("\n".join(describe(subject.dataset.keypoints)))
     device = _device(request)
     if device is not None and request.finds:
         raise UsageError("--crop found and --turn found run on this machine only", "leave --target out")
@@ -202,8 +206,9 @@ def _job(
     device: TargetDevice | None = None,
 ) -> dict[str, Any]:
     """Everything that the results depend on, as JSON."""
+    points = subject.dataset.keypoints
     said = [dict(record.columns) for record in subject.records]
-    without = ("data", "workers", "human", "strict", "target", "delegate")
+    without = ("data", "workers", "human", "strict", "target", "delegate", "keypoints")
     settings = {k: v for k, v in asdict(request).items() if k not in without}
     return {
         **spec.identity,
@@ -212,6 +217,7 @@ def _job(
         "left_out": len(subject.dataset.left_out_of(request.split)),
         "scored": list(subject.names),
         **settings,
+        **({"keypoint_set": set_to_plain(points)} if is_own(points.key) else {}),
         "decode": decoder.name,
         "human": _plain_human(subject.human),
         **({"columns": hashlib.sha256(json.dumps(said).encode()).hexdigest()} if any(said) else {}),

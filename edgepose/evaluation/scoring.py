@@ -77,7 +77,7 @@ def _intervals(estimates: Estimates) -> Mapping[str, tuple[float, float] | None]
 def _agreement(
     mean_errors: Figure, names: tuple[str, ...], human: HumanSpread | None
 ) -> results.Agreement | None:
-    if human is None:
+    if human is None or not human.h:
         return None
     found = model_agreement(mean_errors.per_keypoint, human.h_for(names))
     return results.Agreement(_triple(found.a1), _triple(found.c1)) if found.a1 and found.c1 else None
@@ -107,6 +107,6 @@ def _human(names: tuple[str, ...], human: HumanSpread | None) -> results.HumanSp
         return None
     return results.HumanSpreadRecord(
         human.source,
-        dict(zip(known, human.h_for(known).tolist(), strict=True)),
+        dict(zip(known, human.h_for(known).tolist(), strict=True)) if human.h else {},
         dict(zip(known, human.h95_for(known).tolist(), strict=True)),
     )

@@ -12,13 +12,14 @@ from edgepose.data.collect import reason_kind
 from edgepose.data.fingerprint import data_sha256
 from edgepose.data.framing import DEFAULT_MARGIN, FOUND
 from edgepose.data.head_length import HeadLengths
-from edgepose.data.human_spread import HumanSpread
+from edgepose.data.human_spread import HumanSpread, spread_of
 from edgepose.data.records import SPLITS, Dataset, PoseRecord
-from edgepose.data.registry import open_dataset
+from edgepose.data.registry import open_dataset, open_dataset_as
 from edgepose.data.rulers import RULERS, ruler_lengths
 from edgepose.errors import BadDataset, UsageError
 from edgepose.inference.predictor import Predicted
 from edgepose.inference.spec import ModelSpec
+from edgepose.keypoint_file import named_set
 from edgepose.keypoints import KEYPOINT_GROUPS, Mapping, mapping
 from edgepose.results.predictions import Predictions
 from edgepose.results.results import DESKTOP, Excluded
@@ -43,6 +44,8 @@ class Request:
         limit: score only the first so many images.
         strict: stop at the first unusable image.
         speed: measure latency and memory too; on an emulated device instructions instead of latency.
+        keypoints: the set that the data set is read by, a key or a .toml file; None for the model's where the
+            data set has its names, and else the data set's own.
         target: where the model runs: "desktop", or a device (`device_runner.open_target`).
         delegate: of a phone: "xnnpack", "none", "gpu" or "nnapi".
     """
@@ -64,6 +67,7 @@ class Request:
     threads: int = 1
     workers: int = 2
     seed: int = 0
+    keypoints: str | None = None
     target: str = DESKTOP
     delegate: str = "xnnpack"
 
@@ -126,7 +130,10 @@ def subject_of(spec: ModelSpec, request: Request) -> Subject:
     if request.ruler is not None:
         lookup(RULERS, "ruler", request.ruler)
     group = lookup(KEYPOINT_GROUPS, "group of keypoints", request.score)
-    dataset = open_dataset(request.data)
+    if request.keypoints is None:
+        dataset = open_dataset(request.data, spec.keypoints)
+    else:
+        dataset = open_dataset_as(request.data, named_set(request.keypoints))
     left_out = dataset.left_out_of(request.split)
     bad = [entry for entry in left_out if reason_kind(entry.reason) != _NOT_ANNOTATED]
     if request.strict and bad:
@@ -144,14 +151,12 @@ def subject_of(spec: ModelSpec, request: Request) -> Subject:
 
 
 def _human(dataset: Dataset, raters: Path | None) -> HumanSpread | None:
-    """The raters' own spread where given; the published one only for the set it was measured on."""
+    """The raters' own spread where given; else the keypoint set's: the published one for In-Motion's only."""
     if raters is not None:
         from edgepose.evaluation.raters import human_spread
 
         return human_spread(raters, dataset.keypoints)
-    from edgepose.data.human_spread import IN_MOTION_HUMAN
-
-    return IN_MOTION_HUMAN if dataset.keypoints.names == IN_MOTION_HUMAN.names else None
+    return spread_of(dataset.keypoints)
 
 
 def scorable(subject: Subject, request: Request, predicted: Predicted) -> Scorable:

@@ -10,10 +10,12 @@ from typing import Any
 
 from edgepose.errors import BadModel
 from edgepose.inference.peers import PEERS, Peer
-from edgepose.keypoints import keypoint_set
+from edgepose.keypoint_file import BadKeypoints, set_from_plain, set_to_plain
+from edgepose.keypoints import is_own, keypoint_set, remember
 from edgepose.models.variants import NORMALISATIONS, Variant, variant
 
 METADATA_VERSION = 1
+OWN_KEYPOINTS = "keypoint_set"  # of a user: the whole set, beside its key
 OUTPUTS = ("maps", "upscaled", "keypoints")  # of edgepose's own networks
 
 LETTERBOX = {
@@ -72,6 +74,7 @@ class PoseMetadata:
             "edgepose": edgepose,
             **{name: getattr(self, name) for name in _FIELDS},
             **detector,
+            **({OWN_KEYPOINTS: set_to_plain(points)} if is_own(points.key) else {}),
             "network_name": chosen.name,
             "keypoint_names": list(points.names),
             "keypoint_swaps": list(points.swaps),
@@ -86,10 +89,11 @@ _FIELDS = tuple(name for name in PoseMetadata.__dataclass_fields__ if name != "d
 
 
 def pose_metadata(metadata: Any, where: str) -> PoseMetadata:
-    """Read a sidecar's metadata back.
+    """Read a sidecar's metadata back; its own keypoint set is remembered.
 
     Raises:
         BadModel: it is not edgepose's, or of a newer version, or names what we do not know.
+        UsageError: another keypoint set of the same name was met before.
     """
     hint = "export the checkpoint again, or describe the file with `edgepose import-tflite`"
     if not isinstance(metadata, dict) or "metadata_version" not in metadata:
@@ -107,6 +111,11 @@ def pose_metadata(metadata: Any, where: str) -> PoseMetadata:
     told = metadata.get("detector")
     if not _is_sound(found, told):
         raise BadModel(f"the sidecar of {where} has metadata of the wrong kind", hint)
+    if OWN_KEYPOINTS in metadata:
+        try:
+            remember(set_from_plain(metadata[OWN_KEYPOINTS], f"the sidecar of {where}"))
+        except BadKeypoints as error:
+            raise BadModel(error.what, hint) from None
     chosen, points = _described(found), keypoint_set(found.keypoints)
     if metadata.get("keypoint_names") != list(points.names):
         raise BadModel(f"the sidecar of {where} names other keypoints than {points.key} has", hint)

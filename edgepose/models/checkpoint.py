@@ -21,12 +21,14 @@ import edgepose
 from edgeio import replacing
 from edgeio.records import parse_record
 from edgepose.errors import BadCheckpoint
-from edgepose.keypoints import KEYPOINT_SETS, keypoint_set
+from edgepose.keypoint_file import BadKeypoints, set_from_plain, set_to_plain
+from edgepose.keypoints import KEYPOINT_SETS, is_own, keypoint_set, remember
 from edgepose.models.networks import build_model
 from edgepose.models.outputs import with_output
 from edgepose.models.variants import VARIANTS
 
 METADATA_KEY = "edgepose"
+OWN_KEYPOINTS = "keypoint_set"  # of a user: the whole set, beside its key
 UPSCALING_PREFIX = "upscaled_"
 _CANONICAL = {"depthwise_kernel": "kernel"}  # tf_keras's name for it
 _SHOWN = 5
@@ -111,15 +113,19 @@ def save_checkpoint(
         for name, array in weights.items()
         if not name.startswith(UPSCALING_PREFIX)
     }
+    plain = asdict(info)
+    if is_own(info.keypoints):
+        plain[OWN_KEYPOINTS] = set_to_plain(keypoint_set(info.keypoints))
     with replacing(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(asdict(info))}))
+        temporary.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(plain)}))
 
 
 def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:
-    """Read a checkpoint; float16 tensors come back as float32.
+    """Read a checkpoint; float16 tensors come back as float32. Its own keypoint set is remembered.
 
     Raises:
         BadCheckpoint: missing, damaged, not ours, of another schema, or with weights that are no numbers.
+        UsageError: another keypoint set of the same name was met before.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -237,10 +243,20 @@ def _parse_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
         values = json.loads(metadata[METADATA_KEY])
     except (ValueError, RecursionError) as error:
         raise BadCheckpoint(f"{path} has unreadable metadata ({error})", hint) from None
+    own = values.pop(OWN_KEYPOINTS, None) if isinstance(values, dict) else None
     info = parse_record(CheckpointInfo, values, str(path), hint, BadCheckpoint)
-    for kind, known, name in (("model", VARIANTS, info.model), ("keypoints", KEYPOINT_SETS, info.keypoints)):
+    sets = dict(KEYPOINT_SETS)
+    if own is not None:
+        try:
+            found = set_from_plain(own, str(path))
+        except BadKeypoints as error:
+            raise BadCheckpoint(error.what, hint) from None
+        sets[found.key] = found
+    for kind, known, name in (("model", VARIANTS, info.model), ("keypoints", sets, info.keypoints)):
         if name not in known:
             raise BadCheckpoint(f"{path}: {kind} {name!r} is unknown", hint)
     if info.resolution % VARIANTS[info.model].multiple:
         raise BadCheckpoint(f"{path}: {info.model} has no resolution {info.resolution}", hint)
+    if own is not None:
+        remember(found)
     return info

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -231,7 +232,10 @@ def _sweep(out: Path, name: str) -> None:
     for path in out.glob(".*.partial*"):
         left = re.fullmatch(rf"\.{re.escape(name)}[-.\w]*\.(\d+)\.partial(\.\w+)*", path.name)
         if left and Path("/proc").exists() and not Path(f"/proc/{left[1]}").exists():
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _write(
@@ -246,6 +250,9 @@ def _write(
     }
     started = time.perf_counter()
     write_table(track, summary, run.out / outputs["table"], run.form)
+    if (beside := run.form.beside) is not None:
+        outputs[f"table_{beside.key}"] = f"{name}{beside.suffix}"
+        write_table(track, summary, run.out / outputs[f"table_{beside.key}"], beside)
     draw_sheet(track, prediction.thumbnails, name, run.out / outputs["contact_sheet"])
     calibrated = run.settings.confidence is not None
     draw_confidence(track, calibrated, run.settings.abstain_below, name, run.out / outputs["confidence"])

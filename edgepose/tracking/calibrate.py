@@ -101,9 +101,9 @@ def calibrate_confidence(
     Raises:
         UserError: bad input, or no image with keypoints in common and a head length.
     """
-    dataset = open_dataset(request.data)
-    records = _records(dataset, request.split)
     runner = open_runner(model, request.threads)
+    dataset = open_dataset(request.data, runner.spec.keypoints)
+    records = _records(dataset, request.split)
     decoder = PoseDecoder(runner.spec, request.decode)
     found = _predicted(runner, decoder, records, request, progress or (lambda done, total: None))
     hit = _hits(runner.spec, dataset, records, found, request.near)

@@ -17,7 +17,7 @@ from edgepose.geometry import Size, letterbox
 from edgepose.keypoints import KeypointSet
 from edgepose.tracking.track import Track
 from edgepose.tracking.video import Fingerprint, Video
-from edgepose.visual.drawing import SIDE_COLOURS, draw_skeleton, side
+from edgepose.visual.drawing import SIDE_COLOURS, draw_skeleton
 
 _LONGER_SIDE = 1280  # px, at most: the overlay is for looking
 _TRAIL_S = 1.0
@@ -137,7 +137,8 @@ class _Pen:
         return drawn
 
     def _colours(self) -> list[tuple[int, int, int]]:
-        return [SIDE_COLOURS[side(self._track.keypoints.names[k])] for k in self._leaves]
+        points = self._track.keypoints
+        return [SIDE_COLOURS[points.side(points.names[k])] for k in self._leaves]
 
 
 def _with_trails(

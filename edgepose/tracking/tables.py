@@ -1,4 +1,5 @@
-"""A track as a file: csv, parquet, coco or h5. Columns and fields are named alike in all four.
+"""A track as a file: csv, parquet, coco or h5, whose columns and fields are named alike, or in another
+program's form (`exchange.py`).
 
 A keypoint's row holds x_raw, y_raw (as the network says), x_smooth, y_smooth (after abstention, which
 leaves them empty, and smoothing), peak, confidence and abstained. Pixels are the upright original frame's,
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,13 @@ import numpy as np
 
 from edgeio import lookup, replacing
 from edgepose.errors import EdgeposeError
+from edgepose.tracking.exchange import (
+    SCORER,
+    write_deeplabcut_csv,
+    write_deeplabcut_h5,
+    write_nwb,
+    write_openpose,
+)
 from edgepose.tracking.track import Track
 
 COLUMNS = {
@@ -35,6 +45,9 @@ COLUMNS = {
 }
 
 
+Write = Callable[[Track, dict[str, Any], Path], None]
+
+
 class MissingPackage(EdgeposeError):
     """A format whose package is not installed."""
 
@@ -47,13 +60,19 @@ class TableFormat:
         key: as in `--format`.
         suffix: of the file.
         write: a track and the summary's facts, to a path.
-        package: what it takes beside edgepose, or None.
+        packages: what it takes beside edgepose.
+        extra: the extra of edgepose that installs them.
+        folder: it is a folder of files, and `write` is given an empty one.
+        beside: another format whose file is written too, under "table_KEY".
     """
 
     key: str
     suffix: str
-    write: Callable[[Track, dict[str, Any], Path], None]
-    package: str | None = None
+    write: Write
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    folder: bool = False
+    beside: TableFormat | None = None
 
 
 def check_format(key: str) -> TableFormat:
@@ -64,8 +83,14 @@ def check_format(key: str) -> TableFormat:
         MissingPackage: says what to install.
     """
     chosen = lookup(FORMATS, "format", key)
-    if chosen.package is not None:
-        _package(chosen)
+    for package in chosen.packages:
+        try:
+            __import__(package)
+        except ImportError:
+            raise MissingPackage(
+                f"--format {chosen.key} needs {package}, which is not installed",
+                f"install edgepose[{chosen.extra}], or use csv or coco",
+            ) from None
     return chosen
 
 
@@ -75,18 +100,22 @@ def write_table(track: Track, facts: dict[str, Any], path: Path, form: TableForm
     Args:
         facts: JSON that goes along where the format has room for it (coco, h5).
     """
+    if form.folder:
+        _write_folder(track, facts, path, form)
+        return
     with replacing(path) as temporary:
         form.write(track, facts, temporary)
 
 
-def _package(form: TableFormat) -> None:
+def _write_folder(track: Track, facts: dict[str, Any], path: Path, form: TableFormat) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        __import__(str(form.package))
-    except ImportError:
-        raise MissingPackage(
-            f"--format {form.key} needs {form.package}, which is not installed",
-            f"run: pip install {form.package}, or use csv or coco",
-        ) from None
+        temporary.mkdir(parents=True)
+        form.write(track, facts, temporary)
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def long_columns(track: Track) -> dict[str, np.ndarray]:
@@ -214,8 +243,18 @@ FORMATS = {
     f.key: f
     for f in (
         TableFormat("csv", ".csv", _csv),
-        TableFormat("parquet", ".parquet", _parquet, "pyarrow"),
+        TableFormat("parquet", ".parquet", _parquet, ("pyarrow",), "parquet"),
         TableFormat("coco", ".coco.json", _coco),
-        TableFormat("h5", ".h5", _h5, "h5py"),
+        TableFormat("h5", ".h5", _h5, ("h5py",), "h5"),
+        TableFormat(
+            "deeplabcut",
+            f"{SCORER}.h5",
+            write_deeplabcut_h5,
+            ("pandas", "tables"),
+            "deeplabcut",
+            beside=TableFormat("csv", f"{SCORER}.csv", write_deeplabcut_csv),
+        ),
+        TableFormat("openpose", "_json", write_openpose, folder=True),
+        TableFormat("nwb", ".nwb", write_nwb, ("pynwb", "ndx_pose"), "nwb"),
     )
 }

@@ -15,7 +15,8 @@ from edgepose.data.records import SPLITS, Dataset, PoseRecord
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.geometry import Size
-from edgepose.keypoints import KeypointSet, Mapping, keypoint_set, mapping
+from edgepose.keypoint_file import named_set, set_to_plain
+from edgepose.keypoints import KeypointSet, Mapping, is_own, mapping
 from edgepose.training.frames import Frames, Reader, is_labelled
 from edgepose.training.validation import Validate, Validators, validator
 
@@ -31,7 +32,7 @@ class DataRequest:
         data: `FORMAT:PATH` or a path, and how its frames are taken (`mixture.source_of`).
         more: further data sets that are mixed in.
         split, validation_split: names of splits; "none" validates on nothing.
-        keypoints: the network's keypoint set; None for the data set's own.
+        keypoints: the network's keypoint set, a key or a .toml file; None for the data set's own.
         near: also take keypoints that the data set defines slightly differently (hip for pelvis).
         partial: train although the data set lacks some of the network's keypoints, which then learn
             nothing.
@@ -61,6 +62,15 @@ class DataRequest:
         return tuple(source_of(text, self.crop, self.margin) for text in (self.data, *self.more))
 
     @property
+    def keypoint_set(self) -> KeypointSet | None:
+        """The network's keypoint set, where one is asked for.
+
+        Raises:
+            UnknownName, BadKeypoints: there is none of this name, or its file cannot be used.
+        """
+        return None if self.keypoints is None else named_set(self.keypoints)
+
+    @property
     def is_mixture(self) -> bool:
         """Whether frames are to be weighed, or drawn otherwise than as one data set stands."""
         return self.sources != (Source(self.data, crop=self.crop, margin=(self.margin, self.margin)),)
@@ -68,6 +78,10 @@ class DataRequest:
     def settings(self) -> dict[str, Any]:
         """What decides the result, as JSON; the frames are bound by their hash."""
         plain = {k: v for k, v in vars(self).items() if k not in ("data", "more")}
+        if (chosen := self.keypoint_set) is not None:
+            plain["keypoints"] = chosen.key
+            if is_own(chosen.key):
+                plain["keypoint_set"] = set_to_plain(chosen)
         if self.is_mixture:
             plain["sources"] = [source.settings() for source in self.sources]
         return plain
@@ -148,8 +162,10 @@ def open_training_data(request: DataRequest, labelled: bool = True) -> TrainingD
     if request.select_by is not None:
         raise UsageError("one data set leaves nothing to select by", "leave --select-by out")
     framing = Framing(request.crop, request.margin)
-    dataset = open_dataset(request.data)
-    keypoints = keypoint_set(request.keypoints) if request.keypoints else dataset.keypoints
+    wanted = request.keypoint_set
+    dataset = open_dataset(request.data, wanted)
+    keypoints = wanted or dataset.keypoints
+    _check_segments(keypoints)
     to_network = mapping(dataset.keypoints, keypoints, request.near)
     if labelled:
         _check_complete(request, dataset.name, keypoints, to_network.absent)
@@ -177,6 +193,14 @@ def _check_enough(
     )
 
 
+def _check_segments(keypoints: KeypointSet) -> None:
+    if not keypoints.segments:
+        raise BadDataset(
+            f"the keypoint set {keypoints.key} has no segments, and networks learn along them too",
+            "write the set by `edgepose data keypoints`, add its segments and give it by --keypoints",
+        )
+
+
 def _check_complete(request: DataRequest, name: str, keypoints: KeypointSet, absent: tuple[str, ...]) -> None:
     if absent and not request.partial:
         raise BadDataset(
@@ -195,7 +219,7 @@ def _check_validation(request: DataRequest, name: str, count: int) -> None:
 
 def _mixed(request: DataRequest) -> TrainingData:
     """Several data sets, or one that is drawn otherwise than it stands, in the network's keypoints."""
-    keypoints = keypoint_set(request.keypoints) if request.keypoints else None
+    keypoints = request.keypoint_set
     found = open_mixture(
         request.sources,
         request.split,
@@ -206,6 +230,7 @@ def _mixed(request: DataRequest) -> TrainingData:
         request.drop_shared,
     )
     dataset, labels = found.dataset, list(found.validation)
+    _check_segments(dataset.keypoints)
     _check_complete(request, dataset.name, dataset.keypoints, found.absent)
     _check_enough(found.records, dataset, request.split, dataset.keypoints)
     _check_validation(request, dataset.name, len(labels))

@@ -15,6 +15,7 @@ import numpy as np
 import edgepose
 from edgeio import jobs, sha256_file
 from edgepose.codec import Codec
+from edgepose.keypoint_file import describe
 from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint
 from edgepose.models.networks import HEAD_WIDTH
 from edgepose.models.variants import NORMALISATIONS, Variant, checked_resolution, variant
@@ -187,6 +188,9 @@ def open_setup(
     listener = listener or Listener()
     request.check()
     training_data = training_data or open_training_data(request.data)
+    if training_data.keypoints.guessed:
+        for line in describe(training_data.keypoints):
+            listener.say(line)
     if training_data.unlabelled:
         listener.say(f"{training_data.unlabelled} frames without a keypoint of the network are left out")
     if training_data.shared:

@@ -60,11 +60,6 @@ def draw_skeleton(
     return np.array(Image.alpha_composite(Image.fromarray(image).convert("RGBA"), overlay).convert("RGB"))
 
 
-def side(name: str) -> str:
-    """ "left", "right" or "centre" for a keypoint's name."""
-    return next((s for s in ("left", "right") if name.startswith(s + "_")), "centre")
-
-
 def _oversampling(height: int, width: int) -> int:
     affordable = int((_OVERLAY_PIXELS / (height * width)) ** 0.5)
     return min(max(affordable, 1), _MAX_OVERSAMPLE)
@@ -128,17 +123,15 @@ class _Pen:
         found = []
         for a, b in self.keypoints.segment_indices:
             if np.isfinite(points[[a, b]]).all():
-                sides = {side(self.keypoints.names[i]) for i in (a, b)} - {"centre"}
+                sides = {self.keypoints.side(self.keypoints.names[i]) for i in (a, b)} - {"centre"}
                 found.append(
                     (points[a], points[b], SIDE_COLOURS[sides.pop() if len(sides) == 1 else "centre"])
                 )
         return found
 
     def _joints(self, points: np.ndarray) -> list[tuple[np.ndarray, Colour]]:
-        names = self.keypoints.names
-        return [
-            (p, SIDE_COLOURS[side(n)]) for p, n in zip(points, names, strict=True) if np.isfinite(p).all()
-        ]
+        named = zip(points, self.keypoints.names, strict=True)
+        return [(p, SIDE_COLOURS[self.keypoints.side(n)]) for p, n in named if np.isfinite(p).all()]
 
     def _line(self, a: np.ndarray, b: np.ndarray, colour: tuple[int, ...], width: float) -> None:
         self.draw.line([*_pixel(a), *_pixel(b)], fill=colour, width=max(round(width), 1))

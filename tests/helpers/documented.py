@@ -59,6 +59,7 @@ _DRAW = Run("--videos 3 --frames 2 --seed 1 --size 160x120 --workers 1", {"infan
 _DEVICE = NotRun("needs qemu and a network; tests/test_android_harness runs it where they are")
 _PHONE = NotRun("needs a phone; tests/test_android_harness runs it against a double of one")
 _THEIRS = NotRun("needs a file that its authors release; tests/test_edgepose/test_weights.py imports it")
+_CVAT = NotRun("needs an annotator's export; tests/test_edgepose/test_own_keypoints.py makes and uses one")
 _MINUTES = "takes minutes; "
 
 COMMANDS: Mapping[str, Run | NotRun] = {
@@ -141,8 +142,27 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose bundle models/tflite/rt-int8-maps.tflite --report runs/lspet/rt-int8-maps --out app.zip": Run(
         "--overwrite"
     ),
+    # docs/keypoints.md
+    "edgepose data info coco:path/to/export": _CVAT,
+    "edgepose data keypoints coco:path/to/export --out toes.toml": _CVAT,
+    "edgepose data info coco:path/to/export --keypoints toes.toml": _CVAT,
+    "edgepose train --model rt-lite --data coco:path/to/export --keypoints toes.toml --out runs/toes": _CVAT,
+    "edgepose evaluate runs/toes/best.safetensors --data coco:path/to/export --out scored-toes": _CVAT,
+    "edgepose export runs/toes/best.safetensors --recipe fp16 --out models/toes": _CVAT,
+    "edgepose data convert labels.slp --to coco --out from-sleap": NotRun(
+        "needs a file of SLEAP; tests/test_edgepose/test_convert.py makes one"
+    ),
+    "edgepose predict clip.mp4 --model default:rt-lite --format openpose --out pose": Run(swap=_TINY),
+    "edgepose predict clip.mp4 --model default:rt-lite --format deeplabcut --out for-deeplabcut": NotRun(
+        "needs pandas and tables; tests/test_edgepose/test_exchange.py reads such a file"
+    ),
     # docs/commands
     "edgepose cluster default:rt-lite --clusters 32 --out runs/clustered": Run(swap=_SMALL),
+    "edgepose data convert infants --to coco --out as-coco": Run(),
+    "edgepose data convert deeplabcut:path/to/project --to in-motion --near --out as-in-motion": NotRun(
+        "needs a project of DeepLabCut; tests/test_edgepose/test_deeplabcut.py makes one"
+    ),
+    "edgepose data keypoints infants --out mine.toml": Run(),
     "edgepose data info infants": Run(),
     "edgepose data info infants --json": Run(),
     "edgepose device list": Run(),

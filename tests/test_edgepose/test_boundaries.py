@@ -22,7 +22,7 @@ MAY_IMPORT = {
 FLOORS = (
     ("errors",),
     ("frameworks", "geometry", "keypoints", "published", "upsampling"),
-    ("codec",),
+    ("codec", "keypoint_file"),
     ("results",),
     ("data", "models"),
     ("inference", "synthetic", "visual"),

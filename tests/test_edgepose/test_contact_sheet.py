@@ -15,7 +15,7 @@ from edgepose.data.records import Dataset, PoseRecord
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoints import KEYPOINT_SETS, LSP_14, KeypointSet
 from edgepose.visual.contact_sheet import contact_sheet
-from edgepose.visual.drawing import SIDE_COLOURS, draw_skeleton, side
+from edgepose.visual.drawing import SIDE_COLOURS, draw_skeleton
 
 GREY = np.full((300, 400, 3), 120, np.uint8)
 
@@ -44,7 +44,7 @@ def make_dataset(root: Path, n: int = 7) -> Dataset:
 @pytest.mark.parametrize("name", ["left_knee", "right_wrist", "head_top"])
 def test_a_joint_is_a_disc_of_its_sides_colour_about_its_place(name: str) -> None:
     drawn = draw_skeleton(GREY, one_joint(name, (200.5, 100.5)), LSP_14)
-    assert tuple(drawn[100, 200]) == SIDE_COLOURS[side(name)]
+    assert tuple(drawn[100, 200]) == SIDE_COLOURS[LSP_14.side(name)]
     y, x = np.nonzero((drawn != GREY).any(axis=-1))
     assert (x.mean() + 0.5, y.mean() + 0.5) == pytest.approx((200.5, 100.5), abs=0.05)
 
