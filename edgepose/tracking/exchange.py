@@ -35,7 +35,7 @@ def write_deeplabcut_csv(track: Track, facts: dict[str, Any], path: Path) -> Non
     header: dict[str, list[str]] = {
         "scorer": [SCORER] * 3 * k,
         "bodyparts": np.repeat(names, 3).tolist(),
-        "coords": _COORDS * k,
+        "coords": list(_COORDS * k),
     }
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")

@@ -200,4 +200,6 @@ def _compile(
     done = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_S, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if "error:" in line or "warning:" in line]
-        raise HarnessError(f"Kotlin refuses {sources[0]}: {'; '.join(said) or done.stderr}", "mend it")
+        raise HarnessError(
+            f"Kotlin refuses {sources[0]}: {'; '.join(said) or done.stderr}", "correct the source"
+        )
