@@ -75,11 +75,43 @@ def _distil(key: str, paper: str, teacher: str, options: str, *measured: str) ->
     return TrainingRecipe(key, paper, words, *measured)
 
 
+# Real infants (SyRIP), adults in unusual poses (LSPET and what it leaves out), and made-up infants of both kinds:
+# INFANTS is `data synth --videos 100 --frames 20 --seed 0 --size 640x480`, HOME is
+# `data synth --variety home --videos 1000 --frames 2 --seed 5 --size 320x240`.
+_REAL = (
+    "--keypoints in-motion-19 --partial --drop-shared "
+    "--data coco:SYRIP=3,crop=person,margin=0.1-0.6,crops=6,turn=upright "
+    "--data lspet:LSPET=1,crop=person,margin=0.2,turn=upright "
+    "--data lspet:LSPET-MORE=0.7,crop=person,margin=0.2,turn=upright "
+    "--data in-motion:INFANTS=1 --data in-motion:HOME=2,crop=person,margin=0.1-0.6,crops=2,turn=upright "
+    "--augmentation home --sigma efficientpose-final --schedule cosine --batch 16 --out RUN"
+)
+
+
+def _real_student(student: str) -> TrainingRecipe:
+    return TrainingRecipe(
+        f"real-{student}",
+        f"none: ours, the default weights of {student}: half the loss to the labels, half to I's maps",
+        f"edgepose distill --teacher i --teacher-weights TEACHER --student {student} --init START "
+        f"--learning-rate 0.001 --epochs 6 --steps-per-epoch 200 {_REAL}",
+        _TWO_CORES,
+    )
+
+
 TRAINING_RECIPES = {
     r.key: r
     for r in (
         _paper("rt", "Table 1: PCKh@0.1 58.7, PCKh@0.5 99.7, ME 0.102"),
         _paper("b4", "Table 1: PCKh@0.1 81.1, PCKh@0.5 99.95, ME 0.068"),
+        TrainingRecipe(
+            "real-i",
+            "none: ours, the default weights of I, and the teacher of real-rt and real-rt-lite",
+            "edgepose train --model i --init START --learning-rate 0.0007 --epochs 5 --steps-per-epoch 200 "
+            f"{_REAL}",
+            _TWO_CORES,
+        ),
+        _real_student("rt"),
+        _real_student("rt-lite"),
         TrainingRecipe(
             "fine-tune",
             "none: ours, for some hundreds of steps on labels of another kind",
