@@ -75,7 +75,7 @@ def _distil(key: str, paper: str, teacher: str, options: str, *measured: str) ->
     return TrainingRecipe(key, paper, words, *measured)
 
 
-# Real infants (SyRIP), adults in unusual poses (LSPET and what it leaves out), and made-up infants of both kinds:
+# Real infants (SyRIP), adults in unusual poses (LSPET and what it leaves out), and made-up infants:
 # INFANTS is `data synth --videos 100 --frames 20 --seed 0 --size 640x480`, HOME is
 # `data synth --variety home --videos 1000 --frames 2 --seed 5 --size 320x240`.
 _REAL = (
