@@ -95,7 +95,7 @@ def _coco(dataset: Dataset, out: Path, progress: Progress, near: bool) -> list[s
     }
     for split in SPLITS:  # empty ones too: without a test file, the validation's would be the test split
         images: dict[Path, dict[str, Any]] = {}
-        annotations = []
+        annotations: list[dict[str, Any]] = []
         (out / "images" / split).mkdir(parents=True)
         for record in dataset.split(split):
             if record.image not in images:
@@ -197,7 +197,11 @@ def _labels(dataset: Dataset, folder: Path, labels: Sequence[tuple[str, np.ndarr
     """A video's CollectedData as .csv and, where pandas is there for it, as .h5; whether it was."""
     stem, parts = f"{deeplabcut.LABELS}{_SCORER}", dataset.keypoints.names
     k = len(parts)
-    header = {"scorer": [_SCORER] * 2 * k, "bodyparts": np.repeat(parts, 2), "coords": ["x", "y"] * k}
+    header = {
+        "scorer": [_SCORER] * 2 * k,
+        "bodyparts": [n for n in parts for _ in "xy"],
+        "coords": ["x", "y"] * k,
+    }
     with (folder / f"{stem}.csv").open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerows([name, "", "", *row] for name, row in header.items())

@@ -169,7 +169,7 @@ def _h5_rows(path: Path) -> list[list[str]]:
 
 def _levels(group: Any, axis: str) -> list[list[str]]:
     """The levels of a MultiIndex, each with an entry a row or column; none of a plain index."""
-    found = []
+    found: list[list[str]] = []
     while f"{axis}_level{len(found)}" in group:
         names = [_text(value) for value in group[f"{axis}_level{len(found)}"][:]]
         found.append([names[index] for index in group[f"{axis}_label{len(found)}"][:].tolist()])

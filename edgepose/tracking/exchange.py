@@ -32,7 +32,11 @@ def write_deeplabcut_csv(track: Track, facts: dict[str, Any], path: Path) -> Non
     index, values = _deeplabcut(track)
     names = track.keypoints.names
     k = len(names)
-    header = {"scorer": [SCORER] * 3 * k, "bodyparts": np.repeat(names, 3), "coords": _COORDS * k}
+    header = {
+        "scorer": [SCORER] * 3 * k,
+        "bodyparts": [n for n in names for _ in _COORDS],
+        "coords": [*_COORDS] * k,
+    }
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerows([name, *row] for name, row in header.items())
