@@ -87,6 +87,11 @@ class Estimator:
         unpaired = [k for k, name in enumerate(names) if not name.startswith(_PAIRED)]
         self._looked_at = unpaired if len(unpaired) >= _ENOUGH_UNPAIRED else list(range(len(names)))
 
+    @property
+    def has_detector(self) -> bool:
+        """Whether a first stage of its own finds region and turn in every picture."""
+        return self._runner.detector is not None
+
     def place(self, image: np.ndarray, box: Box | None, clock: Clock, turns: int = 0) -> Placed:
         """Letterbox a picture (H, W, 3) or a box of it, or draw what the network's detector finds there.
 

@@ -89,14 +89,21 @@ def _decide(sureness: np.ndarray) -> Turn:
 
 
 def find_turn(estimator: Estimator, images: Sequence[np.ndarray], clock: Clock) -> Turn:
-    """The turn of the infant in pictures (H, W, 3) of one camera that did not move."""
+    """The turn of the infant in pictures (H, W, 3) of one camera that did not move.
+
+    A model whose detector finds the turn anew in every picture has none to be found.
+    """
+    if estimator.has_detector:
+        return Turn(0, True, ())
     peaks = [[p.peaks.mean() for p in _candidates(estimator, image, clock)] for image in images]
     return _decide(np.mean(peaks, axis=0))
 
 
 def find(estimator: Estimator, image: np.ndarray, crop: bool, turn: bool, clock: Clock) -> Pose:
-    """The pose in one picture (H, W, 3) that nothing is known of."""
+    """The pose in one picture (H, W, 3) that nothing is known of; a model's own detector goes first."""
     quarters = 0
+    if estimator.has_detector:
+        crop = turn = False
     if turn:
         poses = _candidates(estimator, image, clock)
         quarters = _decide(np.array([pose.peaks.mean() for pose in poses])).quarters

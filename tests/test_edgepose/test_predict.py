@@ -261,7 +261,7 @@ def test_parquet(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(tables.MissingPackage, match="pip install pyarrow"):
+    with pytest.raises(tables.MissingPackage, match=r"edgepose\[parquet\]"):
         run([clip(tmp_path / "a.mp4", 2)], tmp_path / "out", format="parquet")
     with pytest.raises(UnknownName, match="csv, parquet, coco, h5"):
         run([tmp_path / "a.mp4"], tmp_path / "out", format="xlsx")
