@@ -66,8 +66,29 @@ def command(
         float | None,
         typer.Option(help="Frames a second of the videos; default: each file's own times.", metavar="RATE"),
     ] = None,
+    stride: Annotated[
+        int,
+        typer.Option(
+            help="From one predicted frame of the videos to the next: 1 is every frame, 2 every second; "
+            "times stay true."
+        ),
+    ] = 1,
+    sample_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Predict so many frames a second of the videos, by the nearest --stride; default: all.",
+            metavar="RATE",
+        ),
+    ] = None,
     threads: options.Threads = 1,
-    workers: options.Workers = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many frames are predicted at once, each by an interpreter of its own; default: one "
+            "a core.",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     *,
@@ -92,6 +113,8 @@ def command(
         abstain_below=abstain_below,
         decode=decode,
         fps=fps,
+        stride=stride,
+        sample_rate=sample_rate,
         threads=threads,
         workers=workers,
     )
@@ -100,7 +123,11 @@ def command(
     if kinds == {"images"}:
         given.refuse("smooth", when="on images, which have no trajectories", hint="name a video too")
     if kinds == {"video"}:
-        given.refuse("workers", when="on videos, which one thread decodes", hint="name images too")
+        if model.suffix == ".safetensors":
+            given.refuse("workers", when="on videos with a checkpoint", hint="give a .tflite file")
+        if crop == "auto":
+            when = "on videos with --crop auto, where each frame waits for the last"
+            given.refuse("workers", when=when, hint="give another --crop")
     path = runtime_threads(model_to_run(model), given)
     outcomes = predict_all(path, sources.found, request, out, overwrite, _bar)
     if as_json:

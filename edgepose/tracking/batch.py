@@ -49,6 +49,10 @@ class PredictRequest:
         abstain_below: None is 0.5 with a confidence file and 0, never, without.
         decode: a decoder's name, or None for the one the model is meant for.
         fps: frames a second of the videos, or None for the files' own times.
+        stride: from one predicted frame of the videos to the next, in frames of the file.
+        sample_rate: predict so many frames a second of the videos, by the nearest stride; or None.
+        threads: of each interpreter.
+        workers: how many frames are predicted at once, each by an interpreter of its own; None is one a core.
     """
 
     smooth: str = "median:5"
@@ -60,8 +64,10 @@ class PredictRequest:
     abstain_below: float | None = None
     decode: str | None = None
     fps: float | None = None
+    stride: int = 1
+    sample_rate: float | None = None
     threads: int = 1
-    workers: int = 2
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,7 @@ def predict_all(
     """
     form = check_format(request.format)
     settings = settings_of(request)
-    if request.fps is not None and not any(source.kind == "video" for source in sources):
-        raise UsageError("--fps is of videos, and no input is one", "leave it out")
+    check_for_videos(request, sources)
     _check_out(out)
     estimator = make_estimator(open_runner(model, request.threads), request.decode, settings)
     run = _Run(estimator, settings, request, form, out, overwrite, bars)
@@ -124,6 +129,25 @@ def _bad_name(source: Source, error: OSError) -> UserError:
     return UsageError(f"{source.name} cannot be a file's name here ({error.strerror})", "rename the input")
 
 
+def check_for_videos(request: PredictRequest, sources: Sequence[Source]) -> None:
+    """Refuse what is of videos where no input is one; raises UsageError."""
+    given = {
+        "--fps": request.fps is not None,
+        "--stride": request.stride != 1,
+        "--sample-rate": request.sample_rate is not None,
+    }
+    if any(given.values()) and not any(source.kind == "video" for source in sources):
+        option = next(name for name, is_given in given.items() if is_given)
+        raise UsageError(f"{option} is of videos, and no input is one", "leave it out")
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def settings_of(request: PredictRequest) -> PredictSettings:
     """The request, parsed; raises UserError."""
     confidence = None if request.confidence is None else read_confidence(request.confidence)
@@ -135,15 +159,30 @@ def settings_of(request: PredictRequest) -> PredictSettings:
     fps = request.fps
     if fps is not None and not 0 < fps <= _MOST_FPS:
         raise UsageError(f"--fps {fps:g} is no rate of a camera", f"give frames a second, up to {_MOST_FPS}")
+    _check_sampling(request)
     return PredictSettings(
         parse_crop(request.crop),
         parse_turn(request.turn),
         parse_smoothing(request.smooth),
         confidence,
         below,
-        request.workers,
+        request.workers or max(cores() // request.threads, 1),
         fps,
+        request.stride,
+        request.sample_rate,
     )
+
+
+def _check_sampling(request: PredictRequest) -> None:
+    stride, rate = request.stride, request.sample_rate
+    if stride < 1:
+        raise UsageError(f"--stride {stride} is no step from frame to frame", "give 1 or more")
+    if rate is not None and not 0 < rate <= _MOST_FPS:
+        raise UsageError(
+            f"--sample-rate {rate:g} is no rate of frames", f"give frames a second, up to {_MOST_FPS}"
+        )
+    if rate is not None and stride != 1:
+        raise UsageError("--stride and --sample-rate both say which frames to predict", "give one of them")
 
 
 def make_estimator(runner: Runner, decode: str | None, settings: PredictSettings) -> Estimator:
@@ -210,6 +249,8 @@ def _job(run: _Run, source: Source) -> dict[str, Any]:
         "format": run.form.key,
         "overlay": request.overlay,
         "fps": request.fps if source.kind == "video" else None,
+        "stride": request.stride if source.kind == "video" else None,
+        "sample_rate": request.sample_rate if source.kind == "video" else None,
     }
 
 
@@ -266,7 +307,9 @@ def _overlay(
         if known is not None and prediction.times_s is not None:
             name = f"{source.name}-overlay.mp4"
             summary["overlay_encoder"] = encoder()
-            overlay_video(source.paths[0], known, prediction.times_s, track, run.out / name, progress)
+            overlay_video(
+                source.paths[0], known, prediction.times_s, track, run.out / name, progress, prediction.stride
+            )
             return name
         paths = {source.file_name(path): path for path in source.paths}
         name = f"{source.name}-overlay" + ("" if len(paths) > 1 else ".png")
