@@ -1,4 +1,7 @@
-"""All inputs of one command: each written whole, finished ones passed over when the command is repeated."""
+"""The inputs of one command: each written whole, finished ones passed over when the command is repeated.
+
+`edgepose/tracking/archive.py` hands many of them to several processes.
+"""
 
 from __future__ import annotations
 
@@ -85,8 +88,8 @@ class InputOutcome:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What all inputs of a command share."""
+class Run:
+    """What all inputs of a command share; made by `open_run`."""
 
     estimator: Estimator
     settings: PredictSettings
@@ -106,23 +109,40 @@ def predict_all(
         UserError: a wrong request, model or confidence file, before any input is read.
         OSError: the output cannot be written.
     """
+    check_for_videos(request, sources)
+    run = open_run(model, request, out, overwrite, bars)
+    return [predict_input(run, source) for source in sources]
+
+
+def open_run(model: Path, request: PredictRequest, out: Path, overwrite: bool, bars: Bars) -> Run:
+    """Open the model, and find out what is wrong with the request before any input is read.
+
+    Raises:
+        UserError: a wrong request, model or confidence file.
+        OSError: the output cannot be written.
+    """
     form = check_format(request.format)
     settings = settings_of(request)
-    check_for_videos(request, sources)
-    _check_out(out)
+    check_out(out)
     estimator = make_estimator(open_runner(model, request.threads), request.decode, settings)
-    run = _Run(estimator, settings, request, form, out, overwrite, bars)
-    outcomes = []
-    for source in sources:
-        try:
-            outcomes.append(_one(run, source))
-        except UserError as error:
-            outcomes.append(InputOutcome(source, None, error))
-        except OSError as error:
-            if error.errno not in _OF_ITS_NAME:
-                raise
-            outcomes.append(InputOutcome(source, None, _bad_name(source, error)))
-    return outcomes
+    return Run(estimator, settings, request, form, out, overwrite, bars)
+
+
+def predict_input(run: Run, source: Source) -> InputOutcome:
+    """Predict one input, or find that it was done; another process that is at it is left alone.
+
+    Raises:
+        OSError: the output cannot be written.
+    """
+    try:
+        with jobs.locked(run.out, source.name):
+            return _predicted(run, source)
+    except UserError as error:
+        return InputOutcome(source, None, error)
+    except OSError as error:
+        if error.errno not in _OF_ITS_NAME:
+            raise
+        return InputOutcome(source, None, _bad_name(source, error))
 
 
 def _bad_name(source: Source, error: OSError) -> UserError:
@@ -193,7 +213,7 @@ def make_estimator(runner: Runner, decode: str | None, settings: PredictSettings
     return estimator
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
     """Find out now, and not after an hour, that nothing can be written."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file", "give a folder")
@@ -203,20 +223,14 @@ def _check_out(out: Path) -> None:
     probe.unlink()
 
 
-def _one(run: _Run, source: Source) -> InputOutcome:
-    """Predict one input, or find that it was done; another process that is at it is left alone."""
-    with jobs.locked(run.out, source.name):
-        return _predicted(run, source)
-
-
-def _predicted(run: _Run, source: Source) -> InputOutcome:
+def _predicted(run: Run, source: Source) -> InputOutcome:
     known = fingerprint(source.paths[0]) if source.kind == "video" else None
     job = _job(run, source)
     summary_path = run.out / f"{source.name}.json"
     finished = _finished(summary_path, job, run.overwrite)
     if finished is not None:
         return InputOutcome(source, finished, before=True)
-    _sweep(run.out, source.name)
+    sweep(run.out, source.name)
     with run.bars(source.name, "frames") as progress:
         prediction = predict_source(run.estimator, source, run.settings, progress, known)
     summary = summarise(prediction, run.estimator.spec, job, run.settings.confidence is not None)
@@ -226,7 +240,7 @@ def _predicted(run: _Run, source: Source) -> InputOutcome:
     return InputOutcome(source, summary)
 
 
-def _job(run: _Run, source: Source) -> dict[str, Any]:
+def _job(run: Run, source: Source) -> dict[str, Any]:
     """Everything that the outputs depend on."""
     spec, request = run.estimator.spec, run.request
     digest = hashlib.sha256()
@@ -267,7 +281,7 @@ def _finished(path: Path, job: dict[str, Any], overwrite: bool) -> dict[str, Any
     return found if whole else None
 
 
-def _sweep(out: Path, name: str) -> None:
+def sweep(out: Path, name: str) -> None:
     """Remove what a killed run left half written for this input."""
     for path in out.glob(".*.partial*"):
         left = re.fullmatch(rf"\.{re.escape(name)}[-.\w]*\.(\d+)\.partial(\.\w+)*", path.name)
@@ -276,7 +290,7 @@ def _sweep(out: Path, name: str) -> None:
 
 
 def _write(
-    run: _Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
+    run: Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
 ) -> tuple[dict[str, str], dict[str, float]]:
     """Write everything but the summary; the names of the files by what they are, and the seconds taken."""
     name, track = source.name, prediction.track
@@ -299,7 +313,7 @@ def _write(
 
 
 def _overlay(
-    run: _Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
+    run: Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
 ) -> str:
     """Draw the overlay; its name, a folder's for several images."""
     track = prediction.track
