@@ -163,6 +163,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "A folder of images, with what the network is unsure of left out:",
             "edgepose predict photos --model default:rt-lite --abstain-below 0.2 --format coco --out coco",
         ),
+        Example(
+            "[An archive of videos](../archives.md), on all cores, and what failed once more:",
+            "edgepose predict videos --model default:rt-lite --out tracks --retry-failed",
+        ),
     ),
     "prune": (
         Example(

@@ -1,13 +1,16 @@
-"""Work done ahead of its consumer, on a thread."""
+"""Work done ahead of its consumer, on threads; results come in the order of their items."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def ahead(items: Iterator[T], depth: int = 2) -> Generator[T]:
@@ -50,3 +53,37 @@ def ahead(items: Iterator[T], depth: int = 2) -> Generator[T]:
     finally:
         stop.set()
         thread.join()
+
+
+def side_by_side(items: Iterable[T], workers: Sequence[Callable[[T], R]], depth: int) -> Generator[R]:
+    """The workers' results, in the order of the items.
+
+    An exception of a worker is raised here, in its item's place.
+
+    Args:
+        workers: each is called on one thread at a time, so it need not be safe to share.
+        depth: items under way at a time, at least 1.
+    """
+    free: queue.SimpleQueue[Callable[[T], R]] = queue.SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def work(item: T) -> R:
+        worker = free.get()
+        try:
+            return worker(item)
+        finally:
+            free.put(worker)
+
+    under_way: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(len(workers), thread_name_prefix="work")
+    try:
+        for item in items:
+            under_way.append(pool.submit(work, item))
+            del item  # a frame is large
+            if len(under_way) >= depth:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -14,6 +14,8 @@ edgeio.UserError                 one line: what was found; what to do. Exit code
     ├── BadResults               a results file that cannot be read or compared
     ├── BadVideo                 a file that is not a usable video (prediction.video)
     ├── BadSource                an input that cannot be predicted on (prediction.sources)
+    ├── DeadWorker               a process that was killed, or hung (tracking.archive)
+    ├── FailedBefore             an input that failed in an earlier run (tracking.archive)
     ├── MissingPackage           a format whose package is not installed (prediction.tables)
     └── Diverged                 training that is no longer numbers (training.loop)
 """

@@ -13,6 +13,9 @@ from edgepose.cli import options
 from edgepose.cli.progress import bar
 from edgepose.cli.running import model_to_run, runtime_threads
 
+_SEVERAL = "Several inputs"
+_SHOWN = 20  # inputs, and errors, that a terminal is told of one by one
+
 
 @options.spread()
 def command(
@@ -69,8 +72,62 @@ def command(
         float | None,
         typer.Option(help="Frames a second of the videos; default: each file's own times.", metavar="RATE"),
     ] = None,
+    stride: Annotated[
+        int,
+        typer.Option(
+            help="From one predicted frame of the videos to the next: 1 is every frame, 2 every second; "
+            "times stay true."
+        ),
+    ] = 1,
+    sample_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Predict so many frames a second of the videos, by the nearest --stride; default: all.",
+            metavar="RATE",
+        ),
+    ] = None,
     threads: options.Threads = 1,
-    workers: options.Workers = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many frames are predicted at once, each by an interpreter of its own; default: one "
+            "a core.",
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many of several inputs are predicted at once, each in a process of its own; default: "
+            "one a core, and one with a checkpoint.",
+            rich_help_panel=_SEVERAL,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            help="After how many seconds without a frame one of several inputs is listed as failed.",
+            rich_help_panel=_SEVERAL,
+            metavar="SECONDS",
+        ),
+    ] = 300.0,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Try again what failed when the same command was given before.",
+            rich_help_panel=_SEVERAL,
+        ),
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Predict part I of N of the inputs only, as one of N jobs on a cluster.",
+            rich_help_panel=_SEVERAL,
+            metavar="I/N",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     *,
@@ -79,9 +136,11 @@ def command(
     """Predict keypoints: a table, a summary, a contact sheet and a figure for each input.
 
     Nothing leaves this machine. Inputs that are finished are passed over when the same command is given
-    again; one that was interrupted is begun anew.
+    again; one that was interrupted is begun anew. Several inputs are predicted at once, and OUT/archive.csv
+    tells of each whether it is done, failed and why, or left.
     """
 
+    from edgepose.tracking.archive import ArchiveRequest, Shard, parse_shard, predict_archive
     from edgepose.tracking.batch import PredictRequest, predict_all
     from edgepose.tracking.sources import find_sources
 
@@ -95,29 +154,54 @@ def command(
         abstain_below=abstain_below,
         decode=decode,
         fps=fps,
+        stride=stride,
+        sample_rate=sample_rate,
         threads=threads,
         workers=workers,
     )
+    part = Shard() if shard is None else parse_shard(shard)
     sources = find_sources(inputs)
+    is_archive = len(sources.found) > 1 or shard is not None
+    if not is_archive:
+        given.refuse("processes", "timeout", "retry_failed", when="on one input", hint="name several")
     kinds = {source.kind for source in sources.found}
     if kinds == {"images"}:
         given.refuse("smooth", when="on images, which have no trajectories", hint="name a video too")
     if kinds == {"video"}:
-        given.refuse("workers", when="on videos, which one thread decodes", hint="name images too")
+        if model.suffix == ".safetensors":
+            given.refuse("workers", when="on videos with a checkpoint", hint="give a .tflite file")
+        if crop == "auto":
+            when = "on videos with --crop auto, where each frame waits for the last"
+            given.refuse("workers", when=when, hint="give another --crop")
     path = runtime_threads(model_to_run(model), given)
-    outcomes = predict_all(path, sources.found, request, out, overwrite, _bar)
+    if is_archive:
+        many = ArchiveRequest(processes, timeout, retry_failed, part)
+        outcomes = predict_archive(path, sources.found, request, many, out, overwrite, _bar)
+    else:
+        outcomes = predict_all(path, sources.found, request, out, overwrite, _bar)
     if as_json:
         options.print_json([o.summary for o in outcomes if o.summary is not None])
     else:
         _print(outcomes, out)
+        if is_archive:
+            _print_counts(outcomes, out / part.table)
     if sources.ignored:
         first = sources.ignored[0].name
         typer.echo(f"neither image nor video: {len(sources.ignored)} files, the first: {first}", err=True)
     failed = [o.error for o in outcomes if o.error is not None]
-    for error in failed:
+    for error in failed[:_SHOWN]:
         typer.echo(f"error: {error}", err=True)
+    if len(failed) > _SHOWN:
+        typer.echo(f"error: {len(failed) - _SHOWN} more failed; {out / part.table} names them", err=True)
     if failed:
         raise typer.Exit(max(error.exit_code for error in failed))
+
+
+def _print_counts(outcomes: list[Any], table: Path) -> None:
+    from edgepose.tracking.archive import counts
+
+    told = ", ".join(f"{count} {state}" for state, count in counts(outcomes).items())
+    typer.echo(f"{table}: {told}")
 
 
 def _print(outcomes: list[Any], out: Path) -> None:
@@ -129,6 +213,9 @@ def _print(outcomes: list[Any], out: Path) -> None:
 
     done = [o for o in outcomes if o.summary is not None]
     if not done:
+        return
+    if len(done) > _SHOWN:
+        typer.echo(f"{len(done)} inputs are done, {sum(o.before for o in done)} of them before")
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("input", overflow="fold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import numpy as np
 
 from edgepose.geometry import Box, Placement, Size, letterbox, quarter_turn
 from edgepose.inference.decode import PoseDecoder
-from edgepose.inference.spec import Runner
+from edgepose.inference.spec import ReplicableRunner, Runner
 
 # A second peak is another infant's where it is this strong beside the first, and this far from it.
 SECOND_PEAK = 0.2  # of the first: networks trained on one infant a picture play the other one down
@@ -27,6 +28,7 @@ class Clock:
     than the time that passed."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -34,7 +36,9 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+            took = time.perf_counter() - started
+            with self._lock:
+                self.seconds[name] = self.seconds.get(name, 0.0) + took
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Estimator:
         self.spec = runner.spec
         self.decoder = PoseDecoder(runner.spec, decode)
         self._runner = runner
+        self._replicas: list[Estimator] = []
         names = self.spec.keypoints.names
         unpaired = [k for k, name in enumerate(names) if not name.startswith(_PAIRED)]
         self._looked_at = unpaired if len(unpaired) >= _ENOUGH_UNPAIRED else list(range(len(names)))
@@ -91,6 +96,19 @@ class Estimator:
     def has_detector(self) -> bool:
         """Whether a first stage of its own finds region and turn in every picture."""
         return self._runner.detector is not None
+
+    def replicas(self, count: int) -> list[Estimator]:
+        """This one and others of the same model, which may be used at the same time, each on one thread.
+
+        Args:
+            count: how many in all; a runner that cannot be replicated (Keras computes on all cores by itself)
+                stays alone.
+        """
+        if not isinstance(self._runner, ReplicableRunner):
+            return [self]
+        while len(self._replicas) < count - 1:
+            self._replicas.append(Estimator(self._runner.replica(), self.decoder.name))
+        return [self, *self._replicas[: count - 1]]
 
     def place(self, image: np.ndarray, box: Box | None, clock: Clock, turns: int = 0) -> Placed:
         """Letterbox a picture (H, W, 3) or a box of it, or draw what the network's detector finds there.

@@ -115,6 +115,15 @@ class Runner(Protocol):
 
 
 @runtime_checkable
+class ReplicableRunner(Protocol):
+    """A runner of which several can compute at the same time, each on one thread, alike to the bit."""
+
+    def replica(self) -> Runner:
+        """Another runner of the same model."""
+        ...
+
+
+@runtime_checkable
 class StreamRunner(Protocol):
     """A runner that has several inputs under way at once: a device, or a network that computes in batches."""
 

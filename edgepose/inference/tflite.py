@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ class TFLiteRunner:
             )
         sidecar = read_sidecar(path)
         metadata = pose_metadata(sidecar.metadata, str(path))
+        self._threads = threads
         self._session = Session(path, threads=threads)
         self._read = _check(path, self._session, metadata)
         points = keypoint_set(metadata.keypoints)
@@ -58,6 +60,14 @@ class TFLiteRunner:
             runtime={"name": self._session.runtime.name, "version": self._session.runtime.version},
             detector=None if self.detector is None else self.detector.spec,
         )
+
+    def replica(self) -> TFLiteRunner:
+        """Another one, with interpreters of its own: one interpreter is not safe to share between threads."""
+        other = copy.copy(self)
+        other._session = Session(self.spec.path, threads=self._threads)
+        if self.detector is not None:
+            other.detector = PersonDetector(self.detector.spec.path, self._threads)
+        return other
 
     @property
     def input(self) -> TensorSpec:

@@ -1,4 +1,7 @@
-"""All inputs of one command: each written whole, finished ones passed over when the command is repeated."""
+"""The inputs of one command: each written whole, finished ones passed over when the command is repeated.
+
+`edgepose/tracking/archive.py` hands many of them to several processes.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,10 @@ class PredictRequest:
         abstain_below: None is 0.5 with a confidence file and 0, never, without.
         decode: a decoder's name, or None for the one the model is meant for.
         fps: frames a second of the videos, or None for the files' own times.
+        stride: from one predicted frame of the videos to the next, in frames of the file.
+        sample_rate: predict so many frames a second of the videos, by the nearest stride; or None.
+        threads: of each interpreter.
+        workers: how many frames are predicted at once, each by an interpreter of its own; None is one a core.
     """
 
     smooth: str = "median:5"
@@ -61,8 +68,10 @@ class PredictRequest:
     abstain_below: float | None = None
     decode: str | None = None
     fps: float | None = None
+    stride: int = 1
+    sample_rate: float | None = None
     threads: int = 1
-    workers: int = 2
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +89,8 @@ class InputOutcome:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What all inputs of a command share."""
+class Run:
+    """What all inputs of a command share; made by `open_run`."""
 
     estimator: Estimator
     settings: PredictSettings
@@ -101,28 +110,63 @@ def predict_all(
         UserError: a wrong request, model or confidence file, before any input is read.
         OSError: the output cannot be written.
     """
+    check_for_videos(request, sources)
+    run = open_run(model, request, out, overwrite, bars)
+    return [predict_input(run, source) for source in sources]
+
+
+def open_run(model: Path, request: PredictRequest, out: Path, overwrite: bool, bars: Bars) -> Run:
+    """Open the model, and find out what is wrong with the request before any input is read.
+
+    Raises:
+        UserError: a wrong request, model or confidence file.
+        OSError: the output cannot be written.
+    """
     form = check_format(request.format)
     settings = settings_of(request)
-    if request.fps is not None and not any(source.kind == "video" for source in sources):
-        raise UsageError("--fps is of videos, and no input is one", "leave it out")
-    _check_out(out)
+    check_out(out)
     estimator = make_estimator(open_runner(model, request.threads), request.decode, settings)
-    run = _Run(estimator, settings, request, form, out, overwrite, bars)
-    outcomes = []
-    for source in sources:
-        try:
-            outcomes.append(_one(run, source))
-        except UserError as error:
-            outcomes.append(InputOutcome(source, None, error))
-        except OSError as error:
-            if error.errno not in _OF_ITS_NAME:
-                raise
-            outcomes.append(InputOutcome(source, None, _bad_name(source, error)))
-    return outcomes
+    return Run(estimator, settings, request, form, out, overwrite, bars)
+
+
+def predict_input(run: Run, source: Source) -> InputOutcome:
+    """Predict one input, or find that it was done; another process that is at it is left alone.
+
+    Raises:
+        OSError: the output cannot be written.
+    """
+    try:
+        with jobs.locked(run.out, source.name):
+            return _predicted(run, source)
+    except UserError as error:
+        return InputOutcome(source, None, error)
+    except OSError as error:
+        if error.errno not in _OF_ITS_NAME:
+            raise
+        return InputOutcome(source, None, _bad_name(source, error))
 
 
 def _bad_name(source: Source, error: OSError) -> UserError:
     return UsageError(f"{source.name} cannot be a file's name here ({error.strerror})", "rename the input")
+
+
+def check_for_videos(request: PredictRequest, sources: Sequence[Source]) -> None:
+    """Refuse what is of videos where no input is one; raises UsageError."""
+    given = {
+        "--fps": request.fps is not None,
+        "--stride": request.stride != 1,
+        "--sample-rate": request.sample_rate is not None,
+    }
+    if any(given.values()) and not any(source.kind == "video" for source in sources):
+        option = next(name for name, is_given in given.items() if is_given)
+        raise UsageError(f"{option} is of videos, and no input is one", "leave it out")
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def settings_of(request: PredictRequest) -> PredictSettings:
@@ -136,15 +180,30 @@ def settings_of(request: PredictRequest) -> PredictSettings:
     fps = request.fps
     if fps is not None and not 0 < fps <= _MOST_FPS:
         raise UsageError(f"--fps {fps:g} is no rate of a camera", f"give frames a second, up to {_MOST_FPS}")
+    _check_sampling(request)
     return PredictSettings(
         parse_crop(request.crop),
         parse_turn(request.turn),
         parse_smoothing(request.smooth),
         confidence,
         below,
-        request.workers,
+        request.workers or max(cores() // request.threads, 1),
         fps,
+        request.stride,
+        request.sample_rate,
     )
+
+
+def _check_sampling(request: PredictRequest) -> None:
+    stride, rate = request.stride, request.sample_rate
+    if stride < 1:
+        raise UsageError(f"--stride {stride} is no step from frame to frame", "give 1 or more")
+    if rate is not None and not 0 < rate <= _MOST_FPS:
+        raise UsageError(
+            f"--sample-rate {rate:g} is no rate of frames", f"give frames a second, up to {_MOST_FPS}"
+        )
+    if rate is not None and stride != 1:
+        raise UsageError("--stride and --sample-rate both say which frames to predict", "give one of them")
 
 
 def make_estimator(runner: Runner, decode: str | None, settings: PredictSettings) -> Estimator:
@@ -155,7 +214,7 @@ def make_estimator(runner: Runner, decode: str | None, settings: PredictSettings
     return estimator
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
     """Find out now, and not after an hour, that nothing can be written."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file", "give a folder")
@@ -165,20 +224,14 @@ def _check_out(out: Path) -> None:
     probe.unlink()
 
 
-def _one(run: _Run, source: Source) -> InputOutcome:
-    """Predict one input, or find that it was done; another process that is at it is left alone."""
-    with jobs.locked(run.out, source.name):
-        return _predicted(run, source)
-
-
-def _predicted(run: _Run, source: Source) -> InputOutcome:
+def _predicted(run: Run, source: Source) -> InputOutcome:
     known = fingerprint(source.paths[0]) if source.kind == "video" else None
     job = _job(run, source)
     summary_path = run.out / f"{source.name}.json"
     finished = _finished(summary_path, job, run.overwrite)
     if finished is not None:
         return InputOutcome(source, finished, before=True)
-    _sweep(run.out, source.name)
+    sweep(run.out, source.name)
     with run.bars(source.name, "frames") as progress:
         prediction = predict_source(run.estimator, source, run.settings, progress, known)
     summary = summarise(prediction, run.estimator.spec, job, run.settings.confidence is not None)
@@ -188,7 +241,7 @@ def _predicted(run: _Run, source: Source) -> InputOutcome:
     return InputOutcome(source, summary)
 
 
-def _job(run: _Run, source: Source) -> dict[str, Any]:
+def _job(run: Run, source: Source) -> dict[str, Any]:
     """Everything that the outputs depend on."""
     spec, request = run.estimator.spec, run.request
     digest = hashlib.sha256()
@@ -211,6 +264,8 @@ def _job(run: _Run, source: Source) -> dict[str, Any]:
         "format": run.form.key,
         "overlay": request.overlay,
         "fps": request.fps if source.kind == "video" else None,
+        "stride": request.stride if source.kind == "video" else None,
+        "sample_rate": request.sample_rate if source.kind == "video" else None,
     }
 
 
@@ -227,7 +282,7 @@ def _finished(path: Path, job: dict[str, Any], overwrite: bool) -> dict[str, Any
     return found if whole else None
 
 
-def _sweep(out: Path, name: str) -> None:
+def sweep(out: Path, name: str) -> None:
     """Remove what a killed run left half written for this input."""
     for path in out.glob(".*.partial*"):
         left = re.fullmatch(rf"\.{re.escape(name)}[-.\w]*\.(\d+)\.partial(\.\w+)*", path.name)
@@ -239,7 +294,7 @@ def _sweep(out: Path, name: str) -> None:
 
 
 def _write(
-    run: _Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
+    run: Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
 ) -> tuple[dict[str, str], dict[str, float]]:
     """Write everything but the summary; the names of the files by what they are, and the seconds taken."""
     name, track = source.name, prediction.track
@@ -265,7 +320,7 @@ def _write(
 
 
 def _overlay(
-    run: _Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
+    run: Run, source: Source, prediction: Prediction, summary: dict[str, Any], known: Fingerprint | None
 ) -> str:
     """Draw the overlay; its name, a folder's for several images."""
     track = prediction.track
@@ -273,7 +328,9 @@ def _overlay(
         if known is not None and prediction.times_s is not None:
             name = f"{source.name}-overlay.mp4"
             summary["overlay_encoder"] = encoder()
-            overlay_video(source.paths[0], known, prediction.times_s, track, run.out / name, progress)
+            overlay_video(
+                source.paths[0], known, prediction.times_s, track, run.out / name, progress, prediction.stride
+            )
             return name
         paths = {source.file_name(path): path for path in source.paths}
         name = f"{source.name}-overlay" + ("" if len(paths) > 1 else ".png")

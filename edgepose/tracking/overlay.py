@@ -37,13 +37,20 @@ def encoder() -> str:
 
 
 def overlay_video(
-    source: Path, known: Fingerprint, times_s: np.ndarray, track: Track, path: Path, progress: Progress
+    source: Path,
+    known: Fingerprint,
+    times_s: np.ndarray,
+    track: Track,
+    path: Path,
+    progress: Progress,
+    stride: int = 1,
 ) -> str:
     """Draw a track on its video; frames without a pose are shown as they are.
 
     Args:
         known: of the video when it was predicted.
         times_s: when each of its frames is shown, by their index.
+        stride: from one predicted frame to the next; those are drawn.
 
     Returns:
         the encoder's name.
@@ -54,6 +61,7 @@ def overlay_video(
     name = encoder()
     pen = _Pen(track, _fitted(track.size))
     with Video(source, known) as video, replacing(path) as temporary, _written(temporary) as out:
+        video.stride = stride
         base = max(video.time_base, _COARSEST.get(name, Fraction(0)))
         stream = _stream(out, name, pen.size, video.facts.rate, base)
         last = None

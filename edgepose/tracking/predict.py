@@ -1,6 +1,10 @@
-"""One input from start to end: decoding on one thread, letterbox on another, inference here, in turn.
+"""One input from start to end: decoding on one thread, letterbox and network on as many as there are cores.
 
-Queues between them are bounded in bytes, so that memory does not grow with the length of a video.
+Frames stay in order, and a frame's pose does not depend on how many threads there are. Queues are bounded in
+bytes, so that memory does not grow with the length of a video: at most `_QUEUE_BYTES` of decoded frames wait
+for a thread, and as many are under way; one frame each where a single one is larger. With --crop auto the
+network looks where the last pose was, so that frames follow each other on one thread, and decoding alone runs
+beside it; several videos at once fill the cores then (`edgepose/tracking/archive.py`).
 """
 
 from __future__ import annotations
@@ -9,17 +13,19 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
 from edgeio import Progress
-from edgeio.ahead import ahead
+from edgeio.ahead import ahead, side_by_side
 from edgepose.data.images import decode_parallel, other_pages, page_count
 from edgepose.errors import BadImage, UsageError
-from edgepose.inference.estimator import Clock, Estimator, Placed
+from edgepose.inference.estimator import Clock, Estimator, Placed, Pose
 from edgepose.inference.finding import Turn, find_turn
+from edgepose.tracking.clock import ASSUMED_RATE
 from edgepose.tracking.confidence import Confidence
 from edgepose.tracking.pictures import Thumbnail, Thumbnails
 from edgepose.tracking.quality import QualityWarning, quality_warnings, warn_of_turns
@@ -29,7 +35,7 @@ from edgepose.tracking.track import FramePose, Track, make_track
 from edgepose.tracking.tracking import AUTO, NONE, Crop, Tracker, box_inside
 from edgepose.tracking.video import Fingerprint, Frame, Skipped, Video, VideoFacts
 
-_QUEUE_BYTES = 96_000_000  # of decoded frames, in each of two queues
+_QUEUE_BYTES = 96_000_000  # of decoded frames that wait, and of those under way
 _DEEPEST = 8
 _LOOKED_AT = (0, 6, 12, 18, 24)  # frames of a video that its turn is found on
 
@@ -42,8 +48,10 @@ class PredictSettings:
         turn: right angles by which pictures are turned clockwise; None finds it, once a video.
         confidence: a model's curves; None takes the peaks as they are.
         abstain_below: keypoints of less confidence are left out of the smoothed track.
-        workers: threads that decode images (videos have one).
+        workers: threads that predict frames, each with an interpreter of its own, and that decode images.
         fps: frames a second of the videos, instead of their own times; None takes those.
+        stride: from one predicted frame of a video to the next.
+        sample_rate: frames a second to predict, by the nearest stride; None takes `stride`.
     """
 
     crop: Crop = field(default_factory=lambda: Crop(NONE))
@@ -53,6 +61,14 @@ class PredictSettings:
     abstain_below: float = 0.0
     workers: int = 2
     fps: float | None = None
+    stride: int = 1
+    sample_rate: float | None = None
+
+    def stride_of(self, rate: float | None) -> int:
+        """The stride for a video of `rate` frames a second; None where its header does not say."""
+        if self.sample_rate is None:
+            return self.stride
+        return max(round((self.fps or rate or ASSUMED_RATE) / self.sample_rate), 1)
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,8 @@ class Prediction:
         wall_s: from opening the input to the last pose.
         tracked: of --crop auto: pictures on which the infant was "lost", and "whole" ones.
         turns: how each looked-for turn came out; empty where none was looked for.
+        stride: from one predicted frame of the video to the next.
+        workers: threads that predicted frames at the same time.
     """
 
     name: str
@@ -81,6 +99,8 @@ class Prediction:
     tracked: dict[str, int]
     turns: tuple[Turn, ...]
     thumbnails: list[Thumbnail]
+    stride: int = 1
+    workers: int = 1
 
 
 def predict_source(
@@ -104,7 +124,9 @@ def predict_source(
         with Video(source.paths[0], known, settings.fps) as video:
             bytes_each = 3 * video.facts.width * video.facts.height
             depth = min(max(_QUEUE_BYTES // max(bytes_each, 1), 1), _DEEPEST)
-            work.all(video.frames(), depth, video.expected_frames)
+            video.stride = settings.stride_of(video.facts.rate)
+            expected = video.expected_frames
+            work.all(video.frames(), depth, expected and -(-expected // video.stride))
         return work.prediction(source.name, video.skipped, video.warnings, video)
     skipped: list[Skipped] = []
     work.all(_images(source, settings.workers, skipped), 2, len(source.paths))
@@ -162,6 +184,7 @@ class _Work:
         self._settings, self._started = settings, time.perf_counter()
         self.tracked: dict[str, int] = {}
         self.turns: list[Turn] = []
+        self.workers = 1
 
     def all(self, frames: Iterable[Frame], depth: int, expected: int | None) -> None:
         """Predict frames; results are in `frame_poses`."""
@@ -186,6 +209,7 @@ class _Work:
         """What came of it; `said` are the file's own warnings."""
         chosen = self._settings
         times_s = None if video is None else video.times_s
+        stride = 1 if video is None else video.stride
         track = make_track(
             self.frame_poses,
             self._estimator.spec.keypoints,
@@ -193,6 +217,7 @@ class _Work:
             chosen.abstain_below,
             chosen.smoothing,
             times_s,
+            stride,
         )
         return Prediction(
             name=name,
@@ -210,6 +235,8 @@ class _Work:
             tracked=self.tracked,
             turns=tuple(self.turns),
             thumbnails=self.thumbnails.chosen(),
+            stride=stride,
+            workers=self.workers,
         )
 
     def _timed(self, frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -244,19 +271,33 @@ class _Work:
         return self._followed(frames, turns) if follow else self._framed(frames, depth, turns)
 
     def _framed(self, frames: Iterator[Frame], depth: int, turns: int) -> Generator[FramePose, None, None]:
-        """The whole picture or a fixed box: letterboxed ahead of the network."""
+        """The whole picture or a fixed box, on several threads; on one, letterboxed ahead of the network."""
         box = self._crop.box
+        estimators = self._estimator.replicas(self._settings.workers)
+        self.workers = len(estimators)
 
-        def placed() -> Iterator[tuple[Frame, Placed]]:
-            for frame in frames:
-                if box is not None:
-                    box_inside(box, (frame.image.shape[0], frame.image.shape[1]))
-                yield frame, self._estimator.place(frame.image, box, self.clock, turns)
+        def place(frame: Frame, estimator: Estimator) -> Placed:
+            if box is not None:
+                box_inside(box, (frame.image.shape[0], frame.image.shape[1]))
+            return estimator.place(frame.image, box, self.clock, turns)
 
-        with closing(ahead(placed(), depth)) as ready:
-            for frame, where in ready:
-                self.thumbnails.see(frame)
-                yield FramePose.of(frame, self._estimator.pose(where, box is None, self.clock))
+        def pose(estimator: Estimator, frame: Frame) -> tuple[Frame, Pose]:
+            return frame, estimator.pose(place(frame, estimator), box is None, self.clock)
+
+        def in_turn() -> Iterator[tuple[Frame, Pose]]:
+            placed = ((frame, place(frame, self._estimator)) for frame in frames)
+            with closing(ahead(placed, depth)) as ready:
+                for frame, where in ready:
+                    yield frame, self._estimator.pose(where, box is None, self.clock)
+
+        if len(estimators) == 1:
+            poses: Generator[tuple[Frame, Pose]] | Iterator[tuple[Frame, Pose]] = in_turn()
+        else:
+            each = [partial(pose, estimator) for estimator in estimators]
+            poses = side_by_side(frames, each, min(depth, 2 * len(estimators)))
+        for frame, found in poses:
+            self.thumbnails.see(frame)
+            yield FramePose.of(frame, found)
 
     def _followed(self, frames: Iterator[Frame], turns: int) -> Generator[FramePose, None, None]:
         """Where the network looks depends on the pose before; one image knows nothing of the next."""

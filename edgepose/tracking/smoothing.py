@@ -100,12 +100,16 @@ def smooth(points_px: np.ndarray, known: np.ndarray, breaks: np.ndarray, how: Sm
     return Smoothed(smoothed, short)
 
 
-def breaks_in_time(time_s: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """(N,) bool: frames before which a frame is missing, or time stands still too long."""
+def breaks_in_time(time_s: np.ndarray, index: np.ndarray, stride: int = 1) -> np.ndarray:
+    """(N,) bool: frames before which a frame is missing, or time stands still too long.
+
+    Args:
+        stride: from one frame's number to the next one's.
+    """
     breaks = np.zeros(len(time_s), bool)
     if len(time_s) > 1:
         steps = np.diff(time_s)
-        breaks[1:] = (np.diff(index) != 1) | (steps > _LONGEST_STEP * np.median(steps))
+        breaks[1:] = (np.diff(index) != stride) | (steps > _LONGEST_STEP * np.median(steps))
     return breaks
 
 

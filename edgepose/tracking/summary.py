@@ -66,6 +66,7 @@ def _frames(prediction: Prediction) -> dict[str, Any]:
         "mean_confidence": round(float(track.confidence.mean()), 5),
         "abstained_share": round(float(track.abstained.mean()), 5),
         "values_too_short_to_smooth": track.unsmoothed,
+        "stride": prediction.stride,
         "median_head_cells": None if np.isnan(cells).all() else round(float(np.nanmedian(cells)), 3),
         "tracking": prediction.tracked or None,
         "turn": _turn(prediction),
@@ -100,6 +101,7 @@ def speed(prediction: Prediction, extra: dict[str, float], threads: int) -> dict
         "stages_s": {name: round(seconds, 3) for name, seconds in stages.items()},
         "note": "stages run side by side and may add up to more than wall_s; this machine's, not a phone's",
         "threads": threads,
+        "workers": prediction.workers,
         "processor": processor(),
     }
 

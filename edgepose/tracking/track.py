@@ -85,11 +85,13 @@ def make_track(
     abstain_below: float,
     smoothing: Smoothing,
     times_s: np.ndarray | None = None,
+    stride: int = 1,
 ) -> Track:
     """Put frames together: confidence, abstention, smoothing. Images are never smoothed.
 
     Args:
         times_s: when each frame of the video was shown, by its index; None for images.
+        stride: from one frame's number to the next one's.
     """
     raw = np.stack([entry.pose.points_px for entry in frame_poses])
     peak = np.stack([entry.pose.peaks for entry in frame_poses])
@@ -99,7 +101,7 @@ def make_track(
     time_s = np.full(len(frame_poses), np.nan) if times_s is None else times_s[index]
     files = tuple(entry.file for entry in frame_poses)
     how = Smoothing(NONE) if any(files) else smoothing
-    smoothed = smooth(raw, ~abstained, breaks_in_time(time_s, index), how)
+    smoothed = smooth(raw, ~abstained, breaks_in_time(time_s, index, stride), how)
     return Track(
         keypoints=keypoints,
         files=files,

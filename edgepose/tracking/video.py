@@ -131,6 +131,7 @@ class Video:
         fps: frames a second that the user says, instead of the file's times.
 
     Attributes:
+        stride: from one frame that is given to the next, in frames of the file; set it before reading.
         skipped: what gave no usable frame; complete once all frames are read.
         warnings: what may change a coordinate or a time; complete once all frames are read.
         times_s: (N,) when each of the decoder's frames was shown, by its index, s; known once all are read.
@@ -156,6 +157,7 @@ class Video:
         context.thread_type, context.thread_count = "AUTO", min(os.cpu_count() or 1, _THREADS)
         self.facts = _facts(self._container, self._stream)
         self._fps = fps
+        self.stride = 1
         self._display = Display(path, self._stream.sample_aspect_ratio)
         self._pts_s: list[float | None] = []  # of each frame, as the container says
         self._read, self._shown = 0, 0
@@ -190,7 +192,8 @@ class Video:
         given = 0
         waiting: deque[_Stored] = deque()
         for stored in self._all_stored(waiting):
-            frame = self._usable(stored, waiting.popleft())
+            noted = waiting.popleft()
+            frame = None if noted.index % self.stride else self._usable(stored, noted)
             if frame is not None:
                 given += 1
                 yield frame

@@ -129,6 +129,10 @@ COMMANDS: Mapping[str, Run | NotRun] = {
             "default:rt-lite": "models/tiny.tflite",
         },
     ),
+    # docs/archives.md
+    "edgepose predict videos --model default:rt-lite --out tracks": Run(swap=_TINY),
+    "edgepose predict videos --model default:rt-lite --out tracks --retry-failed": Run(swap=_TINY),
+    "edgepose predict videos --model default:rt-lite --out tracks --shard 2/8": Run(swap=_TINY),
     # docs/tutorial.md
     "edgepose data synth --out infants --videos 100 --frames 3 --seed 1 --size 320x240": _DRAW,
     "edgepose data show infants --out infants.png": Run(),
@@ -227,6 +231,9 @@ def prepare(folder: Path) -> None:
     """
     synthesise(folder / "infants", 3, 2, 1, (120, 160), workers=1)
     tutorial_clip.draw(folder / "clip.mp4", 4, (120, 160))
+    (folder / "videos").mkdir()
+    for name in ("first.mp4", "second.mp4"):
+        shutil.copy(folder / "clip.mp4", folder / "videos" / name)
     shutil.copytree(folder / "infants/processed/test", folder / "photos")
     info, weights = read_checkpoint(checkpoint_path("default:rt-lite"))
     for name in ("rt", "rt-lite"):

@@ -60,6 +60,7 @@ def test_an_option_without_effect_is_refused(words: str, why: str) -> None:
     [
         ("a.png", "--smooth none", "--smooth has no effect on images"),
         ("a.mp4", "--workers 3", "--workers has no effect on videos"),
+        ("a.mp4", "--retry-failed --processes 2", "--processes, --retry-failed have no effect on one input"),
         ("a.mp4", "--threads 2", "--threads has no effect with a checkpoint"),
     ],
 )
