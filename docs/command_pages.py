@@ -43,7 +43,8 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "calibrate-confidence": (
         Example(
             "From made-up infants that the weights were not trained on:",
-            "edgepose calibrate-confidence default:rt-lite --data infants --split val --out confidence.json",
+            "edgepose calibrate-confidence default:rt-lite --data infants --split val --crop person "
+            "--margin 0.35 --out confidence.json",
         ),
     ),
     "cluster": (

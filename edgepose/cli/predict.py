@@ -43,14 +43,14 @@ def command(
             help="The part of the picture to look at: none takes the whole, auto finds the infant and "
             "follows it, x,y,w,h gives a box in pixels."
         ),
-    ] = "none",
+    ] = "auto",
     turn: Annotated[
         str,
         typer.Option(
             help="By how many degrees pictures are turned clockwise: 0, 90, 180, 270, or auto, by which the "
             "network is surest, once a video."
         ),
-    ] = "0",
+    ] = "auto",
     format: Annotated[
         str,
         typer.Option(

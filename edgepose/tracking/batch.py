@@ -60,8 +60,8 @@ class PredictRequest:
     """
 
     smooth: str = "median:5"
-    crop: str = "none"
-    turn: str = "0"
+    crop: str = "auto"
+    turn: str = "auto"
     format: str = "csv"
     overlay: bool = False
     confidence: Path | None = None

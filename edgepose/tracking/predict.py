@@ -174,6 +174,19 @@ def _pages(path: Path) -> int:
         return 1
 
 
+def _warn_of_framing(settings: PredictSettings) -> list[QualityWarning]:
+    """Where the confidence was calibrated on pictures that the network saw otherwise."""
+    if settings.confidence is None:
+        return []
+    cropped = settings.confidence.data.get("crop") == "person"
+    if cropped == (settings.crop.mode != NONE):
+        return []
+    seen = "the infant's region" if cropped else "whole pictures"
+    hint = "--crop auto" if cropped else "`edgepose calibrate-confidence --crop person --margin 0.35`"
+    text = f"the confidence was calibrated on {seen}, and here the network sees something else: use {hint}"
+    return [QualityWarning("confidence-framing", None, text)]
+
+
 class _Work:
     """The pictures of one input on their way to poses."""
 
@@ -225,6 +238,7 @@ class _Work:
             skipped=tuple(skipped),
             warnings=(
                 *(QualityWarning("file", None, text) for text in said),
+                *_warn_of_framing(chosen),
                 *warn_of_turns(self.turns),
                 *quality_warnings(track),
             ),

@@ -65,9 +65,8 @@ _MINUTES = "takes minutes; "
 COMMANDS: Mapping[str, Run | NotRun] = {
     # README.md
     "edgepose predict clip.mp4 --model default:rt-lite --overlay --out predictions": Run(swap=_TINY),
-    "edgepose calibrate-confidence default:rt-lite --data infants --split val --out confidence.json": Run(
-        swap=_TINY
-    ),
+    "edgepose calibrate-confidence default:rt-lite --data infants --split val --crop person "
+    "--margin 0.35 --out confidence.json": Run(swap=_TINY),
     "edgepose predict clip.mp4 --model default:rt-lite --confidence confidence.json --out calibrated": Run(
         swap=_TINY
     ),

@@ -61,7 +61,8 @@ def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
 
 def run(inputs: list[Path | str], out: Path, overwrite: bool = False, **changes) -> list[InputOutcome]:
     sources = find_sources(inputs).found
-    return predict_all(MODEL, sources, PredictRequest(**changes), out, overwrite, no_bar)
+    asked = {"crop": "none", "turn": "0", **changes}
+    return predict_all(MODEL, sources, PredictRequest(**asked), out, overwrite, no_bar)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -417,7 +418,12 @@ def test_a_file_that_changes_while_it_is_read_leaves_nothing(tmp_path: Path) -> 
         return nullcontext(update)
 
     outcome = predict_all(
-        MODEL, find_sources([source]).found, PredictRequest(), tmp_path / "out", False, growing
+        MODEL,
+        find_sources([source]).found,
+        PredictRequest(crop="none", turn="0"),
+        tmp_path / "out",
+        False,
+        growing,
     )[0]
     assert isinstance(outcome.error, BadVideo) and "changed" in str(outcome.error)
     assert not list((tmp_path / "out").iterdir())

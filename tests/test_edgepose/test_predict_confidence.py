@@ -252,6 +252,20 @@ def test_calibrated_prediction_abstains_at_a_half(tmp_path: Path, monkeypatch: p
     assert outcome.summary["job"]["abstain_below"] == 0.5
 
 
+@pytest.mark.parametrize(("crop", "warned"), [("auto", True), ("none", False)])
+def test_confidence_of_pictures_seen_otherwise_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crop: str, warned: bool
+) -> None:
+    monkeypatch.setattr(batch, "open_runner", lambda path, threads: BlobFinder(path))
+    write_confidence(tmp_path / "c.json", confidence(data={"crop": "none"}))
+    clip = write_video(tmp_path / "a.mp4", [disc((120, 160), [(60, 60, 26)])] * 2)
+    request = PredictRequest(confidence=tmp_path / "c.json", crop=crop, turn="0")
+    outcome = predict_all(MODEL, find_sources([clip]).found, request, tmp_path / "out", False, no_bar)[0]
+    assert outcome.summary is not None
+    kinds = [warning["kind"] for warning in outcome.summary["warnings"]]
+    assert ("confidence-framing" in kinds) is warned
+
+
 def test_data_that_cannot_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "open_runner", lambda path, threads: BlobFinder(path))
     data = infants(tmp_path / "data", 1)

@@ -52,7 +52,7 @@ def moving(path: Path, count: int = 24, **changes) -> Path:
 
 def predicted(runner: BlobFinder, path: Path, **asked) -> Prediction:
     (source,) = find_sources([path]).found
-    settings = settings_of(PredictRequest(**asked))
+    settings = settings_of(PredictRequest(**{"crop": "none", "turn": "0", **asked}))
     return predict_source(Estimator(runner), source, settings, lambda done, total: None)
 
 
