@@ -32,6 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edgeio import UnknownName
 from edgeio.text import read_text
 from edgepose.errors import EdgeposeError
 from edgepose.keypoints import KEYPOINT_SETS, KeypointSet, keypoint_set, remember
@@ -56,6 +57,19 @@ def named_set(text: str) -> KeypointSet:
         UsageError: another set of this name was met before.
     """
     return remember(read_keypoints(Path(text))) if text.endswith(SUFFIX) else keypoint_set(text)
+
+
+def scored_set(key: str, names: Sequence[str]) -> KeypointSet:
+    """The set of a results file, which holds of a user's set no more than its key and the scored names.
+
+    Returns:
+        the set of that key, if it is built in or was met before, or else one of the names alone, their pairs
+        guessed, without segments.
+    """
+    try:
+        return keypoint_set(key)
+    except UnknownName:
+        return KeypointSet(key, tuple(names), (), None, pairs=mirrored_pairs(names))
 
 
 def read_keypoints(path: Path) -> KeypointSet:

@@ -69,9 +69,9 @@ def keypoint_file(
 def convert(
     data: Annotated[
         str,
-        typer.Argument(help="FORMAT:PATH, a path whose layout is recognised, or SLEAP's .slp.", metavar="IN"),
+        typer.Argument(help="The data set: FORMAT:PATH, a known layout, or a .slp of SLEAP.", metavar="IN"),
     ],
-    to: Annotated[str, typer.Option(help="coco, in-motion or deeplabcut.")],
+    to: Annotated[str, typer.Option(help="The layout to write: coco, in-motion or deeplabcut.")],
     out: Annotated[Path, typer.Option(help="The folder to write, which is not there yet or is empty.")],
     keypoints: Keypoints = None,
     near: Annotated[

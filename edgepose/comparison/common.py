@@ -10,7 +10,7 @@ import numpy as np
 from edgepose.comparison.differences import human_spread
 from edgepose.errors import BadResults
 from edgepose.evaluation.scoring import score_predictions
-from edgepose.keypoints import keypoint_set
+from edgepose.keypoint_file import scored_set
 from edgepose.results.predictions import Predictions
 from edgepose.results.results import Results
 
@@ -45,7 +45,7 @@ def _on(results: Results, predictions: Predictions, names: Sequence[str]) -> Sco
     )
     metrics = score_predictions(
         kept,
-        keypoint_set(results.data.keypoints),
+        scored_set(results.data.keypoints, results.data.scored_keypoints),
         human_spread(results.metrics.human),
         results.metrics.bootstrap.seed,
     )

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from edgepose.comparison.compare import Comparison
 from edgepose.comparison.differences import DIFFERED
 from edgepose.comparison.verdict import readable_name
-from edgepose.keypoints import IN_MOTION_19, keypoint_set
+from edgepose.keypoint_file import scored_set
+from edgepose.keypoints import IN_MOTION_19
 from edgepose.published import TABLE_1_SOURCE
 from edgepose.reporting import sections_against as against
 from edgepose.reporting import sections_devices
@@ -91,7 +92,8 @@ def _compared(comparison: Comparison) -> tuple[Block, ...]:
             "person's box. Without annotations a detector must find the person first, and will do worse."
         )
     near = ""
-    unscored = [k for k in keypoint_set(data.keypoints).names if k not in data.scored_keypoints]
+    points = scored_set(data.keypoints, data.scored_keypoints)
+    unscored = [k for k in points.names if k not in data.scored_keypoints]
     without = f" Not scored, as some model has no such keypoint: {', '.join(unscored)}." if unscored else ""
     if data.near_matched:
         near = (

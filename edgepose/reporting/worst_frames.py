@@ -12,8 +12,8 @@ from edgepose.comparison.compare import Entry, WorstFrame
 from edgepose.data.images import read_image
 from edgepose.errors import BadImage, BadResults
 from edgepose.geometry import Box, letterbox
-from edgepose.keypoint_file import mirrored_pairs
-from edgepose.keypoints import KEYPOINT_SETS, KeypointSet
+from edgepose.keypoint_file import scored_set
+from edgepose.keypoints import KeypointSet
 from edgepose.results.cells import number
 from edgepose.visual.drawing import draw_skeleton
 from edgepose.visual.style import new_figure
@@ -50,10 +50,7 @@ def draw_worst(entry: Entry, frames: Sequence[WorstFrame], overlays: str) -> Fig
 
 def _tile(entry: Entry, row: int, overlays: str) -> np.ndarray:
     data = entry.results.data
-    # A user's own set is not in the results: its keypoints are drawn without the segments between them.
-    points = KEYPOINT_SETS.get(data.keypoints) or KeypointSet(
-        data.keypoints, tuple(data.scored_keypoints), (), None, pairs=mirrored_pairs(data.scored_keypoints)
-    )
+    points = scored_set(data.keypoints, data.scored_keypoints)
     annotated = _spread_out(entry, entry.predictions.annotated_px[row], points)
     labelled = np.isfinite(annotated).all(axis=1, keepdims=True)
     predicted = np.where(

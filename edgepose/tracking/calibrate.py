@@ -75,10 +75,11 @@ def calibrate_into(
     """
     spec = open_runner(model, request.threads).spec
     without = ("data", "threads", "workers")
+    records = _records(open_dataset(request.data, spec.keypoints), request.split)
     job = {
         "model_sha256": spec.sha256,
         "runtime": spec.runtime,
-        "data_sha256": data_sha256(_records(open_dataset(request.data), request.split), request.workers),
+        "data_sha256": data_sha256(records, request.workers),
         **{name: value for name, value in asdict(request).items() if name not in without},
         "decode": PoseDecoder(spec, request.decode).name,
     }

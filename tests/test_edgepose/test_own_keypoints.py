@@ -293,6 +293,7 @@ def test_a_set_of_ones_own_through_everything(
     results = json.loads((tmp_path / "scores" / "best" / "results.json").read_text())
     assert results["data"]["keypoints"] == "toes-21" and results["data"]["ruler"] == "head"
     assert results["data"]["scored_keypoints"] == list(exports.NAMES)
+    monkeypatch.setattr(keypoints_module, "_OWN", {})
     run("compare", tmp_path / "scores", "--out", tmp_path / "report")
 
     run("export", checkpoint, "--recipe", "fp32", "--out", tmp_path / "tflite")
