@@ -1,6 +1,8 @@
 """One input from start to end: decoding on one thread, letterbox and network on as many as there are cores.
 
-Frames stay in order, and a frame's pose does not depend on how many threads there are. Queues are bounded in
+Frames stay in order, and a frame's pose does not depend on how many threads there are. Each thread has an
+interpreter of one thread: two threads in one interpreter take 3.0 ms of processor time for a frame of RT Lite
+int8 where one takes 2.6, and letterbox and maps would still wait for each other. Queues are bounded in
 bytes, so that memory does not grow with the length of a video: at most `_QUEUE_BYTES` of decoded frames wait
 for a thread, and as many are under way; one frame each where a single one is larger. With --crop auto the
 network looks where the last pose was, so that frames follow each other on one thread, and decoding alone runs
@@ -21,7 +23,7 @@ import numpy as np
 
 from edgeio import Progress
 from edgeio.ahead import ahead, side_by_side
-from edgepose.data.images import decode_parallel, other_pages, page_count
+from edgepose.data.images import decode_parallel, image_size, other_pages, page_count
 from edgepose.errors import BadImage, UsageError
 from edgepose.inference.estimator import Clock, Estimator, Placed, Pose
 from edgepose.inference.finding import Turn, find_turn
@@ -37,6 +39,7 @@ from edgepose.tracking.video import Fingerprint, Frame, Skipped, Video, VideoFac
 
 _QUEUE_BYTES = 96_000_000  # of decoded frames that wait, and of those under way
 _DEEPEST = 8
+_IMAGE_BYTES, _LEAST_DECODING = 400_000_000, 2  # of photographs decoded ahead, by the first one's size
 _LOOKED_AT = (0, 6, 12, 18, 24)  # frames of a video that its turn is found on
 
 
@@ -155,9 +158,22 @@ def predict_array(estimator: Estimator, image: np.ndarray, settings: PredictSett
     return work.prediction("array", [])
 
 
+def _bytes_of(frame: Frame) -> int:
+    return frame.image.nbytes
+
+
+def _decoding_threads(source: Source, workers: int) -> int:
+    """As many as workers, but fewer for large photographs: each thread has two decoded ahead."""
+    try:
+        height, width = image_size(source.paths[0])
+    except BadImage:
+        return min(workers, _LEAST_DECODING)
+    return min(workers, max(_IMAGE_BYTES // (6 * height * width), _LEAST_DECODING))
+
+
 def _images(source: Source, workers: int, skipped: list[Skipped]) -> Iterator[Frame]:
     """An input's images; the index of one that cannot be used is left out, and listed."""
-    for index, (path, image) in enumerate(decode_parallel(source.paths, workers)):
+    for index, (path, image) in enumerate(decode_parallel(source.paths, _decoding_threads(source, workers))):
         name = source.file_name(path)
         if isinstance(image, BadImage):
             skipped.append(Skipped(index, None, image.what.replace(str(path), name), name))
@@ -294,7 +310,7 @@ class _Work:
             poses: Generator[tuple[Frame, Pose]] | Iterator[tuple[Frame, Pose]] = in_turn()
         else:
             each = [partial(pose, estimator) for estimator in estimators]
-            poses = side_by_side(frames, each, min(depth, 2 * len(estimators)))
+            poses = side_by_side(frames, each, 2 * len(estimators), _bytes_of, _QUEUE_BYTES)
         for frame, found in poses:
             self.thumbnails.see(frame)
             yield FramePose.of(frame, found)
