@@ -77,14 +77,16 @@ def test_many_workers_find_what_one_finds_to_the_bit(tmp_path: Path, asked: dict
     assert followed or all(each.calls for each in (finder, *finder.made)), "all of them work"
 
 
-def test_a_folder_of_images_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [{"crop": "none"}, {"crop": "auto"}, {"crop": "auto", "turn": "auto"}])
+def test_a_folder_of_images_too(tmp_path: Path, asked: dict) -> None:
     (tmp_path / "photos").mkdir()
     for i in range(9):
         Image.fromarray(disc(SIZE, [(50.0 + 3 * i, 60.0, 25.0)])).save(tmp_path / f"photos/{i}.png")
     (tmp_path / "photos/4.png").write_bytes(b"no image")
-    one = predicted(ManyFinders(), tmp_path / "photos", workers=1)
-    many = predicted(ManyFinders(), tmp_path / "photos", workers=3)
+    one = predicted(ManyFinders(), tmp_path / "photos", workers=1, **asked)
+    many = predicted(ManyFinders(), tmp_path / "photos", workers=3, **asked)
     assert_identical(one, many)
+    assert one.tracked == many.tracked and one.turns == many.turns
     assert len(many.track) == 8 and len(many.skipped) == 1 and many.workers == 3
 
 
