@@ -5,8 +5,9 @@ interpreter of one thread: two threads in one interpreter take 3.0 ms of process
 int8 where one takes 2.6, and letterbox and maps would still wait for each other. Queues are bounded in
 bytes, so that memory does not grow with the length of a video: at most `_QUEUE_BYTES` of decoded frames wait
 for a thread, and as many are under way; one frame each where a single one is larger. With --crop auto the
-network looks where a video's last pose was, so that frames follow each other on one thread, and decoding alone
-runs beside it, while images know nothing of each other; several videos at once fill the cores then (`edgepose/tracking/archive.py`).
+network looks where a video's last pose was: its frames follow each other on one thread, decoding alone runs
+beside it, and several videos at once fill the cores (`edgepose/tracking/archive.py`). Images know nothing of
+each other, and are several at once with every crop.
 """
 
 from __future__ import annotations
