@@ -7,6 +7,11 @@ shown in turn), then predicts it as a user would, in a process of its own, `--ro
 the median of frames a second from the file to the last output; the bar is the paper's for the clinic, a
 3-minute video in less than 3 minutes, that is 25 frames a second. Run it on a quiet machine: cores that
 others use are missing here. `cpu_per_wall` says how many of them the process had.
+
+With `--against CHECKOUT`, another commit's working tree (`git worktree add CHECKOUT COMMIT`) predicts the
+same video with the same model in turn with this one, and `ratios` are this one's frames a second over the
+other's, round by round: on a machine that others use, these say more than the frames a second. The tables of
+both must be the same to the byte.
 """
 
 from __future__ import annotations
@@ -33,6 +38,7 @@ from edgepose.evaluation.speed import processor
 from edgepose.synthetic import synthesise
 
 BAR = 25.0  # frames a second
+_HERE = Path(__file__).parents[1]
 _HEIGHT, _WIDTH, _RATE = 720, 1280, 30
 
 
@@ -46,10 +52,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--crop", default="none")
     parser.add_argument("--overlay", action="store_true")
+    parser.add_argument("--clip", type=Path, help="a video of that size, instead of drawing one")
+    parser.add_argument("--against", type=Path, help="a checkout of another commit, to be run in turn")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        video = draw(Path(folder), chosen.seconds)
-        rounds = [predict(video, Path(folder) / f"out{i}", chosen) for i in range(chosen.rounds)]
+        video = chosen.clip or draw(Path(folder), chosen.seconds)
+        rounds, others = [], []
+        for i in range(chosen.rounds):
+            rounds.append(predict(video, Path(folder) / f"out{i}", chosen, _HERE))
+            if chosen.against:
+                others.append(predict(video, Path(folder) / f"other{i}", chosen, chosen.against))
+                same = (Path(folder) / f"{kind}{i}/{video.stem}.csv" for kind in ("out", "other"))
+                assert len({path.read_bytes() for path in same}) == 1, "the two commits find other keypoints"
         size = video.stat().st_size
     best = sorted(rounds, key=lambda r: r["frames_per_s"])[len(rounds) // 2]
     rate = median(r["frames_per_s"] for r in rounds)
@@ -59,7 +73,7 @@ def main() -> None:
         "video": {
             "width": _WIDTH,
             "height": _HEIGHT,
-            "seconds": chosen.seconds,
+            "seconds": round(best["frames"] / _RATE, 2),
             "rate": _RATE,
             "bytes": size,
         },
@@ -71,11 +85,25 @@ def main() -> None:
         "three_minutes_take_s": round(180 * _RATE / rate, 1),
         "rounds_frames_per_s": [r["frames_per_s"] for r in rounds],
         "median_round": best,
+        **_beside(rounds, others),
         "processor": processor(),
         "load_average": os.getloadavg()[0],
     }
     write_json(chosen.out, result)
     print(json.dumps(result, indent=1))
+
+
+def _beside(rounds: list[dict[str, Any]], others: list[dict[str, Any]]) -> dict[str, Any]:
+    """The other commit's figures and the ratios, if there is one."""
+    if not others:
+        return {}
+    ratios = [a["frames_per_s"] / b["frames_per_s"] for a, b in zip(rounds, others, strict=True)]
+    return {
+        "other_rounds_frames_per_s": [r["frames_per_s"] for r in others],
+        "other_median_round": sorted(others, key=lambda r: r["frames_per_s"])[len(others) // 2],
+        "ratios": [round(ratio, 2) for ratio in ratios],
+        "median_ratio": round(median(ratios), 2),
+    }
 
 
 def draw(folder: Path, seconds: int) -> Path:
@@ -103,12 +131,14 @@ def _framed(file: Path) -> np.ndarray:
     return np.pad(inner, ((0, 0), (left, _WIDTH - inner.shape[1] - left), (0, 0)), mode="edge")
 
 
-def predict(video: Path, out: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    """One run of the command: its own figures, and what the whole process took."""
-    command = [sys.executable, "-m", "edgepose", "predict", str(video), "--model", str(chosen.model)]
+def predict(video: Path, out: Path, chosen: argparse.Namespace, root: Path) -> dict[str, Any]:
+    """One run of a checkout's command: its own figures, and what the whole process took."""
+    model = str(chosen.model.resolve())
+    command = [sys.executable, "-m", "edgepose", "predict", str(video.resolve()), "--model", model]
     command += ["--out", str(out), "--crop", chosen.crop, *(["--overlay"] if chosen.overlay else [])]
+    environment = {**os.environ, "PYTHONPATH": str(root.resolve())}
     before, started = _cpu_s(), time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, cwd=root, env=environment)
     wall = time.perf_counter() - started
     summary = read_json(out / f"{video.stem}.json", "predict wrote no summary")
     return {
@@ -122,6 +152,7 @@ def predict(video: Path, out: Path, chosen: argparse.Namespace) -> dict[str, Any
         "stages_s": summary["speed"]["stages_s"],
         "predict_s": summary["speed"]["wall_s"],
         "threads": summary["speed"]["threads"],
+        "workers": summary["speed"].get("workers", 1),
     }
 
 

@@ -55,7 +55,13 @@ def ahead(items: Iterator[T], depth: int = 2) -> Generator[T]:
         thread.join()
 
 
-def side_by_side(items: Iterable[T], workers: Sequence[Callable[[T], R]], depth: int) -> Generator[R]:
+def side_by_side(
+    items: Iterable[T],
+    workers: Sequence[Callable[[T], R]],
+    depth: int,
+    size: Callable[[T], int] = lambda item: 0,
+    limit: int = 0,
+) -> Generator[R]:
     """The workers' results, in the order of the items.
 
     An exception of a worker is raised here, in its item's place.
@@ -63,6 +69,8 @@ def side_by_side(items: Iterable[T], workers: Sequence[Callable[[T], R]], depth:
     Args:
         workers: each is called on one thread at a time, so it need not be safe to share.
         depth: items under way at a time, at least 1.
+        size: of an item; those under way are no larger together than
+        limit: unless one alone is.
     """
     free: queue.SimpleQueue[Callable[[T], R]] = queue.SimpleQueue()
     for worker in workers:
@@ -75,15 +83,18 @@ def side_by_side(items: Iterable[T], workers: Sequence[Callable[[T], R]], depth:
         finally:
             free.put(worker)
 
-    under_way: deque[Future[R]] = deque()
+    under_way: deque[tuple[Future[R], int]] = deque()
     pool = ThreadPoolExecutor(len(workers), thread_name_prefix="work")
     try:
         for item in items:
-            under_way.append(pool.submit(work, item))
+            own = size(item)
+            while under_way and own + sum(each for _, each in under_way) > limit:
+                yield under_way.popleft()[0].result()
+            under_way.append((pool.submit(work, item), own))
             del item  # a frame is large
             if len(under_way) >= depth:
-                yield under_way.popleft().result()
+                yield under_way.popleft()[0].result()
         while under_way:
-            yield under_way.popleft().result()
+            yield under_way.popleft()[0].result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -73,6 +73,8 @@ class Model:
         abstain_below: float | None = None,
         decode: str | None = None,
         fps: float | None = None,
+        stride: int = 1,
+        sample_rate: float | None = None,
         progress: Progress | None = None,
     ) -> Prediction:
         """Predict an image, a folder of images or a video.
@@ -86,6 +88,8 @@ class Model:
             abstain_below: leave less confident keypoints out; default 0.5 with a confidence file, else 0.
             decode: a decoder's name, or None for the model's own.
             fps: frames a second of a video, where its own times are wrong; None takes those.
+            stride: from one predicted frame of a video to the next; 1 predicts all.
+            sample_rate: frames a second of a video to predict, by the nearest stride.
             progress: called with frames done and frames in all.
 
         Raises:
@@ -101,6 +105,8 @@ class Model:
                 abstain_below=abstain_below,
                 decode=decode,
                 fps=fps,
+                stride=stride,
+                sample_rate=sample_rate,
             )
         )
         estimator = make_estimator(self._runner, decode, settings)

@@ -1,10 +1,13 @@
 """One input from start to end: decoding on one thread, letterbox and network on as many as there are cores.
 
-Frames stay in order, and a frame's pose does not depend on how many threads there are. Queues are bounded in
+Frames stay in order, and a frame's pose does not depend on how many threads there are. Each thread has an
+interpreter of one thread: two threads in one interpreter take 3.0 ms of processor time for a frame of RT Lite
+int8 where one takes 2.6, and letterbox and maps would still wait for each other. Queues are bounded in
 bytes, so that memory does not grow with the length of a video: at most `_QUEUE_BYTES` of decoded frames wait
 for a thread, and as many are under way; one frame each where a single one is larger. With --crop auto the
-network looks where the last pose was, so that frames follow each other on one thread, and decoding alone runs
-beside it; several videos at once fill the cores then (`edgepose/tracking/archive.py`).
+network looks where a video's last pose was: its frames follow each other on one thread, decoding alone runs
+beside it, and several videos at once fill the cores (`edgepose/tracking/archive.py`). Images know nothing of
+each other, and are several at once with every crop.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import numpy as np
 
 from edgeio import Progress
 from edgeio.ahead import ahead, side_by_side
-from edgepose.data.images import decode_parallel, other_pages, page_count
+from edgepose.data.images import decode_parallel, image_size, other_pages, page_count
 from edgepose.errors import BadImage, UsageError
 from edgepose.inference.estimator import Clock, Estimator, Placed, Pose
 from edgepose.inference.finding import Turn, find_turn
@@ -37,6 +40,7 @@ from edgepose.tracking.video import Fingerprint, Frame, Skipped, Video, VideoFac
 
 _QUEUE_BYTES = 96_000_000  # of decoded frames that wait, and of those under way
 _DEEPEST = 8
+_IMAGE_BYTES, _LEAST_DECODING = 400_000_000, 2  # of photographs decoded ahead, by the first one's size
 _LOOKED_AT = (0, 6, 12, 18, 24)  # frames of a video that its turn is found on
 
 
@@ -129,7 +133,7 @@ def predict_source(
             work.all(video.frames(), depth, expected and -(-expected // video.stride))
         return work.prediction(source.name, video.skipped, video.warnings, video)
     skipped: list[Skipped] = []
-    work.all(_images(source, settings.workers, skipped), 2, len(source.paths))
+    work.images(_images(source, settings.workers, skipped), len(source.paths))
     if not work.frame_poses:
         raise BadImage(
             f"no image of {source.name} can be used ({skipped[0].reason})", "copy or export it again"
@@ -151,13 +155,26 @@ def predict_array(estimator: Estimator, image: np.ndarray, settings: PredictSett
             f"an array of shape {image.shape} and type {image.dtype}", "give (H, W, 3) uint8 RGB"
         )
     work = _Work(estimator, settings, lambda done, total: None)
-    work.all([Frame(0, image, "array")], 1, 1)
+    work.images([Frame(0, image, "array")], 1)
     return work.prediction("array", [])
+
+
+def _bytes_of(frame: Frame) -> int:
+    return frame.image.nbytes
+
+
+def _decoding_threads(source: Source, workers: int) -> int:
+    """As many as workers, but fewer for large photographs: each thread has two decoded ahead."""
+    try:
+        height, width = image_size(source.paths[0])
+    except BadImage:
+        return min(workers, _LEAST_DECODING)
+    return min(workers, max(_IMAGE_BYTES // (6 * height * width), _LEAST_DECODING))
 
 
 def _images(source: Source, workers: int, skipped: list[Skipped]) -> Iterator[Frame]:
     """An input's images; the index of one that cannot be used is left out, and listed."""
-    for index, (path, image) in enumerate(decode_parallel(source.paths, workers)):
+    for index, (path, image) in enumerate(decode_parallel(source.paths, _decoding_threads(source, workers))):
         name = source.file_name(path)
         if isinstance(image, BadImage):
             skipped.append(Skipped(index, None, image.what.replace(str(path), name), name))
@@ -199,8 +216,33 @@ class _Work:
         self.turns: list[Turn] = []
         self.workers = 1
 
+    def images(self, frames: Iterable[Frame], expected: int) -> None:
+        """Predict images, which know nothing of each other; results are in `frame_poses`."""
+        estimators = self._estimator.replicas(self._settings.workers)
+        self.workers = len(estimators)
+        each = [partial(self._image, estimator) for estimator in estimators]
+        with closing(ahead(self._timed(frames), 2)) as decoded:
+            found = side_by_side(decoded, each, 2 * len(each), _bytes_of, _QUEUE_BYTES)
+            with closing(found):
+                for frame, pose, turn in found:
+                    self.thumbnails.see(frame)
+                    self.turns += [] if turn is None else [turn]
+                    self.frame_poses.append(FramePose.of(frame, pose))
+                    if self._crop.mode == AUTO:
+                        self._count(0, self.tracked.get("whole", 0) + pose.whole)
+                    self._progress(len(self.frame_poses), max(expected, len(self.frame_poses)))
+
+    def _image(self, estimator: Estimator, frame: Frame) -> tuple[Frame, Pose, Turn | None]:
+        turn, quarters = None, self._settings.turn
+        if quarters is None:
+            turn = find_turn(estimator, [frame.image], self.clock)
+            quarters = turn.quarters
+        if self._crop.mode == AUTO:
+            return frame, Tracker(estimator, quarters).pose(frame.image, self.clock), turn
+        return frame, self._framed_pose(estimator, frame, quarters), turn
+
     def all(self, frames: Iterable[Frame], depth: int, expected: int | None) -> None:
-        """Predict frames; results are in `frame_poses`."""
+        """Predict a video's frames; results are in `frame_poses`."""
         follow = self._crop.mode == AUTO
         with closing(ahead(self._timed(frames), depth)) as decoded:
             if self._settings.turn is None:
@@ -263,21 +305,16 @@ class _Work:
             yield frame
 
     def _turned(self, frames: Iterator[Frame], follow: bool, depth: int) -> Generator[FramePose, None, None]:
-        """A video's turn is found on its first frames, an image's on itself."""
+        """A video's turn is found on its first frames."""
         first = next(frames, None)
         if first is None:
             return
-        if not first.file:
-            most = min(max(_QUEUE_BYTES // first.image.nbytes, 1), _LOOKED_AT[-1] + 1)
-            begin = [first, *islice(frames, most - 1)]
-            frame_poses = [begin[i].image for i in _LOOKED_AT if i < len(begin)]
-            turn = find_turn(self._estimator, frame_poses, self.clock)
-            self.turns.append(turn)
-            yield from self._posed(chain(begin, frames), follow, depth, turn.quarters)
-            return
-        for frame in chain([first], frames):
-            self.turns.append(find_turn(self._estimator, [frame.image], self.clock))
-            yield from self._posed(iter([frame]), follow, 1, self.turns[-1].quarters)
+        most = min(max(_QUEUE_BYTES // first.image.nbytes, 1), _LOOKED_AT[-1] + 1)
+        begin = [first, *islice(frames, most - 1)]
+        looked_at = [begin[i].image for i in _LOOKED_AT if i < len(begin)]
+        turn = find_turn(self._estimator, looked_at, self.clock)
+        self.turns.append(turn)
+        yield from self._posed(chain(begin, frames), follow, depth, turn.quarters)
 
     def _posed(
         self, frames: Iterator[Frame], follow: bool, depth: int, turns: int
@@ -290,16 +327,11 @@ class _Work:
         estimators = self._estimator.replicas(self._settings.workers)
         self.workers = len(estimators)
 
-        def place(frame: Frame, estimator: Estimator) -> Placed:
-            if box is not None:
-                box_inside(box, (frame.image.shape[0], frame.image.shape[1]))
-            return estimator.place(frame.image, box, self.clock, turns)
-
         def pose(estimator: Estimator, frame: Frame) -> tuple[Frame, Pose]:
-            return frame, estimator.pose(place(frame, estimator), box is None, self.clock)
+            return frame, self._framed_pose(estimator, frame, turns)
 
         def in_turn() -> Iterator[tuple[Frame, Pose]]:
-            placed = ((frame, place(frame, self._estimator)) for frame in frames)
+            placed = ((frame, self._placed(self._estimator, frame, turns)) for frame in frames)
             with closing(ahead(placed, depth)) as ready:
                 for frame, where in ready:
                     yield frame, self._estimator.pose(where, box is None, self.clock)
@@ -308,18 +340,27 @@ class _Work:
             poses: Generator[tuple[Frame, Pose]] | Iterator[tuple[Frame, Pose]] = in_turn()
         else:
             each = [partial(pose, estimator) for estimator in estimators]
-            poses = side_by_side(frames, each, min(depth, 2 * len(estimators)))
+            poses = side_by_side(frames, each, 2 * len(estimators), _bytes_of, _QUEUE_BYTES)
         for frame, found in poses:
             self.thumbnails.see(frame)
             yield FramePose.of(frame, found)
 
+    def _placed(self, estimator: Estimator, frame: Frame, turns: int) -> Placed:
+        box = self._crop.box
+        if box is not None:
+            box_inside(box, (frame.image.shape[0], frame.image.shape[1]))
+        return estimator.place(frame.image, box, self.clock, turns)
+
+    def _framed_pose(self, estimator: Estimator, frame: Frame, turns: int) -> Pose:
+        return estimator.pose(self._placed(estimator, frame, turns), self._crop.box is None, self.clock)
+
+    def _count(self, lost: int, whole: int) -> None:
+        self.tracked = {"lost": lost, "whole": whole}
+
     def _followed(self, frames: Iterator[Frame], turns: int) -> Generator[FramePose, None, None]:
-        """Where the network looks depends on the pose before; one image knows nothing of the next."""
-        tracker, before = Tracker(self._estimator, turns), self.tracked
+        """Where the network looks depends on the pose before."""
+        tracker = Tracker(self._estimator, turns)
         for frame in frames:
-            if frame.file:
-                tracker.forget()
             self.thumbnails.see(frame)
             yield FramePose.of(frame, tracker.pose(frame.image, self.clock))
-            now = {"lost": tracker.lost, "whole": tracker.whole}
-            self.tracked = {name: before.get(name, 0) + count for name, count in now.items()}
+            self._count(tracker.lost, tracker.whole)

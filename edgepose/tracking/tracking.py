@@ -90,10 +90,6 @@ class Tracker:
         self.lost = 0  # pictures on which a followed infant was lost
         self.whole = 0  # pictures whose pose comes from the whole picture
 
-    def forget(self) -> None:
-        """Begin anew: the next picture does not follow the last."""
-        self._box = None
-
     def pose(self, image: np.ndarray, clock: Clock) -> Pose:
         """The infant's pose in the next picture."""
         if self._box is not None:

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 from blob_videos import MODEL, BlobFinder, disc, no_bar, write_video
+from typer.testing import CliRunner
 
 from edgeio import jobs
 from edgeio.jobs import OtherJob
+from edgepose.cli import app
+from edgepose.cli import predict as cli_predict
 from edgepose.errors import BadModel, UsageError
 from edgepose.tracking import archive, batch
 from edgepose.tracking.archive import ArchiveRequest, DeadWorker, Shard, parse_shard, predict_archive
@@ -199,6 +202,24 @@ def test_shards_are_the_whole_each_input_once(tmp_path: Path) -> None:
 def test_shards_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="is no part of a whole"):
         parse_shard(text)
+
+
+def test_the_command_tells_of_an_archive_in_a_few_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = clips(tmp_path / "in", "abcd"), tmp_path / "out"
+    for name in "xyz":
+        (folder / f"{name}.mp4").write_text("no video" * 50)
+    monkeypatch.setattr(cli_predict, "_SHOWN", 2)
+    words = f"predict {folder} --model m.tflite --out {out} --processes 2"
+    asked = CliRunner().invoke(app, words.split())
+    assert asked.exit_code == 1
+    assert "4 inputs are done, 0 of them before" in asked.output
+    assert "archive.csv: 4 done, 3 failed, 0 left" in asked.output
+    assert "x.mp4 is not a video" in asked.output and "z.mp4" not in asked.output
+    assert "error: 1 more failed" in asked.output
+    part = CliRunner().invoke(app, [*words.split(), "--shard", "1/7"])
+    assert part.exit_code == 0 and "archive-1-of-7.csv: 1 done, 0 failed, 0 left" in part.output
 
 
 def test_a_timeout_that_cannot_be(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import av
@@ -20,7 +21,7 @@ from edgepose.tracking.batch import PredictRequest, settings_of
 from edgepose.tracking.overlay import overlay_video
 from edgepose.tracking.predict import Prediction, predict_source
 from edgepose.tracking.sources import find_sources
-from edgepose.tracking.video import fingerprint
+from edgepose.tracking.video import Video, fingerprint
 
 SIZE = (120, 160)
 
@@ -76,14 +77,16 @@ def test_many_workers_find_what_one_finds_to_the_bit(tmp_path: Path, asked: dict
     assert followed or all(each.calls for each in (finder, *finder.made)), "all of them work"
 
 
-def test_a_folder_of_images_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [{"crop": "none"}, {"crop": "auto"}, {"crop": "auto", "turn": "auto"}])
+def test_a_folder_of_images_too(tmp_path: Path, asked: dict) -> None:
     (tmp_path / "photos").mkdir()
     for i in range(9):
         Image.fromarray(disc(SIZE, [(50.0 + 3 * i, 60.0, 25.0)])).save(tmp_path / f"photos/{i}.png")
     (tmp_path / "photos/4.png").write_bytes(b"no image")
-    one = predicted(ManyFinders(), tmp_path / "photos", workers=1)
-    many = predicted(ManyFinders(), tmp_path / "photos", workers=3)
+    one = predicted(ManyFinders(), tmp_path / "photos", workers=1, **asked)
+    many = predicted(ManyFinders(), tmp_path / "photos", workers=3, **asked)
     assert_identical(one, many)
+    assert one.tracked == many.tracked and one.turns == many.turns
     assert len(many.track) == 8 and len(many.skipped) == 1 and many.workers == 3
 
 
@@ -113,6 +116,44 @@ def test_items_come_in_order_and_no_more_are_under_way_than_allowed() -> None:
         ended[0] += 1
         assert found == i
     assert ended[0] == 40
+
+
+def test_no_more_bytes_are_under_way_than_allowed() -> None:
+    sizes, held, most = [30, 30, 30, 200, 10, 90, 20], [0], [0]
+
+    def worker(size: int) -> int:
+        with lock:
+            held[0] += size
+            most[0] = max(most[0], held[0] if size < 100 else 0)
+            assert size < 100 or held[0] == size, "a large one is alone"
+        time.sleep(0.01)
+        with lock:
+            held[0] -= size
+        return size
+
+    lock = threading.Lock()
+    assert list(side_by_side(sizes, [worker] * 3, 6, lambda size: size, 100)) == sizes
+    assert 30 < most[0] <= 100
+
+
+def test_no_more_frames_in_memory_than_are_waiting_and_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive, most, real = [0], [0], Video.frames
+
+    def gone() -> None:
+        alive[0] -= 1
+
+    def frames(self: Video):
+        for frame in real(self):
+            alive[0] += 1
+            most[0] = max(most[0], alive[0])
+            weakref.finalize(frame, gone)
+            yield frame
+
+    monkeypatch.setattr(Video, "frames", frames)
+    assert predicted(ManyFinders(), moving(tmp_path / "a.mp4", 60), workers=3).workers == 3
+    assert 3 < most[0] <= 8 + 2 * 3 + 4
 
 
 def test_a_workers_error_comes_in_its_items_place() -> None:
