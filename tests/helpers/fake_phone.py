@@ -249,6 +249,8 @@ class _Stream:
                 self.write(struct.pack("<4s3I", b"STAT", mode, length, 0))
             elif name == b"SEND":
                 self._take(Path(path.rpartition(",")[0]))
+            elif name == b"RECV" and not Path(path).exists():
+                self._fail("No such file or directory")
             elif name == b"RECV":
                 data = Path(path).read_bytes()
                 for at in range(0, len(data), 65536):
@@ -258,6 +260,9 @@ class _Stream:
             else:
                 return
 
+    def _fail(self, why: str) -> None:
+        self.write(struct.pack("<4sI", b"FAIL", len(why)) + why.encode())
+
     def _take(self, path: Path) -> None:
         phone, data = self._connection.phone, b""
         while True:
@@ -266,8 +271,7 @@ class _Stream:
                 break
             data += self.read(size)
         if phone.room is not None and len(data) > phone.room:
-            said = b"couldn't write: No space left on device"
-            self.write(struct.pack("<4sI", b"FAIL", len(said)) + said)
+            self._fail("couldn't write: No space left on device")
             return
         if phone.room is not None:
             phone.room -= len(data)

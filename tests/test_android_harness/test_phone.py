@@ -50,11 +50,11 @@ class Work:
         rng = np.random.default_rng(0)
         self.images = [rng.random((1, size, size, 3), np.float32).astype("<f4") for _ in range(images)]
 
-    def session(self, phone: Phone, workers: int = 1) -> DeviceSession:
-        return DeviceSession(phone, self.folder / "job", self.model, self.job, workers)
+    def session(self, phone: Phone) -> DeviceSession:
+        return DeviceSession(phone, self.folder / "job", self.model, self.job)
 
-    def run(self, phone: Phone, workers: int = 1) -> list[bytes]:
-        with self.session(phone, workers) as session:
+    def run(self, phone: Phone) -> list[bytes]:
+        with self.session(phone) as session:
             return [outputs[0] for outputs in session.run(image.tobytes() for image in self.images)]
 
     def expected(self) -> list[bytes]:
@@ -177,14 +177,23 @@ def test_a_job_over_a_bad_link(connect: Connect, built: None, work: Work, link: 
     assert bool(phone.lost) == bool(link.loss)
 
 
-@pytest.mark.long
-def test_a_thousand_parts_over_a_bad_link(connect: Connect, built: None, tmp_path: Path) -> None:
-    work = Work(tmp_path, images=1000 * PART_INPUTS, size=16)
-    phone = connect(link=Link(bytes_per_s=3_000_000, delay_s=0.001, loss=0.01))
-    assert work.run(open_phone(), workers=4) == work.expected()
-    assert phone.lost > 100
+@pytest.mark.parametrize("parts", [30, pytest.param(1000, marks=pytest.mark.long)])
+def test_many_parts_over_a_lossy_link(connect: Connect, built: None, tmp_path: Path, parts: int) -> None:
+    work = Work(tmp_path, images=parts * PART_INPUTS, size=16)
+    phone = connect(link=Link(bytes_per_s=3_000_000, loss=0.01))
+    tries = 3  # a machine that is too busy to answer in time looks like a phone that is gone
+    while True:
+        try:
+            found = work.run(open_phone())
+            break
+        except HarnessError as error:
+            tries -= 1
+            if not tries or "finished parts are kept" not in str(error):
+                raise
+    assert found == work.expected()
+    assert phone.lost > 0
     assert left_on(phone) == []
-    assert len(list((work.folder / "job" / "out").glob("*.bin"))) == 1000
+    assert len(list((work.folder / "job" / "out").glob("*.bin"))) == parts
 
 
 def test_nothing_stays_after_a_kill(connect: Connect, built: None, work: Work) -> None:

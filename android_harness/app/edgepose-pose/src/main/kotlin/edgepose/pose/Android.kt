@@ -15,7 +15,8 @@ import android.media.Image
  * @throws NoCameraPermission it may not
  */
 fun requireCamera(context: Context) {
-    if (context.checkSelfPermission(CAMERA) != PackageManager.PERMISSION_GRANTED) throw NoCameraPermission()
+    if (context.checkSelfPermission(CAMERA) != PackageManager.PERMISSION_GRANTED)
+        throw NoCameraPermission()
 }
 
 /** What Android says that is left, less what it keeps for itself. */
@@ -36,26 +37,37 @@ object AndroidPictures : PictureDecoder {
         val options = BitmapFactory.Options()
         options.inPreferredConfig = Bitmap.Config.ARGB_8888
         options.inScaled = false
-        val bitmap = BitmapFactory.decodeByteArray(png, 0, png.size, options) ?: throw BadFrame("a golden frame is no picture")
+        val bitmap =
+            BitmapFactory.decodeByteArray(png, 0, png.size, options)
+                ?: throw BadFrame("a golden frame is no picture")
         return frame(bitmap)
     }
 }
 
 /** A frame of a bitmap, whatever its configuration. */
 fun frame(bitmap: Bitmap, rotation: Int = 0): Frame {
-    val readable = if (bitmap.config == Bitmap.Config.HARDWARE) bitmap.copy(Bitmap.Config.ARGB_8888, false) else bitmap
+    val readable =
+        if (bitmap.config == Bitmap.Config.HARDWARE) bitmap.copy(Bitmap.Config.ARGB_8888, false)
+        else bitmap
     val pixels = IntArray(readable.width * readable.height)
     readable.getPixels(pixels, 0, readable.width, 0, 0, readable.width, readable.height)
     return Frame.ofArgb(readable.width, readable.height, pixels, rotation)
 }
 
 /**
- * A frame of a camera's image; CameraX's ImageProxy holds one too (`proxy.image`), and its rotation beside it.
+ * A frame of a camera's image; CameraX's ImageProxy holds one too (`proxy.image`), and its rotation
+ * beside it.
  *
  * @param rotation clockwise degrees that make it upright
  * @throws BadFrame not YUV_420_888
  */
 fun frame(image: Image, rotation: Int): Frame {
-    if (image.format != ImageFormat.YUV_420_888) throw BadFrame("a camera image of format ${image.format}: ask for YUV_420_888")
-    return Frame.ofYuv(image.width, image.height, image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) }, rotation)
+    if (image.format != ImageFormat.YUV_420_888)
+        throw BadFrame("a camera image of format ${image.format}: ask for YUV_420_888")
+    return Frame.ofYuv(
+        image.width,
+        image.height,
+        image.planes.map { Plane(it.buffer, it.rowStride, it.pixelStride) },
+        rotation,
+    )
 }

@@ -41,7 +41,8 @@ internal class Slice(private val data: ByteArray, val offset: Int, val length: I
 }
 
 /**
- * The parts of a canonical archive, by name: stored, the manifest first, the others sorted, no dates, no byte besides.
+ * The parts of a canonical archive, by name: stored, the manifest first, the others sorted, no
+ * dates, no byte besides.
  *
  * Nothing is unpacked, so no archive can ask for more memory than it has bytes.
  *
@@ -50,7 +51,8 @@ internal class Slice(private val data: ByteArray, val offset: Int, val length: I
  */
 internal fun parts(data: ByteArray): Map<String, Slice> {
     val buffer = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN)
-    if (data.size < END_BYTES || buffer.getInt(0) != LOCAL) throw BundleUnreadable("the bundle is no zip archive")
+    if (data.size < END_BYTES || buffer.getInt(0) != LOCAL)
+        throw BundleUnreadable("the bundle is no zip archive")
     val found = LinkedHashMap<String, Slice>()
     var at = 0
     while (at + LOCAL_BYTES <= data.size && buffer.getInt(at) == LOCAL) {
@@ -61,12 +63,17 @@ internal fun parts(data: ByteArray): Map<String, Slice> {
         if (size < 0 || content + size > data.size) throw damaged("ends in the middle of a part")
         val name = String(data, at + LOCAL_BYTES, nameLength, Charsets.ISO_8859_1)
         if (!PART_NAME.matches(name)) throw damaged("has a part whose name might lead out of it")
-        if (found.put(name, Slice(data, content.toInt(), size)) != null) throw damaged("has a part twice")
+        if (found.put(name, Slice(data, content.toInt(), size)) != null)
+            throw damaged("has a part twice")
         at = content.toInt() + size
     }
-    if (MANIFEST !in found) throw BundleUnreadable("the archive has no $MANIFEST: give one that `edgepose bundle` wrote")
+    if (MANIFEST !in found)
+        throw BundleUnreadable(
+            "the archive has no $MANIFEST: give one that `edgepose bundle` wrote"
+        )
     val others = found.keys - MANIFEST
-    if (found.keys.first() != MANIFEST || others.toList() != others.sorted()) throw damaged("has been packed again")
+    if (found.keys.first() != MANIFEST || others.toList() != others.sorted())
+        throw damaged("has been packed again")
     checkFrame(data, found, at)
     return found
 }
@@ -74,7 +81,8 @@ internal fun parts(data: ByteArray): Map<String, Slice> {
 /** Every byte that belongs to no part: headers, the directory and the end. */
 private fun checkFrame(data: ByteArray, found: Map<String, Slice>, directoryAt: Int) {
     val size = directoryAt.toLong() + found.keys.sumOf { CENTRAL_BYTES + it.length } + END_BYTES
-    if (size != data.size.toLong()) throw damaged("has been packed again, or has bytes outside its parts")
+    if (size != data.size.toLong())
+        throw damaged("has been packed again, or has bytes outside its parts")
     val directory = ByteBuffer.allocate(data.size - directoryAt).order(ByteOrder.LITTLE_ENDIAN)
     var at = 0
     for ((name, slice) in found) {
@@ -97,8 +105,20 @@ private fun checkFrame(data: ByteArray, found: Map<String, Slice>, directoryAt: 
 
 private fun header(signature: Int, name: String, slice: Slice, crc: Int): ByteBuffer {
     val header = ByteBuffer.allocate(LOCAL_BYTES).order(ByteOrder.LITTLE_ENDIAN)
-    header.putInt(signature).putShort(VERSION_NEEDED).putShort(0).putShort(0).putShort(0).putShort(OLDEST_DATE)
-    return header.putInt(crc).putInt(slice.length).putInt(slice.length).putShort(name.length.toShort()).putShort(0)
+    header
+        .putInt(signature)
+        .putShort(VERSION_NEEDED)
+        .putShort(0)
+        .putShort(0)
+        .putShort(0)
+        .putShort(OLDEST_DATE)
+    return header
+        .putInt(crc)
+        .putInt(slice.length)
+        .putInt(slice.length)
+        .putShort(name.length.toShort())
+        .putShort(0)
 }
 
-private fun damaged(what: String) = BundleDamaged("the bundle $what: get it again from where it was made")
+private fun damaged(what: String) =
+    BundleDamaged("the bundle $what: get it again from where it was made")

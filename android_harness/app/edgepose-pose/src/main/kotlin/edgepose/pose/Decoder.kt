@@ -19,7 +19,12 @@ internal interface Decoder {
 
 /** The model's own: (1, K, 3) of x, y and confidence. */
 internal class InGraph(override val keypoints: Int) : Decoder {
-    override fun decode(values: FloatArray, x: DoubleArray, y: DoubleArray, confidence: FloatArray) {
+    override fun decode(
+        values: FloatArray,
+        x: DoubleArray,
+        y: DoubleArray,
+        confidence: FloatArray,
+    ) {
         for (k in 0 until keypoints) {
             x[k] = values[3 * k].toDouble()
             y[k] = values[3 * k + 1].toDouble()
@@ -29,7 +34,8 @@ internal class InGraph(override val keypoints: Int) : Decoder {
 }
 
 /**
- * The peak of each map, as the manifest's `output.decode.rule` says it; on maps, cell j covers [j, j + 1).
+ * The peak of each map, as the manifest's `output.decode.rule` says it; on maps, cell j covers [j,
+ * j + 1).
  *
  * @param cellWidth of a cell, in pixels of the input
  */
@@ -43,16 +49,22 @@ internal class MapDecoder(
 ) : Decoder {
     private val map = FloatArray(height * width)
 
-    override fun decode(values: FloatArray, x: DoubleArray, y: DoubleArray, confidence: FloatArray) {
+    override fun decode(
+        values: FloatArray,
+        x: DoubleArray,
+        y: DoubleArray,
+        confidence: FloatArray,
+    ) {
         for (k in 0 until keypoints) {
             for (i in map.indices) map[i] = values[i * keypoints + k]
             val peak = highest(map)
-            val found = when (name) {
-                "argmax" -> centre(peak % width, peak / width)
-                "soft-argmax" -> centreOfMass(peak % width, peak / width)
-                "taylor" -> taylor(peak % width, peak / width)
-                else -> enlarged()
-            }
+            val found =
+                when (name) {
+                    "argmax" -> centre(peak % width, peak / width)
+                    "soft-argmax" -> centreOfMass(peak % width, peak / width)
+                    "taylor" -> taylor(peak % width, peak / width)
+                    else -> enlarged()
+                }
             x[k] = found.first.coerceIn(0.0, width.toDouble()) * cellWidth
             y[k] = found.second.coerceIn(0.0, height.toDouble()) * cellHeight
             confidence[k] = map[peak]
@@ -77,13 +89,17 @@ internal class MapDecoder(
         return column + 0.5 + across / total to row + 0.5 + down / total
     }
 
-    /** The top of the paraboloid through the logarithm of the 3 x 3 cells about the peak (DARK, Zhang et al. 2020). */
+    /**
+     * The top of the paraboloid through the logarithm of the 3 x 3 cells about the peak (DARK,
+     * Zhang et al. 2020).
+     */
     private fun taylor(column: Int, row: Int): Pair<Double, Double> {
         if (minOf(width, height) < 3) return centre(column, row)
         val middleX = column.coerceIn(1, width - 2)
         val middleY = row.coerceIn(1, height - 2)
         val top = maxOf(map[row * width + column], 1e-12f)
-        fun log(dx: Int, dy: Int): Double = ln(maxOf(map[(middleY + dy) * width + middleX + dx] / top, 1e-8f).toDouble())
+        fun log(dx: Int, dy: Int): Double =
+            ln(maxOf(map[(middleY + dy) * width + middleX + dx] / top, 1e-8f).toDouble())
         val gx = (log(1, 0) - log(-1, 0)) / 2
         val gy = (log(0, 1) - log(0, -1)) / 2
         val dxx = log(-1, 0) + log(1, 0) - 2 * log(0, 0)
@@ -114,19 +130,27 @@ internal class MapDecoder(
     }
 
     /**
-     * One axis at twice its length: the taps 0.25, 0.75, 0.75, 0.25 at stride 2, fading to 0 beyond the ends.
+     * One axis at twice its length: the taps 0.25, 0.75, 0.75, 0.25 at stride 2, fading to 0 beyond
+     * the ends.
      *
      * @param length of the axis that grows, its neighbours [step] apart
      * @param lines of the other axis, [lineStep] apart in the source
      */
-    private fun doubled(from: FloatArray, length: Int, lines: Int, step: Int, lineStep: Int): FloatArray {
+    private fun doubled(
+        from: FloatArray,
+        length: Int,
+        lines: Int,
+        step: Int,
+        lineStep: Int,
+    ): FloatArray {
         val made = FloatArray(2 * from.size)
         val madeLineStep = if (step == 1) 2 * lineStep else lineStep
         for (line in 0 until lines) for (i in 0 until 2 * length) {
             val near = i / 2
             val far = if (i % 2 == 0) near - 1 else near + 1
             val beside = if (far in 0 until length) from[line * lineStep + far * step] else 0f
-            made[line * madeLineStep + i * step] = 0.75f * from[line * lineStep + near * step] + 0.25f * beside
+            made[line * madeLineStep + i * step] =
+                0.75f * from[line * lineStep + near * step] + 0.25f * beside
         }
         return made
     }

@@ -2,7 +2,10 @@ package edgepose.pose
 
 import java.nio.ByteBuffer
 
-/** One of the three planes of a camera's YUV_420_888 image, as it comes: padded rows, interleaved or not. */
+/**
+ * One of the three planes of a camera's YUV_420_888 image, as it comes: padded rows, interleaved or
+ * not.
+ */
 class Plane(val bytes: ByteBuffer, val rowStride: Int, val pixelStride: Int)
 
 /**
@@ -16,27 +19,39 @@ class Frame(val width: Int, val height: Int, val rgb: ByteArray, val rotation: I
     init {
         checkSize(width, height)
         if (rgb.size.toLong() != 3L * width * height) {
-            throw BadFrame("a frame of $width x $height pixels has ${3L * width * height} bytes of RGB, not ${rgb.size}")
+            throw BadFrame(
+                "a frame of $width x $height pixels has ${3L * width * height} bytes of RGB, not ${rgb.size}"
+            )
         }
         checkRotation(rotation)
     }
 
     /** Of the upright image. */
-    val uprightWidth: Int get() = if (rotation % 180 == 0) width else height
-    val uprightHeight: Int get() = if (rotation % 180 == 0) height else width
+    val uprightWidth: Int
+        get() = if (rotation % 180 == 0) width else height
+
+    val uprightHeight: Int
+        get() = if (rotation % 180 == 0) height else width
 
     /** The upright image's bytes; the frame's own where nothing is to be turned. */
     internal fun upright(): ByteArray {
         if (rotation == 0) return rgb
-        val turned = ByteArray(rgb.size)
-        val across = uprightWidth
-        for (y in 0 until height) for (x in 0 until width) {
-            val (column, row) = when (rotation) {
-                90 -> height - 1 - y to x
-                180 -> width - 1 - x to height - 1 - y
-                else -> y to width - 1 - x
+        // Where the upper left pixel comes to, and how far its neighbours to the right and below
+        // lie from there.
+        val (first, right, below) =
+            when (rotation) {
+                90 -> intArrayOf(height - 1, height, -1)
+                180 -> intArrayOf(width * height - 1, -1, -width)
+                else -> intArrayOf((width - 1) * height, -height, 1)
             }
-            System.arraycopy(rgb, 3 * (y * width + x), turned, 3 * (row * across + column), 3)
+        val turned = ByteArray(rgb.size)
+        var from = 0
+        for (y in 0 until height) for (x in 0 until width) {
+            val to = 3 * (first + x * right + y * below)
+            turned[to] = rgb[from]
+            turned[to + 1] = rgb[from + 1]
+            turned[to + 2] = rgb[from + 2]
+            from += 3
         }
         return turned
     }
@@ -44,7 +59,10 @@ class Frame(val width: Int, val height: Int, val rgb: ByteArray, val rotation: I
     companion object {
         private const val MOST_PIXELS = 1L shl 26
 
-        /** From 0xAARRGGBB pixels, as Bitmap.getPixels gives them; what is see-through counts as opaque. */
+        /**
+         * From 0xAARRGGBB pixels, as Bitmap.getPixels gives them; what is see-through counts as
+         * opaque.
+         */
         fun ofArgb(width: Int, height: Int, pixels: IntArray, rotation: Int = 0): Frame {
             checkSize(width, height)
             if (pixels.size.toLong() != width.toLong() * height) {
@@ -69,7 +87,13 @@ class Frame(val width: Int, val height: Int, val rgb: ByteArray, val rotation: I
             checkSize(width, height)
             checkRotation(rotation)
             if (planes.size != 3) throw BadFrame("a YUV frame has 3 planes, not ${planes.size}")
-            planes.forEachIndexed { i, plane -> check(plane, if (i == 0) width else (width + 1) / 2, if (i == 0) height else (height + 1) / 2) }
+            planes.forEachIndexed { i, plane ->
+                check(
+                    plane,
+                    if (i == 0) width else (width + 1) / 2,
+                    if (i == 0) height else (height + 1) / 2,
+                )
+            }
             val (luma, blue, red) = planes
             val rgb = ByteArray(3 * width * height)
             var at = 0
@@ -92,18 +116,27 @@ class Frame(val width: Int, val height: Int, val rgb: ByteArray, val rotation: I
 
         private fun clipped(value: Float): Byte = (value + 0.5f).coerceIn(0f, 255f).toInt().toByte()
 
-        private fun Plane.at(row: Int, column: Int): Int = bytes.get(row * rowStride + column * pixelStride).toInt() and 0xff
+        private fun Plane.at(row: Int, column: Int): Int =
+            bytes.get(row * rowStride + column * pixelStride).toInt() and 0xff
 
         private fun check(plane: Plane, width: Int, height: Int) {
             val last = (height - 1L) * plane.rowStride + (width - 1L) * plane.pixelStride
-            if (plane.pixelStride < 1 || plane.rowStride < (width - 1L) * plane.pixelStride + 1 || last >= plane.bytes.limit()) {
-                throw BadFrame("a plane of ${plane.bytes.limit()} bytes does not hold $width x $height values")
+            if (
+                plane.pixelStride < 1 ||
+                    plane.rowStride < (width - 1L) * plane.pixelStride + 1 ||
+                    last >= plane.bytes.limit()
+            ) {
+                throw BadFrame(
+                    "a plane of ${plane.bytes.limit()} bytes does not hold $width x $height values"
+                )
             }
         }
 
         private fun checkSize(width: Int, height: Int) {
             if (width < 1 || height < 1 || width.toLong() * height > MOST_PIXELS) {
-                throw BadFrame("a frame of $width x $height pixels: give one of 1 to $MOST_PIXELS pixels")
+                throw BadFrame(
+                    "a frame of $width x $height pixels: give one of 1 to $MOST_PIXELS pixels"
+                )
             }
         }
 

@@ -5,12 +5,18 @@ import kotlin.math.round
 /**
  * Where an image lies on the model's input: scaled to fit, centred, padded with zeros.
  *
- * Coordinates are continuous: pixel i covers [i, i + 1), so scaling by s scales every coordinate by s.
+ * Coordinates are continuous: pixel i covers [i, i + 1), so scaling by s scales every coordinate by
+ * s.
  *
  * @property contentWidth of the scaled image, whole pixels of the input
  * @property left of the scaled image on the input
  */
-class Letterbox(val imageWidth: Int, val imageHeight: Int, val inputWidth: Int, val inputHeight: Int) {
+class Letterbox(
+    val imageWidth: Int,
+    val imageHeight: Int,
+    val inputWidth: Int,
+    val inputHeight: Int,
+) {
     val contentWidth: Int
     val contentHeight: Int
 
@@ -35,9 +41,10 @@ class Letterbox(val imageWidth: Int, val imageHeight: Int, val inputWidth: Int, 
     /**
      * The image on the input, inputWidth x inputHeight x 3 bytes.
      *
-     * Shrinking by two or more starts with the mean of whole blocks of pixels; the rest is a triangle as wide as the
-     * remaining scale asks for, along rows and then along columns, in the same fixed-point steps as Pillow's: the
-     * training and the golden vectors were made with those, and here not one grey level may differ.
+     * Shrinking by two or more starts with the mean of whole blocks of pixels; the rest is a
+     * triangle as wide as the remaining scale asks for, along rows and then along columns, in the
+     * same fixed-point steps as Pillow's: the training and the golden vectors were made with those,
+     * and here not one grey level may differ.
      */
     internal fun draw(rgb: ByteArray): ByteArray {
         val across = (imageWidth / contentWidth.toDouble()).toInt().coerceAtLeast(1)
@@ -45,14 +52,23 @@ class Letterbox(val imageWidth: Int, val imageHeight: Int, val inputWidth: Int, 
         val small = if (across > 1 || down > 1) blockMeans(rgb, across, down) else rgb
         val width = ceilDivide(imageWidth, across)
         val height = ceilDivide(imageHeight, down)
-        // The last block may reach outside the image, and what is resampled ends where the image does, in floats.
-        val columns = Triangle(width, (imageWidth / across.toDouble()).toFloat().toDouble(), contentWidth)
-        val rows = Triangle(height, (imageHeight / down.toDouble()).toFloat().toDouble(), contentHeight)
+        // The last block may reach outside the image, and what is resampled ends where the image
+        // does, in floats.
+        val columns =
+            Triangle(width, (imageWidth / across.toDouble()).toFloat().toDouble(), contentWidth)
+        val rows =
+            Triangle(height, (imageHeight / down.toDouble()).toFloat().toDouble(), contentHeight)
         val narrow = if (columns.needed) columns.alongRows(small, width, height) else small
         val scaled = if (rows.needed) rows.alongColumns(narrow, contentWidth) else narrow
         val canvas = ByteArray(3 * inputWidth * inputHeight)
         for (y in 0 until contentHeight) {
-            System.arraycopy(scaled, 3 * y * contentWidth, canvas, 3 * ((top + y) * inputWidth + left), 3 * contentWidth)
+            System.arraycopy(
+                scaled,
+                3 * y * contentWidth,
+                canvas,
+                3 * ((top + y) * inputWidth + left),
+                3 * contentWidth,
+            )
         }
         return canvas
     }
@@ -71,7 +87,8 @@ class Letterbox(val imageWidth: Int, val imageHeight: Int, val inputWidth: Int, 
                 for (y in row * down until bottom) for (x in column * across until right) {
                     sum += rgb[3 * (y * imageWidth + x) + channel].toInt() and 0xff
                 }
-                means[3 * (row * width + column) + channel] = ((sum + count / 2) * multiplier shr 24).toByte()
+                means[3 * (row * width + column) + channel] =
+                    ((sum + count / 2) * multiplier shr 24).toByte()
             }
         }
         return means
@@ -92,15 +109,19 @@ private class Triangle(private val size: Int, private val span: Double, private 
     init {
         val scale = span / length
         val reach = maxOf(scale, 1.0)
-        weights = Array(length) { i ->
-            val centre = (i + 0.5) * scale
-            val from = (centre - reach + 0.5).toInt().coerceAtLeast(0)
-            val to = (centre + reach + 0.5).toInt().coerceAtMost(size)
-            first[i] = from
-            val real = DoubleArray(to - from) { maxOf(1.0 - Math.abs((from + it - centre + 0.5) / reach), 0.0) }
-            val total = real.sum()
-            IntArray(real.size) { fixed(if (total != 0.0) real[it] / total else real[it]) }
-        }
+        weights =
+            Array(length) { i ->
+                val centre = (i + 0.5) * scale
+                val from = (centre - reach + 0.5).toInt().coerceAtLeast(0)
+                val to = (centre + reach + 0.5).toInt().coerceAtMost(size)
+                first[i] = from
+                val real =
+                    DoubleArray(to - from) {
+                        maxOf(1.0 - Math.abs((from + it - centre + 0.5) / reach), 0.0)
+                    }
+                val total = real.sum()
+                IntArray(real.size) { fixed(if (total != 0.0) real[it] / total else real[it]) }
+            }
     }
 
     private fun fixed(weight: Double): Int = (0.5 + weight * (1 shl BITS)).toInt()
@@ -108,7 +129,8 @@ private class Triangle(private val size: Int, private val span: Double, private 
     fun alongRows(rgb: ByteArray, width: Int, height: Int): ByteArray {
         val made = ByteArray(3 * length * height)
         for (y in 0 until height) for (x in 0 until length) for (channel in 0..2) {
-            made[3 * (y * length + x) + channel] = sum(rgb, 3 * (y * width + first[x]) + channel, 3, weights[x])
+            made[3 * (y * length + x) + channel] =
+                sum(rgb, 3 * (y * width + first[x]) + channel, 3, weights[x])
         }
         return made
     }

@@ -8,10 +8,16 @@ import org.json.JSONObject
 const val SCHEMA_VERSION = 1
 
 /** How far one runtime may be from the golden vectors. */
-class Allowed(val runtime: String, val outputMaxAbs: Float, val keypointPx: Double, val keypointShare: Double)
+class Allowed(
+    val runtime: String,
+    val outputMaxAbs: Float,
+    val keypointPx: Double,
+    val keypointShare: Double,
+)
 
 /** What manifest.json says, as far as an app needs it. */
-class Manifest internal constructor(
+class Manifest
+internal constructor(
     val name: String,
     val notice: String,
     /** Of the model as it was scored, before metadata went into it. */
@@ -31,8 +37,11 @@ class Manifest internal constructor(
     val allowed: List<Allowed>,
 ) {
     /** Of the model's input, pixels. */
-    val inputWidth: Int get() = input.shape[2]
-    val inputHeight: Int get() = input.shape[1]
+    val inputWidth: Int
+        get() = input.shape[2]
+
+    val inputHeight: Int
+        get() = input.shape[1]
 }
 
 /**
@@ -47,7 +56,8 @@ internal class Fields(private val plain: JSONObject, private val where: String) 
 
     fun text(key: String): String = plain.opt(key) as? String ?: throw wrong(key)
 
-    fun number(key: String): Double = (plain.opt(key) as? Number)?.toDouble()?.takeIf { it.isFinite() } ?: throw wrong(key)
+    fun number(key: String): Double =
+        (plain.opt(key) as? Number)?.toDouble()?.takeIf { it.isFinite() } ?: throw wrong(key)
 
     fun whole(key: String): Long {
         val value = number(key)
@@ -55,7 +65,8 @@ internal class Fields(private val plain: JSONObject, private val where: String) 
         return value.toLong()
     }
 
-    fun int(key: String): Int = whole(key).also { if (it.toInt().toLong() != it) throw wrong(key) }.toInt()
+    fun int(key: String): Int =
+        whole(key).also { if (it.toInt().toLong() != it) throw wrong(key) }.toInt()
 
     fun keys(): Set<String> = plain.keys().asSequence().toSet()
 
@@ -65,9 +76,11 @@ internal class Fields(private val plain: JSONObject, private val where: String) 
 
     fun texts(key: String): List<String> = list(key) { it as? String }
 
-    fun objects(key: String): List<Fields> = list(key) { (it as? JSONObject)?.let { o -> Fields(o, "$where: $key") } }
+    fun objects(key: String): List<Fields> =
+        list(key) { (it as? JSONObject)?.let { o -> Fields(o, "$where: $key") } }
 
-    fun pairs(key: String): List<List<Any>> = list(key) { (it as? JSONArray)?.let { a -> List(a.length()) { i -> a.get(i) } } }
+    fun pairs(key: String): List<List<Any>> =
+        list(key) { (it as? JSONArray)?.let { a -> List(a.length()) { i -> a.get(i) } } }
 
     private fun <T : Any> list(key: String, item: (Any) -> T?): List<T> {
         val array = plain.opt(key) as? JSONArray ?: throw wrong(key)
@@ -90,22 +103,27 @@ internal fun json(bytes: ByteArray, part: String): Fields {
  * The manifest of a bundle.
  *
  * @throws BundleTooNew of a newer schema
- * @throws BundleUnsupported a field is missing, contradicts another, or asks for what this library cannot do
+ * @throws BundleUnsupported a field is missing, contradicts another, or asks for what this library
+ *   cannot do
  */
 internal fun manifest(plain: Fields): Manifest {
     val version = plain.whole("schema_version")
     if (version > SCHEMA_VERSION) throw BundleTooNew(version)
-    if (version < 1) throw BundleUnsupported("$MANIFEST has schema version $version, which never was")
+    if (version < 1)
+        throw BundleUnsupported("$MANIFEST has schema version $version, which never was")
     val input = plain.of("input")
     val output = plain.of("output")
     val names = plain.of("keypoints").texts("names")
     val inputSpec = tensor(input)
     val outputSpec = tensor(output)
     if (inputSpec.shape.size != 4 || inputSpec.shape[0] != 1 || inputSpec.shape[3] != 3) {
-        throw BundleUnsupported("$MANIFEST: input.shape is ${inputSpec.shape}, not (1, height, width, 3)")
+        throw BundleUnsupported(
+            "$MANIFEST: input.shape is ${inputSpec.shape}, not (1, height, width, 3)"
+        )
     }
     if (input.text("colour") != "RGB") throw BundleUnsupported("$MANIFEST: input.colour is not RGB")
-    if (input.of("letterbox").int("padding") != 0) throw BundleUnsupported("$MANIFEST: the letterbox does not pad with 0")
+    if (input.of("letterbox").int("padding") != 0)
+        throw BundleUnsupported("$MANIFEST: the letterbox does not pad with 0")
     val normalisation = input.of("normalisation")
     val golden = plain.of("golden")
     return Manifest(
@@ -124,7 +142,12 @@ internal fun manifest(plain: Fields): Manifest {
         golden.text("file"),
         golden.int("frames"),
         golden.objects("allowed").map {
-            Allowed(it.text("runtime"), it.number("output_max_abs").toFloat(), it.number("keypoint_px"), it.number("keypoint_share"))
+            Allowed(
+                it.text("runtime"),
+                it.number("output_max_abs").toFloat(),
+                it.number("keypoint_px"),
+                it.number("keypoint_share"),
+            )
         },
     )
 }
@@ -132,8 +155,12 @@ internal fun manifest(plain: Fields): Manifest {
 private fun tensor(plain: Fields): TensorSpec {
     val type = TensorType.named(plain.text("dtype"))
     val shape = plain.ints("shape")
-    val values = shape.fold(1L) { product, size -> if (size < 1 || product > MOST_VALUES) MOST_VALUES + 1 else product * size }
-    if (shape.isEmpty() || values > MOST_VALUES) throw BundleUnsupported("$MANIFEST: a shape of $shape is no model's")
+    val values =
+        shape.fold(1L) { product, size ->
+            if (size < 1 || product > MOST_VALUES) MOST_VALUES + 1 else product * size
+        }
+    if (shape.isEmpty() || values > MOST_VALUES)
+        throw BundleUnsupported("$MANIFEST: a shape of $shape is no model's")
     val spec = TensorSpec(type, shape, plain.number("scale").toFloat(), plain.int("zero_point"))
     val integer = type != TensorType.FLOAT32
     if (integer != (spec.scale > 0f)) {
@@ -144,14 +171,16 @@ private fun tensor(plain: Fields): TensorSpec {
 
 private fun channels(plain: Fields, key: String): FloatArray {
     val values = plain.numbers(key)
-    if (values.size != 3 || values.any { !it.isFinite() }) throw BundleUnsupported("$MANIFEST: $key is not one for each of R, G and B")
+    if (values.size != 3 || values.any { !it.isFinite() })
+        throw BundleUnsupported("$MANIFEST: $key is not one for each of R, G and B")
     return FloatArray(3) { values[it].toFloat() }
 }
 
 private fun skeleton(plain: Fields, names: List<String>): List<Pair<Int, Int>> =
     plain.pairs("skeleton").map { pair ->
         val ends = pair.map { names.indexOf(it) }
-        if (ends.size != 2 || -1 in ends) throw BundleUnsupported("$MANIFEST: skeleton names no keypoint")
+        if (ends.size != 2 || -1 in ends)
+            throw BundleUnsupported("$MANIFEST: skeleton names no keypoint")
         ends[0] to ends[1]
     }
 
@@ -159,7 +188,10 @@ private fun decoder(output: Fields, input: TensorSpec, spec: TensorSpec, keypoin
     val decode = output.of("decode")
     val name = decode.text("name")
     val known = Decoder.KNOWN.joinToString()
-    if (name !in Decoder.KNOWN) throw BundleUnsupported("$MANIFEST: no decoder '$name' here (known: $known); update the library")
+    if (name !in Decoder.KNOWN)
+        throw BundleUnsupported(
+            "$MANIFEST: no decoder '$name' here (known: $known); update the library"
+        )
     val shape = spec.shape
     if (output.text("kind") == "keypoints") {
         if (shape != listOf(1, keypoints, 3) || name != Decoder.IN_GRAPH) {
@@ -171,8 +203,12 @@ private fun decoder(output: Fields, input: TensorSpec, spec: TensorSpec, keypoin
         throw BundleUnsupported("$MANIFEST: output.shape does not fit keypoints.names")
     }
     val cell = decode.numbers("cell_px")
-    val expected = listOf(input.shape[2].toDouble() / shape[2], input.shape[1].toDouble() / shape[1])
-    if (cell != expected) throw BundleUnsupported("$MANIFEST: output.decode.cell_px is not the input's size by the map's")
+    val expected =
+        listOf(input.shape[2].toDouble() / shape[2], input.shape[1].toDouble() / shape[1])
+    if (cell != expected)
+        throw BundleUnsupported(
+            "$MANIFEST: output.decode.cell_px is not the input's size by the map's"
+        )
     return MapDecoder(name, shape[1], shape[2], keypoints, cell[0], cell[1])
 }
 

@@ -22,7 +22,9 @@ fun interface Memory {
 internal inline fun <T> Memory.holding(bytes: Long, what: String, block: () -> T): T {
     val available = availableBytes()
     if (available < bytes) {
-        throw NotEnoughMemory("$what needs ${mebibytes(bytes)} and ${mebibytes(available)} are left: close other apps")
+        throw NotEnoughMemory(
+            "$what needs ${mebibytes(bytes)} and ${mebibytes(available)} are left: close other apps"
+        )
     }
     try {
         return block()

@@ -4,15 +4,17 @@ import kotlin.math.PI
 import kotlin.math.abs
 
 /**
- * How strongly keypoints are smoothed over time: the one-euro filter of Casiez, Roussel and Vogel (CHI 2012).
+ * How strongly keypoints are smoothed over time: the one-euro filter of Casiez, Roussel and Vogel
+ * (CHI 2012).
  *
- * Speeds count in image sizes (the longer side) a second, so the same numbers suit every resolution. What the defaults
- * take out, and what they cost: docs/app.md.
+ * Speeds count in image sizes (the longer side) a second, so the same numbers suit every
+ * resolution. What the defaults take out, and what they cost: docs/app.md.
  *
  * @property minCutoffHz what passes while nothing moves: lower is smoother and lags more
  * @property beta how much the cutoff rises with the speed, Hz by image sizes a second
  * @property speedCutoffHz for the speed's own filter
- * @property longestGapNs a keypoint that was away for longer begins anew, so that nothing is smoothed over a gap
+ * @property longestGapNs a keypoint that was away for longer begins anew, so that nothing is
+ *   smoothed over a gap
  */
 class Smoothing(
     val minCutoffHz: Double = 5.0,

@@ -9,7 +9,10 @@ interface PoseEngine : Closeable {
     val runtime: String
     val version: String
 
-    /** The model's tensors; null from a runtime that does not tell, and then the golden vectors decide alone. */
+    /**
+     * The model's tensors; null from a runtime that does not tell, and then the golden vectors
+     * decide alone.
+     */
     val inputs: List<TensorSpec>?
     val outputs: List<TensorSpec>?
 

@@ -1,11 +1,13 @@
 package edgepose.pose
 
 /**
- * What went wrong, in one sentence that says what to do; whatever this library throws is one of these.
+ * What went wrong, in one sentence that says what to do; whatever this library throws is one of
+ * these.
  *
  * No pose is ever given instead.
  */
-sealed class PoseException(message: String, cause: Throwable? = null) : RuntimeException(message, cause)
+sealed class PoseException(message: String, cause: Throwable? = null) :
+    RuntimeException(message, cause)
 
 /** The file is not there, is too large, or is no zip archive. */
 class BundleUnreadable(message: String) : PoseException(message)
@@ -14,11 +16,14 @@ class BundleUnreadable(message: String) : PoseException(message)
 class BundleDamaged(message: String) : PoseException(message)
 
 /** A part that the manifest names is not in the archive. */
-class PartMissing(val part: String) : PoseException("the bundle lacks $part: get it again from where it was made")
+class PartMissing(val part: String) :
+    PoseException("the bundle lacks $part: get it again from where it was made")
 
 /** The bundle was written by a newer edgepose than this library knows. */
 class BundleTooNew(val version: Long) :
-    PoseException("the bundle has schema version $version and this library reads $SCHEMA_VERSION: update the library")
+    PoseException(
+        "the bundle has schema version $version and this library reads $SCHEMA_VERSION: update the library"
+    )
 
 /** The manifest is whole but asks for what this library cannot do, or contradicts itself. */
 class BundleUnsupported(message: String) : PoseException(message)
@@ -35,7 +40,10 @@ class GoldenMismatch(message: String) : PoseException(message)
 /** The model gave NaN or infinity. */
 class BadOutput(message: String) : PoseException(message)
 
-/** A frame that cannot be: its size does not fit its bytes, or its rotation is none of 0, 90, 180 and 270. */
+/**
+ * A frame that cannot be: its size does not fit its bytes, or its rotation is none of 0, 90, 180
+ * and 270.
+ */
 class BadFrame(message: String) : PoseException(message)
 
 /** A frame of another size or rotation than the ones before it, or one that is not later. */
@@ -46,7 +54,9 @@ class NotEnoughMemory(message: String, cause: Throwable? = null) : PoseException
 
 /** The user has not allowed the camera. */
 class NoCameraPermission :
-    PoseException("the app may not use the camera: ask for android.permission.CAMERA, or take a file instead")
+    PoseException(
+        "the app may not use the camera: ask for android.permission.CAMERA, or take a file instead"
+    )
 
 /** The model was closed. */
 class ModelClosed : PoseException("the model is closed: open it again")

@@ -15,19 +15,26 @@ class Pose(val imageWidth: Int, val imageHeight: Int, val keypoints: List<Keypoi
  *
  * It says nothing about a child: see the manifest's `notice`.
  */
-class PoseModel private constructor(
+class PoseModel
+private constructor(
     val bundle: PoseBundle,
     private val engine: PoseEngine,
     private val memory: Memory,
 ) : Closeable {
-    val manifest: Manifest get() = bundle.manifest
-    val runtime: String get() = "${engine.runtime} ${engine.version}"
+    val manifest: Manifest
+        get() = bundle.manifest
+
+    val runtime: String
+        get() = "${engine.runtime} ${engine.version}"
+
     internal val allowances: Allowed?
         get() = manifest.allowed.firstOrNull { it.runtime == engine.runtime }
+
     private val input = direct(manifest.input.bytes)
     private val outputs = engine.outputBytes.map(::direct)
     private val values = FloatArray(manifest.output.size)
-    private val stored = manifest.pixelTable()
+    private val reals = manifest.pixelTable()
+    private val steps = reals.map { table -> ByteArray(256) { manifest.stored(table[it]) } }
     private var closed = false
 
     /**
@@ -50,14 +57,22 @@ class PoseModel private constructor(
     }
 
     internal fun placed(frame: Frame) =
-        Letterbox(frame.uprightWidth, frame.uprightHeight, manifest.inputWidth, manifest.inputHeight)
+        Letterbox(
+            frame.uprightWidth,
+            frame.uprightHeight,
+            manifest.inputWidth,
+            manifest.inputHeight,
+        )
 
     /** The canvas of a frame as the model takes it. */
     internal fun fill(buffer: ByteBuffer, canvas: ByteArray) {
         buffer.clear()
-        for (i in canvas.indices) {
-            val value = stored[i % 3][canvas[i].toInt() and 0xff]
-            if (manifest.input.type == TensorType.FLOAT32) buffer.putFloat(value) else buffer.put(manifest.input.quantise(value))
+        val real = manifest.input.type == TensorType.FLOAT32
+        var channel = 0
+        for (pixel in canvas) {
+            val level = pixel.toInt() and 0xff
+            if (real) buffer.putFloat(reals[channel][level]) else buffer.put(steps[channel][level])
+            channel = (channel + 1) % 3
         }
         buffer.rewind()
     }
@@ -77,7 +92,8 @@ class PoseModel private constructor(
         input.rewind()
         engine.run(input, outputs)
         manifest.output.read(outputs[manifest.outputIndex], values)
-        if (!values.all { it.isFinite() }) throw BadOutput("the model gave NaN or infinity: do not use it on this device")
+        if (!values.all { it.isFinite() })
+            throw BadOutput("the model gave NaN or infinity: do not use it on this device")
     }
 
     internal fun decoded(from: FloatArray = values): Decoded {
@@ -86,20 +102,23 @@ class PoseModel private constructor(
         return found
     }
 
-    private fun Decoded.on(placed: Letterbox) = Pose(
-        placed.imageWidth,
-        placed.imageHeight,
-        manifest.keypointNames.mapIndexed { k, name ->
-            Keypoint(name, placed.imageX(x[k]), placed.imageY(y[k]), confidence[k])
-        },
-    )
+    private fun Decoded.on(placed: Letterbox) =
+        Pose(
+            placed.imageWidth,
+            placed.imageHeight,
+            manifest.keypointNames.mapIndexed { k, name ->
+                Keypoint(name, placed.imageX(x[k]), placed.imageY(y[k]), confidence[k])
+            },
+        )
 
     companion object {
         /**
-         * Open a bundle's model, and prove on its golden vectors that this device gives what was measured.
+         * Open a bundle's model, and prove on its golden vectors that this device gives what was
+         * measured.
          *
          * @param threads of the runtime
-         * @param pictures decodes the golden frames; null leaves the letterbox's proof out, not the model's
+         * @param pictures decodes the golden frames; null leaves the letterbox's proof out, not the
+         *   model's
          * @throws ModelRefused, ModelMismatch, GoldenMismatch, NotEnoughMemory
          */
         fun open(
@@ -111,7 +130,8 @@ class PoseModel private constructor(
         ): PoseModel {
             val manifest = bundle.manifest
             // The model, what the runtime lays out beside it, and the tensors in and out.
-            val needed = 3L * bundle.archiveBytes + 8L * (manifest.input.bytes + manifest.output.bytes)
+            val needed =
+                3L * bundle.archiveBytes + 8L * (manifest.input.bytes + manifest.output.bytes)
             return memory.holding(needed, "the model") {
                 val engine = engines.open(bundle.part(manifest.modelFile).direct(), threads)
                 var opened: PoseModel? = null
@@ -129,19 +149,28 @@ class PoseModel private constructor(
 
         private fun checkTensors(manifest: Manifest, engine: PoseEngine) {
             val count = engine.outputBytes.size
-            if (manifest.outputIndex !in 0 until count) throw ModelMismatch("the model has $count outputs, and the manifest reads number ${manifest.outputIndex}")
+            if (manifest.outputIndex !in 0 until count)
+                throw ModelMismatch(
+                    "the model has $count outputs, " +
+                        "and the manifest reads number ${manifest.outputIndex}"
+                )
             engine.inputs?.let { inputs ->
-                if (inputs.size != 1) throw ModelMismatch("the model has ${inputs.size} inputs, not one")
+                if (inputs.size != 1)
+                    throw ModelMismatch("the model has ${inputs.size} inputs, not one")
                 same("input", inputs[0], manifest.input)
             }
             engine.outputs?.let { same("output", it[manifest.outputIndex], manifest.output) }
             if (engine.outputBytes[manifest.outputIndex] != manifest.output.bytes) {
-                throw ModelMismatch("the model's output has ${engine.outputBytes[manifest.outputIndex]} bytes, not ${manifest.output.bytes}")
+                throw ModelMismatch(
+                    "the model's output has ${engine.outputBytes[manifest.outputIndex]} bytes, " +
+                        "not ${manifest.output.bytes}"
+                )
             }
         }
 
         private fun same(what: String, found: TensorSpec, said: TensorSpec) {
-            if (found != said) throw ModelMismatch("the model's $what is $found, and the manifest says $said")
+            if (found != said)
+                throw ModelMismatch("the model's $what is $found, and the manifest says $said")
         }
     }
 }
@@ -153,9 +182,13 @@ internal class Decoded(keypoints: Int) {
     val confidence = FloatArray(keypoints)
 }
 
-internal fun direct(bytes: Int): ByteBuffer = ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder())
+internal fun direct(bytes: Int): ByteBuffer =
+    ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder())
 
 /** By channel: each grey level as the network's normalisation has it. */
-private fun Manifest.pixelTable() = Array(3) { channel ->
-    FloatArray(256) { it * channelScale[channel] + channelOffset[channel] }
-}
+private fun Manifest.pixelTable() =
+    List(3) { channel -> FloatArray(256) { it * channelScale[channel] + channelOffset[channel] } }
+
+/** A value as an integer input holds it; of no use for a float one. */
+private fun Manifest.stored(value: Float): Byte =
+    if (input.type == TensorType.FLOAT32) 0 else input.quantise(value)

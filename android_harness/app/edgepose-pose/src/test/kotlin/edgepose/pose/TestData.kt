@@ -12,7 +12,10 @@ import org.json.JSONObject
 import org.junit.Assert.fail
 import org.junit.Assume.assumeTrue
 
-/** What edgepose's own tests put there: bundles, bad bundles, and what Python computes for the same inputs. */
+/**
+ * What edgepose's own tests put there: bundles, bad bundles, and what Python computes for the same
+ * inputs.
+ */
 internal object TestData {
     private val folder: String? = System.getProperty("edgepose.tests")
 
@@ -35,12 +38,24 @@ internal object TestData {
 internal object DesktopPictures : PictureDecoder {
     override fun decode(png: ByteArray): Frame {
         val picture = ImageIO.read(ByteArrayInputStream(png)) ?: throw BadFrame("no picture")
-        return Frame.ofArgb(picture.width, picture.height, picture.getRGB(0, 0, picture.width, picture.height, null, 0, picture.width))
+        return Frame.ofArgb(
+            picture.width,
+            picture.height,
+            picture.getRGB(0, 0, picture.width, picture.height, null, 0, picture.width),
+        )
     }
 }
 
-/** The interpreter of another process, by its standard input and output; no desktop build of LiteRT's Java API is published. */
-internal class SubprocessEngine(private val process: Process, private val out: DataOutputStream, private val said: DataInputStream, hello: JSONObject) : PoseEngine {
+/**
+ * The interpreter of another process, by its standard input and output; no desktop build of
+ * LiteRT's Java API is published.
+ */
+internal class SubprocessEngine(
+    private val process: Process,
+    private val out: DataOutputStream,
+    private val said: DataInputStream,
+    hello: JSONObject,
+) : PoseEngine {
     override val runtime = "litert"
     override val version: String = hello.getString("version")
     override val inputs = specs(hello.getJSONArray("inputs"))
@@ -50,7 +65,9 @@ internal class SubprocessEngine(private val process: Process, private val out: D
     override fun run(input: ByteBuffer, outputs: List<ByteBuffer>) {
         out.write(ByteArray(input.remaining()).also { input.get(it) })
         out.flush()
-        for (buffer in outputs) buffer.put(ByteArray(buffer.remaining()).also { said.readFully(it) })
+        for (buffer in outputs) buffer.put(
+            ByteArray(buffer.remaining()).also { said.readFully(it) }
+        )
     }
 
     override fun close() {
@@ -61,7 +78,8 @@ internal class SubprocessEngine(private val process: Process, private val out: D
     companion object : PoseEngine.Factory {
         override fun open(model: ByteBuffer, threads: Int): PoseEngine {
             val command = System.getProperty("edgepose.engine").split('\n')
-            val process = ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+            val process =
+                ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start()
             val out = DataOutputStream(process.outputStream)
             out.writeInt(model.remaining())
             out.write(ByteArray(model.remaining()).also { model.get(it) })
@@ -72,16 +90,17 @@ internal class SubprocessEngine(private val process: Process, private val out: D
             return SubprocessEngine(process, out, said, hello)
         }
 
-        private fun specs(plain: JSONArray) = List(plain.length()) {
-            val tensor = plain.getJSONObject(it)
-            val shape = tensor.getJSONArray("shape")
-            TensorSpec(
-                TensorType.named(tensor.getString("dtype")),
-                List(shape.length()) { i -> shape.getInt(i) },
-                tensor.getDouble("scale").toFloat(),
-                tensor.getInt("zero_point"),
-            )
-        }
+        private fun specs(plain: JSONArray) =
+            List(plain.length()) {
+                val tensor = plain.getJSONObject(it)
+                val shape = tensor.getJSONArray("shape")
+                TensorSpec(
+                    TensorType.named(tensor.getString("dtype")),
+                    List(shape.length()) { i -> shape.getInt(i) },
+                    tensor.getDouble("scale").toFloat(),
+                    tensor.getInt("zero_point"),
+                )
+            }
     }
 }
 

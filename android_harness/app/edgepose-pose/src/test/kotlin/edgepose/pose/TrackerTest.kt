@@ -27,18 +27,24 @@ class TrackerTest {
             assertNotEquals(second, smoothed)
             // Nothing is smoothed over a gap.
             assertEquals(first, tracker.mark(dark, 1_000_000_000))
-            assertEquals(second, PoseTracker(model, smoothing = null).also { it.mark(dark, 0) }.mark(light, 1))
+            assertEquals(
+                second,
+                PoseTracker(model, smoothing = null).also { it.mark(dark, 0) }.mark(light, 1),
+            )
         }
     }
 
     @Test
     fun leavesOutWhatTheModelIsNotSureOf() {
         PoseModel.open(TestData.bundle(), TestData.litert).use { model ->
-            assertTrue(PoseTracker(model, minConfidence = Float.MAX_VALUE).mark(dark, 0).all { it == null })
+            assertTrue(
+                PoseTracker(model, minConfidence = Float.MAX_VALUE).mark(dark, 0).all { it == null }
+            )
             val found = model.mark(dark).keypoints
             val middle = found.map { it.confidence }.sorted()[found.size / 2]
             val kept = PoseTracker(model, minConfidence = middle).mark(dark, 0)
-            for (k in found.indices) if (found[k].confidence < middle) assertNull(kept[k]) else assertEquals(found[k], kept[k])
+            for (k in found.indices) if (found[k].confidence < middle) assertNull(kept[k])
+            else assertEquals(found[k], kept[k])
         }
     }
 }

@@ -18,10 +18,12 @@ import edgepose.pose.requireCamera
 import java.io.Closeable
 
 /**
- * Frames of the camera at the back, by Camera2: it is Android's own, so this compiles without Google's repository.
+ * Frames of the camera at the back, by Camera2: it is Android's own, so this compiles without
+ * Google's repository.
  *
  * @param displayDegrees how far the display is turned from its natural way up
- * @param onFrame gets each frame and its time in nanoseconds, on [handler]'s thread; what comes meanwhile is dropped
+ * @param onFrame gets each frame and its time in nanoseconds, on [handler]'s thread; what comes
+ *   meanwhile is dropped
  * @param onFailure gets one sentence
  */
 class CameraStream(
@@ -43,8 +45,12 @@ class CameraStream(
 
     @SuppressLint("MissingPermission") // requireCamera has asked
     private fun open() = guarded {
-        val id = manager.cameraIdList.firstOrNull { facing(it) == CameraCharacteristics.LENS_FACING_BACK }
-        if (id != null) manager.openCamera(id, Opened(id), handler) else onFailure("this device has no camera at its back: take a picture instead")
+        val id =
+            manager.cameraIdList.firstOrNull {
+                facing(it) == CameraCharacteristics.LENS_FACING_BACK
+            }
+        if (id != null) manager.openCamera(id, Opened(id), handler)
+        else onFailure("this device has no camera at its back: take a picture instead")
     }
 
     /** What other apps or the system do to a camera in use is told. */
@@ -67,17 +73,30 @@ class CameraStream(
         }
     }
 
-    private fun facing(id: String) = manager.getCameraCharacteristics(id).get(CameraCharacteristics.LENS_FACING)
+    private fun facing(id: String) =
+        manager.getCameraCharacteristics(id).get(CameraCharacteristics.LENS_FACING)
 
     private fun read(id: String): ImageReader {
         val facts = manager.getCameraCharacteristics(id)
-        val sizes = facts.get(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP)!!.getOutputSizes(ImageFormat.YUV_420_888)
-        val size = sizes.minByOrNull { kotlin.math.abs(it.width * it.height - WANTED.width * WANTED.height) }!!
-        val rotation = (facts.get(CameraCharacteristics.SENSOR_ORIENTATION)!! - displayDegrees + 360) % 360
+        val sizes =
+            facts
+                .get(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP)!!
+                .getOutputSizes(ImageFormat.YUV_420_888)
+        val size =
+            sizes.minByOrNull {
+                kotlin.math.abs(it.width * it.height - WANTED.width * WANTED.height)
+            }!!
+        val rotation =
+            (facts.get(CameraCharacteristics.SENSOR_ORIENTATION)!! - displayDegrees + 360) % 360
         val made = ImageReader.newInstance(size.width, size.height, ImageFormat.YUV_420_888, 2)
-        made.setOnImageAvailableListener({ source ->
-            source.acquireLatestImage()?.use { image -> onFrame(frame(image, rotation), image.timestamp) }
-        }, handler)
+        made.setOnImageAvailableListener(
+            { source ->
+                source.acquireLatestImage()?.use { image ->
+                    onFrame(frame(image, rotation), image.timestamp)
+                }
+            },
+            handler,
+        )
         return made
     }
 
@@ -87,7 +106,9 @@ class CameraStream(
             if (closed) return camera.close()
             val surface = read(id).also { reader = it }.surface
             guarded {
-                @Suppress("DEPRECATION") // its successor came with Android 9, and this is for Android 8 too
+                @Suppress(
+                    "DEPRECATION"
+                ) // its successor came with Android 9, and this is for Android 8 too
                 camera.createCaptureSession(listOf(surface), Configured(surface), handler)
             }
         }
@@ -100,14 +121,16 @@ class CameraStream(
         }
     }
 
-    private inner class Configured(private val surface: Surface) : CameraCaptureSession.StateCallback() {
+    private inner class Configured(private val surface: Surface) :
+        CameraCaptureSession.StateCallback() {
         override fun onConfigured(session: CameraCaptureSession) = guarded {
             val request = session.device.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
             request.addTarget(surface)
             session.setRepeatingRequest(request.build(), null, handler)
         }
 
-        override fun onConfigureFailed(session: CameraCaptureSession) = onFailure("the camera gives no frames of this size")
+        override fun onConfigureFailed(session: CameraCaptureSession) =
+            onFailure("the camera gives no frames of this size")
     }
 
     private companion object {

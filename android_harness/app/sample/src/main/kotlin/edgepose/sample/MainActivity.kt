@@ -6,6 +6,7 @@ import android.content.Intent
 import android.content.pm.PackageManager
 import android.graphics.Bitmap
 import android.graphics.ImageDecoder
+import android.graphics.Matrix
 import android.net.Uri
 import android.os.Build
 import android.os.Bundle
@@ -26,8 +27,12 @@ import edgepose.pose.PoseException
 import edgepose.pose.PoseModel
 import edgepose.pose.PoseTracker
 import edgepose.pose.frame
+import java.io.IOException
 
-/** Marks an infant's pose on the camera's frames or on a picture that the user chooses; nothing leaves the device. */
+/**
+ * Marks an infant's pose on the camera's frames or on a picture that the user chooses; nothing
+ * leaves the device.
+ */
 class MainActivity : Activity() {
     private val thread = HandlerThread("pose")
     private lateinit var worker: Handler
@@ -63,8 +68,13 @@ class MainActivity : Activity() {
         super.onDestroy()
     }
 
-    override fun onRequestPermissionsResult(code: Int, permissions: Array<String>, results: IntArray) {
-        if (results.contains(PackageManager.PERMISSION_GRANTED)) startCamera() else say(NoCameraPermission().message!!)
+    override fun onRequestPermissionsResult(
+        code: Int,
+        permissions: Array<String>,
+        results: IntArray,
+    ) {
+        if (results.contains(PackageManager.PERMISSION_GRANTED)) startCamera()
+        else say(NoCameraPermission().message!!)
     }
 
     override fun onActivityResult(code: Int, result: Int, data: Intent?) {
@@ -75,8 +85,12 @@ class MainActivity : Activity() {
     /** On the worker: the bundle lies in the app's assets, uncompressed. */
     private fun open() {
         val memory = AndroidMemory(this)
-        val bundle = assets.openFd("app.zip").use { PoseBundle.read(it.createInputStream(), it.length, memory) }
-        val opened = PoseModel.open(bundle, InterpreterEngine.Factory(), AndroidPictures, memory = memory)
+        val bundle =
+            assets.openFd("app.zip").use {
+                PoseBundle.read(it.createInputStream(), it.length, memory)
+            }
+        val opened =
+            PoseModel.open(bundle, InterpreterEngine.Factory(), AndroidPictures, memory = memory)
         model = opened
         say("${opened.manifest.name}, ${opened.runtime}. ${opened.manifest.notice}")
     }
@@ -86,7 +100,14 @@ class MainActivity : Activity() {
         val tracker = PoseTracker(opened)
         camera?.close()
         try {
-            camera = CameraStream(this, worker, displayDegrees(), { frame, time -> markFrame(tracker, frame, time) }, ::say)
+            camera =
+                CameraStream(
+                    this,
+                    worker,
+                    displayDegrees(),
+                    { frame, time -> markFrame(tracker, frame, time) },
+                    ::say,
+                )
         } catch (error: NoCameraPermission) {
             requestPermissions(arrayOf(CAMERA), 0)
         }
@@ -97,7 +118,10 @@ class MainActivity : Activity() {
     }
 
     private fun choosePicture() {
-        val intent = Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*")
+        val intent =
+            Intent(Intent.ACTION_OPEN_DOCUMENT)
+                .addCategory(Intent.CATEGORY_OPENABLE)
+                .setType("image/*")
         startActivityForResult(intent, 0)
     }
 
@@ -107,25 +131,32 @@ class MainActivity : Activity() {
         view.show(picture, opened.mark(frame(picture)).keypoints, opened.manifest.skeleton)
     }
 
-    /** Upright: ImageDecoder follows the file's orientation; before Android 9 the file's own pixels are shown. */
+    /**
+     * Upright: ImageDecoder follows the file's orientation; before Android 9 the file's own pixels
+     * are shown.
+     */
     private fun decode(uri: Uri): Bitmap {
         if (Build.VERSION.SDK_INT < Build.VERSION_CODES.P) {
             @Suppress("DEPRECATION")
             return MediaStore.Images.Media.getBitmap(contentResolver, uri)
         }
-        return ImageDecoder.decodeBitmap(ImageDecoder.createSource(contentResolver, uri)) { decoder, _, _ ->
+        return ImageDecoder.decodeBitmap(ImageDecoder.createSource(contentResolver, uri)) {
+            decoder,
+            _,
+            _ ->
             decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE
         }
     }
 
     /** The frame as it is to be seen. */
     private fun upright(frame: Frame): Bitmap {
-        val pixels = IntArray(frame.width * frame.height) { i ->
-            val (r, g, b) = List(3) { frame.rgb[3 * i + it].toInt() and 0xff }
-            (0xff shl 24) or (r shl 16) or (g shl 8) or b
-        }
+        val pixels =
+            IntArray(frame.width * frame.height) { i ->
+                val (r, g, b) = List(3) { frame.rgb[3 * i + it].toInt() and 0xff }
+                (0xff shl 24) or (r shl 16) or (g shl 8) or b
+            }
         val sensor = Bitmap.createBitmap(pixels, frame.width, frame.height, Bitmap.Config.ARGB_8888)
-        val turn = android.graphics.Matrix().apply { setRotate(frame.rotation.toFloat()) }
+        val turn = Matrix().apply { setRotate(frame.rotation.toFloat()) }
         return Bitmap.createBitmap(sensor, 0, 0, frame.width, frame.height, turn, false)
     }
 
@@ -138,15 +169,16 @@ class MainActivity : Activity() {
             work()
         } catch (error: PoseException) {
             say(error.message!!)
-        } catch (error: java.io.IOException) {
+        } catch (error: IOException) {
             say("the file cannot be read (${error.message})")
         }
     }
 
     private fun say(text: String) = runOnUiThread { said.text = text }
 
-    private fun button(label: String, action: () -> Unit) = Button(this).apply {
-        text = label
-        setOnClickListener { action() }
-    }
+    private fun button(label: String, action: () -> Unit) =
+        Button(this).apply {
+            text = label
+            setOnClickListener { action() }
+        }
 }

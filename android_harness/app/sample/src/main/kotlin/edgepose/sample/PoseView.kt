@@ -33,9 +33,16 @@ class PoseView(context: Context) : View(context) {
         for ((from, to) in skeleton) {
             val (a, b) = points[from] to points[to]
             if (a == null || b == null) continue
-            canvas.drawLine(a.x.toFloat() * scale, a.y.toFloat() * scale, b.x.toFloat() * scale, b.y.toFloat() * scale, line)
+            canvas.drawLine(
+                a.x.toFloat() * scale,
+                a.y.toFloat() * scale,
+                b.x.toFloat() * scale,
+                b.y.toFloat() * scale,
+                line,
+            )
         }
         line.color = Color.CYAN
-        for (point in points) if (point != null) canvas.drawCircle(point.x.toFloat() * scale, point.y.toFloat() * scale, 9f, line)
+        for (point in points) if (point != null)
+            canvas.drawCircle(point.x.toFloat() * scale, point.y.toFloat() * scale, 9f, line)
     }
 }

@@ -13,12 +13,14 @@ import java.io.File
 import java.nio.ByteBuffer
 
 /**
- * LiteRT 2's CompiledModel, in place of the Interpreter. Never compiled by edgepose's own tests: see README.md.
+ * LiteRT 2's CompiledModel, in place of the Interpreter. Never compiled by edgepose's own tests:
+ * see README.md.
  *
- * It does not tell scales and zero points, so that a model of other tensors shows only by the golden vectors, which
- * PoseModel.open replays on whatever accelerator was chosen.
+ * It does not tell scales and zero points, so that a model of other tensors shows only by the
+ * golden vectors, which PoseModel.open replays on whatever accelerator was chosen.
  */
-class CompiledModelEngine private constructor(
+class CompiledModelEngine
+private constructor(
     private val model: CompiledModel,
     private val file: File,
     private val input: TensorSpec,
@@ -33,7 +35,9 @@ class CompiledModelEngine private constructor(
 
     init {
         if (inputBuffers.size != 1 || outputBuffers.size != 1) {
-            throw ModelRefused("CompiledModel runs models of one input and one output: export with output maps")
+            throw ModelRefused(
+                "CompiledModel runs models of one input and one output: export with output maps"
+            )
         }
     }
 
@@ -55,10 +59,12 @@ class CompiledModelEngine private constructor(
         file.delete()
     }
 
-    private fun write(from: ByteBuffer, to: TensorBuffer) = when (input.type) {
-        TensorType.FLOAT32 -> to.writeFloat(FloatArray(input.size).also { from.asFloatBuffer().get(it) })
-        else -> to.writeInt8(ByteArray(input.size).also { from.get(it) })
-    }
+    private fun write(from: ByteBuffer, to: TensorBuffer) =
+        when (input.type) {
+            TensorType.FLOAT32 ->
+                to.writeFloat(FloatArray(input.size).also { from.asFloatBuffer().get(it) })
+            else -> to.writeInt8(ByteArray(input.size).also { from.get(it) })
+        }
 
     private fun read(from: TensorBuffer, to: ByteBuffer) {
         when (output.type) {
@@ -82,12 +88,16 @@ class CompiledModelEngine private constructor(
             file.writeBytes(ByteArray(model.remaining()).also { model.get(it) })
             try {
                 val options = CompiledModel.Options(accelerator)
-                if (accelerator == Accelerator.CPU) options.cpuOptions = CompiledModel.CpuOptions(threads, null, null)
+                if (accelerator == Accelerator.CPU)
+                    options.cpuOptions = CompiledModel.CpuOptions(threads, null, null)
                 val compiled = CompiledModel.create(file.absolutePath, options, null)
                 return CompiledModelEngine(compiled, file, manifest.input, manifest.output)
             } catch (error: LiteRtException) {
                 file.delete()
-                throw ModelRefused("CompiledModel does not load the model (${error.message})", error)
+                throw ModelRefused(
+                    "CompiledModel does not load the model (${error.message})",
+                    error,
+                )
             }
         }
     }
