@@ -20,7 +20,12 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _PATIENCE_S = 60.0
 _KEYS = {" ": ("Space", 32), "ArrowLeft": ("ArrowLeft", 37), "ArrowRight": ("ArrowRight", 39)}
-_KEYS |= {"ArrowUp": ("ArrowUp", 38), "ArrowDown": ("ArrowDown", 40), "Home": ("Home", 36), "End": ("End", 35)}
+_KEYS |= {
+    "ArrowUp": ("ArrowUp", 38),
+    "ArrowDown": ("ArrowDown", 40),
+    "Home": ("Home", 36),
+    "End": ("End", 35),
+}
 
 
 class Browser:
@@ -69,7 +74,7 @@ class Browser:
             self.requests.append(params["request"]["url"])
         elif event.get("method") == "Runtime.exceptionThrown":
             self.log.append(json.dumps(params["exceptionDetails"]))
-        elif event.get("method") == "Log.entryAdded":
+        elif event.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.log.append(params["entry"]["text"])
 
     def open(self, address: str) -> None:
@@ -77,7 +82,11 @@ class Browser:
 
     def size(self, width: int, height: int) -> None:
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
 
     def value(self, expression: str) -> Any:
@@ -103,8 +112,10 @@ class Browser:
 
     def click_on(self, selector: str, where: str = "r.left + r.width / 2, r.top + r.height / 2") -> None:
         """Click an element, at its middle or at `where` in its box `r`."""
-        found = f"(e => {{ e.scrollIntoView({{block: 'nearest'}}); const r = e.getBoundingClientRect();"
-        self.click(*self.value(f"{found} return [{where}]; }})(document.querySelector({json.dumps(selector)}))"))
+        found = "(e => { e.scrollIntoView({block: 'nearest'}); const r = e.getBoundingClientRect();"
+        self.click(
+            *self.value(f"{found} return [{where}]; }})(document.querySelector({json.dumps(selector)}))")
+        )
 
     def key(self, name: str, shift: bool = False) -> None:
         code, number = _KEYS[name]
@@ -134,7 +145,12 @@ def browser() -> Iterator[Browser]:
     (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [program, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
-        command += ["--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+        command += [
+            "--no-first-run",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+        ]
         command += ["--no-sandbox"] if os.geteuid() == 0 else []
 
         def placed() -> None:  # the protocol's own numbers
