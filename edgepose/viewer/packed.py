@@ -58,7 +58,7 @@ def pack(track: StoredTrack, keypoints: str) -> bytes:
         _steps(certain.T).tobytes(),
     ]
     whole = b"".join([np.array(len(text), "<u4").tobytes(), text, *planes])
-    return gzip.compress(whole, 9, mtime=0)
+    return gzip.compress(whole, 6, mtime=0)
 
 
 def _steps(values: np.ndarray) -> np.ndarray:

@@ -309,7 +309,7 @@ def _long(columns: Mapping[str, Sequence[Any]]) -> StoredTrack:
     if names != names[:ends] * (len(names) // ends):
         raise ValueError("its keypoints are not the same in every frame")
     table = {
-        name: np.array([_number(value) for value in columns[name]]).reshape(-1, ends)
+        name: _numbers(columns[name]).reshape(-1, ends)
         for name in ("frame", "time_s", "x_raw", "y_raw", "x_smooth", "y_smooth", "confidence")
     }
     if (table["frame"] != table["frame"][:, :1]).any():
@@ -322,6 +322,13 @@ def _long(columns: Mapping[str, Sequence[Any]]) -> StoredTrack:
         smooth_px=np.stack([table["x_smooth"], table["y_smooth"]], -1),
         confidence=table["confidence"],
     )
+
+
+def _numbers(values: Sequence[Any]) -> np.ndarray:
+    try:  # a long table's quick way
+        return np.array(["nan" if value is None or value == "" else value for value in values]).astype(float)
+    except ValueError:
+        return np.array([_number(value) for value in values])
 
 
 def _number(value: Any) -> float:
