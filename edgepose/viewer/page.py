@@ -20,6 +20,8 @@ _TEMPLATE = Path(__file__).with_name("page.html.j2")
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
+_SAME_FRAME = 0.45  # of the usual step: times so far apart are one frame's
+_SLOWEST = 25.0  # frames a second, where the header does not say
 # FFmpeg's names, as people say them.
 _CODECS = {
     "h264": "H.264",
@@ -132,7 +134,7 @@ def _facts(stored: StoredInput, alone: bool) -> dict[str, Any]:
         "served": not alone,
         # A user's --fps makes the table's times others than those that the browser plays by.
         "rate": summary.job.fps / video.rate if summary.job.fps and video.rate else 1.0,
-        "fps": summary.job.fps,
+        "tolerance_s": _SAME_FRAME / (video.rate or _SLOWEST),
         "abstain_below": summary.job.abstain_below,
         "confidence": plain_text(summary.confidence),
         "skipped": [

@@ -50,7 +50,7 @@ class VideoFacts(_Part):
 
     codec: str
     container: str
-    rate: float | None = None
+    rate: float | None = Field(default=None, gt=0)
 
 
 class Frames(_Part):

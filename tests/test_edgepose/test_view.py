@@ -473,3 +473,24 @@ def test_an_option_without_effect_is_refused(predicted: Any, tmp_path: Path) -> 
     words = ["view", str(predicted()), "--out", str(tmp_path / "page.html"), "--no-browser"]
     done = CliRunner().invoke(edgepose.cli.app, words)
     assert done.exit_code != 0 and "--no-browser" in str(done.exception)
+
+
+def test_no_pose_is_drawn_on_a_frame_that_was_not_predicted(
+    page: Browser, predicted: Any, served: Any
+) -> None:
+    folder = predicted()
+    table = folder / "clip.csv"
+    head, *rows = table.read_text(encoding="utf-8").splitlines()
+    kept = [row for row in rows if int(row.split(",")[0]) % 5 == 0]
+    table.write_text("\n".join([head, *kept]), encoding="utf-8")
+    look(page, served(folder).address)
+    page.value(
+        "(w => { window.drawn = []; show = at => { drawn.push([frames[at].number, (w(at), "
+        + _CORNER
+        + ")]); }; })(show)"
+    )
+    page.value("setSpeed(0.25)")
+    page.key(" ")
+    page.until("document.body.dataset.playing === 'false' && current >= 3")
+    seen = page.value("drawn")
+    assert len(seen) > 2 and all(number % 5 == 0 and abs(level(number) - shown) < 5 for number, shown in seen)
