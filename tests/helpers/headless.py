@@ -1,4 +1,4 @@
-"""A real headless Chromium, spoken to by its DevTools protocol over a pair of pipes: no library, no port."""
+"""A real headless Chromium, driven by its DevTools protocol over a pair of pipes: no library, no port."""
 
 from __future__ import annotations
 
