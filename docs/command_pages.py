@@ -203,6 +203,13 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "edgepose train --model rt --data infants --init models/rt.safetensors --out runs/rt",
         ),
     ),
+    "view": (
+        Example("What `edgepose predict --out predictions` wrote:", "edgepose view predictions"),
+        Example(
+            "One video's page as a file, without its pictures, to give away:",
+            "edgepose view predictions/clip.json --out clip.html",
+        ),
+    ),
 }
 
 

@@ -146,11 +146,14 @@ def headings(path: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in found}
 
 
-def test_the_tutorials_pictures_are_small() -> None:
+def test_the_pages_pictures_are_small() -> None:
     sizes = {path.name: path.stat().st_size for path in (fenced.ROOT / "docs/pictures").iterdir()}
     assert sizes and max(sizes.values()) < 150_000 and sum(sizes.values()) < 700_000, sizes
     assert {f"pictures/{name}" for name in sizes} == {
-        target for target, _ in LINKS.findall(without_blocks("docs/tutorial.md")) if "pictures/" in target
+        target
+        for page in ("docs/tutorial.md", "docs/view.md")
+        for target, _ in LINKS.findall(without_blocks(page))
+        if "pictures/" in target
     }
 
 

@@ -35,6 +35,7 @@ from edgepose.cli import (
     recipes,
     synth,
     train,
+    view,
 )
 from edgepose.cli import export as export_command
 
@@ -58,6 +59,7 @@ app.command("cluster")(cluster.command)
 app.command("import-tflite")(export_command.import_tflite)
 app.command("evaluate")(evaluate.command)
 app.command("predict")(predict.command)
+app.command("view")(view.command)
 app.command("calibrate-confidence")(calibrate_confidence.command)
 app.command("compare")(compare.command)
 app.command("raters")(raters.command)

@@ -237,8 +237,23 @@ def _predicted(run: Run, source: Source) -> InputOutcome:
     summary = summarise(prediction, run.estimator.spec, job, run.settings.confidence is not None)
     summary["outputs"], seconds = _write(run, source, prediction, summary, known)
     summary["speed"] = speed(prediction, seconds, run.request.threads)
+    if known is not None:
+        summary["source"] = _whereabouts(source.paths[0], run.out, known)
     write_json(summary_path, summary)  # last: it says that all else is there
     return InputOutcome(source, summary)
+
+
+def _whereabouts(video: Path, out: Path, known: Fingerprint) -> dict[str, Any]:
+    """Where `edgepose view` finds the video: from the summary's folder, so that both can be moved together.
+
+    It is in no table, since tables are given away, and folders may be called after children.
+    """
+    return {
+        "path": os.path.relpath(video.resolve(), out.resolve()),
+        "size_bytes": known.size_bytes,
+        "mtime_ns": known.mtime_ns,
+        "sha256": sha256_file(video),
+    }
 
 
 def _job(run: Run, source: Source) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose.inference.finding import Turn
-from edgepose.tracking.smoothing import uneven
+from edgepose.tracking.smoothing import uneven_steps
 from edgepose.tracking.track import Track
 
 HEAD_CELLS = 2.0  # a head shorter than so many map cells is too small to tell its parts apart
@@ -32,11 +32,13 @@ class QualityWarning:
         kind: a fixed word, for scripts.
         share: of the frames that it is about, 0 to 1; None where it is about the file.
         text: for people.
+        frames: numbers of the frames that it is about, as "0-11, 40"; empty where it is about the file.
     """
 
     kind: str
     share: float | None
     text: str
+    frames: str = ""
 
 
 def head_cells(track: Track) -> np.ndarray:
@@ -99,60 +101,81 @@ def _share(flags: np.ndarray) -> float:
     return float(flags.mean()) if len(flags) else 0.0
 
 
+def _spans(track: Track, flags: np.ndarray) -> str:
+    """The flagged frames (N,), neighbours of the track as one span."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    ends = [(int(track.index[a]), int(track.index[b - 1])) for a, b in edges.reshape(-1, 2)]
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in ends)
+
+
 def _nobody(track: Track) -> QualityWarning | None:
-    share = _share(none_found(track))
+    flags = none_found(track)
+    share = _share(flags)
     text = f"no infant, or none that the network can make out, in {share:.0%} of frames"
-    return QualityWarning("no-infant", share, text) if share >= _FRAMES else None
+    return QualityWarning("no-infant", share, text, _spans(track, flags)) if share >= _FRAMES else None
 
 
 def _second(track: Track) -> QualityWarning | None:
-    share = _share(second_found(track)[np.isfinite(track.doubles)])
+    flags = second_found(track)
+    share = _share(flags[np.isfinite(track.doubles)])
     text = f"a second infant may be in {share:.0%} of the frames that were looked at: a pose may mix the two"
-    return QualityWarning("second-infant", share, text) if share >= _FRAMES else None
+    return QualityWarning("second-infant", share, text, _spans(track, flags)) if share >= _FRAMES else None
 
 
 def _overlong(track: Track) -> QualityWarning | None:
-    share = _share(overlong(track)[~none_found(track)])
+    visible = ~none_found(track)
+    flags = overlong(track) & visible
+    share = _share(flags[visible])
     text = (
         f"a limb is over {OVERLONG_ABOVE:g} times as long as most in {share:.0%} of frames: a pose may mix"
         " two infants, or the network is lost; film one infant, or use --crop x,y,w,h"
     )
-    return QualityWarning("overlong-limb", share, text) if share >= _FRAMES else None
+    return QualityWarning("overlong-limb", share, text, _spans(track, flags)) if share >= _FRAMES else None
 
 
 def _small(track: Track) -> QualityWarning | None:
     visible = ~none_found(track)
-    cells = head_cells(track)[visible]
-    share = _share(cells < HEAD_CELLS)
+    flags = (head_cells(track) < HEAD_CELLS) & visible
+    share = _share(flags[visible])
     text = (
         f"the head is shorter than {HEAD_CELLS:g} map cells in {share:.0%} of frames"
         " (a cell is the network's grain): film nearer, or use --crop"
     )
-    return QualityWarning("low-resolution", share, text) if share >= _FRAMES else None
+    return QualityWarning("low-resolution", share, text, _spans(track, flags)) if share >= _FRAMES else None
 
 
 def _beyond(track: Track) -> QualityWarning | None:
     visible = ~none_found(track)
-    flags = at_edge(track)[visible]
-    if not len(flags):
+    if not visible.any():
         return None
-    share = _share(flags.any(1))
-    often = flags.mean(0)
+    flags = at_edge(track) & visible[:, None]
+    share = _share(flags[visible].any(1))
+    often = flags[visible].mean(0)
     worst = [int(k) for k in np.argsort(-often, kind="stable") if often[k] >= _FRAMES / 2]
     names = ", ".join(f"{track.keypoints.names[k]} {often[k]:.0%}" for k in worst[:_NAMED])
     more = f" and {len(worst) - _NAMED} more" if len(worst) > _NAMED else ""
     detail = f" ({names}{more})" if names else ""
     text = f"keypoints lie at the frame's edge or beyond in {share:.0%} of frames{detail}"
-    return QualityWarning("out-of-frame", share, text) if share >= _FRAMES else None
+    if share < _FRAMES:
+        return None
+    return QualityWarning("out-of-frame", share, text, _spans(track, flags.any(1)))
 
 
 def _uncertain(track: Track) -> QualityWarning | None:
-    share = _share(track.abstained.mean(1))
+    shares = track.abstained.mean(1)
+    share = _share(shares)
     text = f"{share:.0%} of keypoints are abstained from: their confidence is below the threshold"
-    return QualityWarning("abstained", share, text) if share >= _MANY_ABSTAINED else None
+    if share < _MANY_ABSTAINED:
+        return None
+    return QualityWarning("abstained", share, text, _spans(track, shares >= _MANY_ABSTAINED))
 
 
 def _steps(track: Track) -> QualityWarning | None:
-    share = uneven(track.time_s) if track.is_video else 0.0
+    if not track.is_video:
+        return None
+    steps = uneven_steps(track.time_s)
+    share = _share(steps)
     text = f"{share:.0%} of steps between frames are not the usual one (variable rate): filters count frames"
-    return QualityWarning("variable-rate", share, text) if share >= _UNEVEN else None
+    if share < _UNEVEN:
+        return None
+    return QualityWarning("variable-rate", share, text, _spans(track, np.concatenate([[False], steps])))

@@ -113,13 +113,13 @@ def breaks_in_time(time_s: np.ndarray, index: np.ndarray, stride: int = 1) -> np
     return breaks
 
 
-def uneven(time_s: np.ndarray) -> float:
-    """Share of steps that are not the usual one: above 0 at a variable frame rate."""
-    if len(time_s) < 3:
-        return 0.0
+def uneven_steps(time_s: np.ndarray) -> np.ndarray:
+    """(N - 1,) bool: steps that are not the usual one, as at a variable frame rate."""
     steps = np.diff(time_s)
+    if len(steps) < 2:
+        return np.zeros(len(steps), bool)
     usual = np.median(steps)
-    return float((np.abs(steps - usual) > _UNEVEN * usual).mean())
+    return np.abs(steps - usual) > _UNEVEN * usual
 
 
 def _filter(how: Smoothing) -> Callable[[np.ndarray], np.ndarray]:

@@ -193,6 +193,8 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose predict photos --model default:rt-lite --abstain-below 0.2 --format coco --out coco": Run(
         swap=_TINY
     ),
+    "edgepose view predictions": NotRun("serves until Ctrl-C; tests/test_edgepose/test_view.py runs it"),
+    "edgepose view predictions/clip.json --out clip.html": Run(),
     "edgepose prune default:rt-lite --data infants --sparsity 0.5 --out runs/pruned": NotRun(
         _MINUTES + "tests/test_edgepose/test_pruning.py prunes a small network"
     ),

@@ -28,7 +28,7 @@ FLOORS = (
     ("inference", "synthetic", "visual"),
     ("evaluation",),
     ("comparison", "tracking", "training"),
-    ("reporting",),
+    ("reporting", "viewer"),
     ("deploy", "paper"),
     ("compression",),
     ("api",),

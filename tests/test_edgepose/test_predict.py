@@ -459,6 +459,18 @@ def test_thresholds_that_cannot_be(tmp_path: Path, share: float) -> None:
 # Warnings
 
 
+def test_a_warning_names_its_frames_and_the_summary_the_video(tmp_path: Path) -> None:
+    empty, full = disc((240, 320), []), disc((240, 320), [(160, 120, 80)])
+    clip = write_video(tmp_path / "clip.mp4", [full, full, empty, empty, empty, full, empty, full])
+    (outcome,) = run([clip], tmp_path / "out")
+    assert outcome.summary is not None
+    frames = {w["kind"]: w["frames"] for w in outcome.summary["warnings"]}
+    assert frames["no-infant"] == "2-4, 6"
+    source = outcome.summary["source"]
+    assert source["path"] == "../clip.mp4" and source["size_bytes"] == clip.stat().st_size
+    assert "../clip.mp4" not in (tmp_path / "out/clip.csv").read_text(encoding="utf-8")
+
+
 def warnings_of(tmp_path: Path, images: list[np.ndarray]) -> dict[str, str]:
     write_video(tmp_path / "w.mp4", images)
     (outcome,) = run([tmp_path / "w.mp4"], tmp_path / "out", overwrite=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgepose.errors import UsageError
-from edgepose.tracking.smoothing import Smoothing, breaks_in_time, parse_smoothing, smooth, uneven
+from edgepose.tracking.smoothing import Smoothing, breaks_in_time, parse_smoothing, smooth, uneven_steps
 
 
 def walk(frames: int = 40) -> np.ndarray:
@@ -86,11 +86,11 @@ def test_breaks_in_time() -> None:
     assert breaks_in_time(time[:1], index[:1]).tolist() == [False]
 
 
-def test_uneven() -> None:
-    assert uneven(np.arange(20) / 30) == 0 and uneven(np.array([0.0, 1.0])) == 0
-    assert uneven(np.cumsum([0.04] * 9 + [0.08])) == pytest.approx(1 / 9)
+def test_uneven_steps() -> None:
+    assert not uneven_steps(np.arange(20) / 30).any() and not uneven_steps(np.array([0.0, 1.0])).any()
+    assert uneven_steps(np.cumsum([0.04] * 9 + [0.08])).tolist() == [False] * 8 + [True]
     rounded = np.round(np.arange(60) / 30, 3)  # Matroska counts milliseconds
-    assert uneven(rounded) == 0
+    assert not uneven_steps(rounded).any()
 
 
 @pytest.mark.parametrize("text", ["median:5", "savgol:9,2", "none"])
