@@ -116,7 +116,8 @@ class Graph:
         for op in graph.operators:
             if int(op.outputs[0]) in self.constant:
                 continue
-            for k, i in enumerate(op.inputs):
+            op.inputs = np.array(op.inputs, np.int32)
+            for k, i in enumerate(op.inputs.tolist()):
                 if i < 0 or int(i) in self.constant:
                     continue
                 op.inputs[k] = len(graph.tensors)

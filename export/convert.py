@@ -16,6 +16,7 @@ from export.errors import ExportError
 from export.inspect import ModelInfo, inspect
 from export.recipe import Recipe
 from export.rewrite import compact, with_int8_weights, without_barriers
+from export.rounding import without_halves
 from export.sidecar import Sidecar, describe, sidecar_path, write_sidecar
 
 
@@ -108,8 +109,10 @@ def to_bytes(model: Any, recipe: Recipe, samples: Sequence[np.ndarray] = ()) -> 
 def _rewritten(data: bytes, recipe: Recipe) -> bytes:
     """What the converter has no option for."""
     if recipe.simulated:
-        return without_barriers(data)
-    return with_int8_weights(data) if recipe.only_stores_int8 else data
+        data = without_barriers(data)
+    if recipe.only_stores_int8:
+        return with_int8_weights(data)
+    return without_halves(data) if recipe.activations == "int8" else data
 
 
 def _configure(converter: Any, recipe: Recipe, samples: Sequence[np.ndarray], shape: tuple[int, ...]) -> None:

@@ -85,7 +85,14 @@ RECIPES = {
             "weights stored in 8 bits, float arithmetic",
             float_arithmetic=True,
         ),
-        Recipe("dynamic", "int8", "float32", False, Tolerance(None, 15), "int8 weights, activations rounded to 8 bits as it runs"),
+        Recipe(
+            "dynamic",
+            "int8",
+            "float32",
+            False,
+            Tolerance(None, 15),
+            "int8 weights, activations rounded to 8 bits as it runs",
+        ),
         Recipe("int8", "int8", "int8", True, Tolerance(None, 15), "full integer, int8 input and output"),
         Recipe("int16x8", "int8", "int16", True, Tolerance(None, 20), "int8 weights, int16 activations"),
     )

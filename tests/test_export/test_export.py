@@ -205,7 +205,7 @@ def test_samples_are_seeded_counted_and_without_repeats():
 
 
 def test_unknown_names_list_the_known(monkeypatch):
-    with pytest.raises(UnknownName, match="fp32, fp16, dynamic, int8, int16x8"):
+    with pytest.raises(UnknownName, match="fp32, fp16, weights-int8, dynamic, int8, int16x8"):
         recipe("int4")
     with pytest.raises(UnknownName, match="litert, tflite-runtime"):
         load_interpreter("onnx")
