@@ -55,7 +55,7 @@ class _Product:
 
 
 def processor_dependent(data: bytes) -> tuple[ProcessorDependent, ...]:
-    """Operators whose rounding differs between processors by more than a float's.
+    """Operators whose rounding differs between processors by more than a float's, the worst MUL first.
 
     Args:
         data: of a .tflite file.
@@ -64,12 +64,12 @@ def processor_dependent(data: bytes) -> tuple[ProcessorDependent, ...]:
         ExportError: it is damaged.
     """
     graph = _Graph(data)
-    found = []
-    for product in graph.products():
-        apart = graph.rounded_apart(product)
-        if apart:
-            why = f"{apart} of the products of its integers lie at a half"
-            found.append(ProcessorDependent("MUL", graph.name(product.output), why))
+    counted = [(graph.rounded_apart(product), graph.name(product.output)) for product in graph.products()]
+    found = [
+        ProcessorDependent("MUL", name, f"{apart} of the products of its integers lie at a half")
+        for apart, name in sorted(counted, key=lambda row: -row[0])
+        if apart
+    ]
     for op, kind in graph.operators():
         if kind in _WEIGHTED and graph.rounds_its_input(op):
             why = "it rounds its float input to 8 bits as it runs"

@@ -25,5 +25,5 @@ def warn_of_rounding(path: Path) -> None:
     )
     options.say(
         f"warning: {path.name} gives other keypoints on other processors: {kinds} round otherwise there, "
-        f"the first {found[0].tensor or 'without a name'} ({found[0].why}); {hint}"
+        f"such as {found[0].tensor or 'without a name'} ({found[0].why}); {hint}"
     )
