@@ -2,8 +2,8 @@
 
 Under XNNPACK, float arithmetic on x86 and Arm differs by its own rounding, 1e-7 of a value. Integer operators
 of convolutional networks agree to the bit, but for products and for MEAN, which takes its sum through a float
-and so differs by a step where it lies within 1e-5 of a half: one value in some ten thousand, which no scale
-avoids and nothing here reports. `benchmarks/first_difference.py` shows all of it.
+and is a step off on x86 now and then where a mean lies near a half: one value in some ten thousand, which
+nothing here avoids or reports. `benchmarks/first_difference.py` shows all of it.
 
 **A product of integers.** MUL is p * m to the nearest integer, p being the product of the stored integers and
 m = scale * scale / scale. x86 computes it in float32 and takes a half to the even neighbour; Arm computes it
