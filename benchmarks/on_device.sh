@@ -19,7 +19,7 @@ exported() { # KEY: the authors' weights in every recipe, in $runs/KEY
   local key=$1 weights=$runs/$1.safetensors
   [ -f "$weights" ] || edgepose import-weights "$checkpoints/${authors[$key]}.h5" --model "$key" --out "$weights"
   [ -f "$runs/$key/$key-int8-ptq-maps.tflite" ] || {
-    edgepose export "$weights" --output maps --recipe fp32 --recipe fp16 --recipe dynamic --recipe int8 \
+    edgepose export "$weights" --output maps --recipe fp32 --recipe fp16 --recipe weights-int8 --recipe dynamic --recipe int8 \
       --calibrate "${data[1]}" "${data[@]:2}" --count 48 --out "$runs/$key" --overwrite
     edgepose quantize "$weights" "${data[@]}" --count 48 --out "$runs/$key"
   }

@@ -15,7 +15,8 @@ from export.calibration import Calibration, representative_dataset
 from export.errors import ExportError
 from export.inspect import ModelInfo, inspect
 from export.recipe import Recipe
-from export.rewrite import compact, without_barriers
+from export.rewrite import compact, with_int8_weights, without_barriers
+from export.rounding import without_halves
 from export.sidecar import Sidecar, describe, sidecar_path, write_sidecar
 
 
@@ -96,7 +97,7 @@ def to_bytes(model: Any, recipe: Recipe, samples: Sequence[np.ndarray] = ()) -> 
         _configure(converter, recipe, samples, shape)
         try:
             data = bytes(converter.convert())
-            return compact(without_barriers(data) if recipe.simulated else data)
+            return compact(_rewritten(data, recipe))
         except ExportError:
             raise
         except Exception as error:  # the converter raises its own kinds, and says the reason on stderr
@@ -105,12 +106,21 @@ def to_bytes(model: Any, recipe: Recipe, samples: Sequence[np.ndarray] = ()) -> 
             ) from None
 
 
+def _rewritten(data: bytes, recipe: Recipe) -> bytes:
+    """What the converter has no option for."""
+    if recipe.simulated:
+        data = without_barriers(data)
+    if recipe.only_stores_int8:
+        return with_int8_weights(data)
+    return without_halves(data) if recipe.activations == "int8" else data
+
+
 def _configure(converter: Any, recipe: Recipe, samples: Sequence[np.ndarray], shape: tuple[int, ...]) -> None:
     import tensorflow as tf
 
     ops = tf.lite.OpsSet
     converter.target_spec.supported_ops = [ops.TFLITE_BUILTINS]
-    if recipe.weights == "float32":
+    if recipe.weights == "float32" or recipe.only_stores_int8:
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if recipe.simulated:  # the converter reads the ranges from the model's fake quantization

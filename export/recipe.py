@@ -31,6 +31,8 @@ class Recipe:
         tolerance: of a healthy export; below it `validate` gives a bad verdict.
         description: for reports.
         simulated: whether the model brings its own quantizers, with their ranges.
+        float_arithmetic: whether the weights become float when the model is opened, and all is computed as
+            in the float model.
     """
 
     key: str
@@ -40,19 +42,57 @@ class Recipe:
     tolerance: Tolerance
     description: str
     simulated: bool = False
+    float_arithmetic: bool = False
 
     @property
     def is_integer(self) -> bool:
         """Whether every activation is an integer."""
         return self.activations != "float32"
 
+    @property
+    def only_stores_int8(self) -> bool:
+        """Whether 8 bits are in the file alone."""
+        return self.weights == "int8" and self.float_arithmetic
+
 
 RECIPES = {
     r.key: r
     for r in (
-        Recipe("fp32", "float32", "float32", False, Tolerance(1e-4, 80), "float weights and activations"),
-        Recipe("fp16", "float16", "float32", False, Tolerance(1e-2, 30), "weights stored as float16"),
-        Recipe("dynamic", "int8", "float32", False, Tolerance(None, 15), "int8 weights, float activations"),
+        Recipe(
+            "fp32",
+            "float32",
+            "float32",
+            False,
+            Tolerance(1e-4, 80),
+            "float weights and activations",
+            float_arithmetic=True,
+        ),
+        Recipe(
+            "fp16",
+            "float16",
+            "float32",
+            False,
+            Tolerance(1e-2, 30),
+            "weights stored as float16",
+            float_arithmetic=True,
+        ),
+        Recipe(
+            "weights-int8",
+            "int8",
+            "float32",
+            False,
+            Tolerance(None, 15),
+            "weights stored in 8 bits, float arithmetic",
+            float_arithmetic=True,
+        ),
+        Recipe(
+            "dynamic",
+            "int8",
+            "float32",
+            False,
+            Tolerance(None, 15),
+            "int8 weights, activations rounded to 8 bits as it runs",
+        ),
         Recipe("int8", "int8", "int8", True, Tolerance(None, 15), "full integer, int8 input and output"),
         Recipe("int16x8", "int8", "int16", True, Tolerance(None, 20), "int8 weights, int16 activations"),
     )

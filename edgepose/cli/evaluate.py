@@ -9,6 +9,7 @@ import typer
 
 from edgepose.cli import options
 from edgepose.cli.progress import bar
+from edgepose.cli.rounding import warn_of_rounding
 from edgepose.cli.running import model_to_run
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def command(
         options.print_json([results for results, _ in scored])
     else:
         _print_table(scored)
+    for model in models:
+        warn_of_rounding(model)
 
 
 def _print_table(scored: list) -> None:  # type: ignore[type-arg]

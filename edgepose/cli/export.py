@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgepose.cli import options
+from edgepose.cli.rounding import warn_of_rounding
 
 
 @options.spread()
@@ -18,7 +19,9 @@ def command(
     out: Annotated[Path, typer.Option(help="The folder for the .tflite files and their sidecars.")],
     recipe: Annotated[
         list[str],
-        typer.Option(help="The number format: fp32, fp16, dynamic, int8 or int16x8. May be repeated."),
+        typer.Option(
+            help="The number format: fp32, fp16, weights-int8, dynamic, int8 or int16x8. May be repeated."
+        ),
     ] = ["fp16"],  # noqa: B006 - typer copies it
     output: Annotated[
         list[str], typer.Option(help="What the model gives: maps, upscaled or keypoints. May be repeated.")
@@ -63,6 +66,8 @@ def command(
         options.print_json([{"path": m.path, "sidecar": m.sidecar, "validation": m.validation} for m in made])
     else:
         _print_table(made)
+    for each in made:
+        warn_of_rounding(each.path)
 
 
 @options.spread()

@@ -46,7 +46,7 @@ class CannotQuantize(EdgeposeError):
         self.layer, self.why = layer, why
         super().__init__(
             f"layer {layer}{network and f' of {network}'} cannot be quantized ({why})",
-            "use `edgepose export --recipe int8`, `dynamic` or `fp16` for this network",
+            "use `edgepose export --recipe int8`, `weights-int8` or `fp16` for this network",
         )
 
     def of(self, network: str) -> CannotQuantize:

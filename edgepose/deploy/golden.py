@@ -20,6 +20,7 @@ from edgepose.deploy.manifest import Allowed, InputPart, Manifest, OutputPart
 from edgepose.errors import BadModel
 from edgepose.geometry import Letterbox, letterbox
 from edgepose.inference.decode import Decode, output_decoder
+from export.recipe import RECIPES
 from export.runtime import RUNTIMES, Session, TensorSpec
 
 _SIZES = ((480, 640), (640, 480), (400, 400))  # wide, tall and square: every kind of padding
@@ -94,7 +95,7 @@ def allowances(recipe: str, image: InputPart, output: OutputPart) -> tuple[Allow
     steps; RT Lite keeps 81 % of its keypoints within a cell then, and RT quantised after training loses most,
     which is to be refused. LiteRT's own 8-bit kernels agree between processors.
     """
-    exact = recipe in ("fp32", "fp16")
+    exact = recipe in RECIPES and RECIPES[recipe].float_arithmetic
     if output.kind == "keypoints":  # where two peaks are as high, a coordinate may jump: only shares count
         share, reach = (0.95, 1.0) if exact else (0.8, 8.0)
         return tuple(Allowed(runtime, float(max(image.shape)), reach, share) for runtime in RUNTIMES)

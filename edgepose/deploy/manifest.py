@@ -58,7 +58,7 @@ class ModelPart:
     network_name: str
     """Its name."""
     recipe: str
-    """How numbers are stored: fp32, fp16, dynamic, int8, int16x8 or unknown."""
+    """How numbers are stored: fp32, fp16, weights-int8, dynamic, int8, int16x8 or unknown."""
     source_sha256: Sha256
     """Of the .tflite before metadata went into it, as it was scored."""
     parameters: int | None

@@ -74,9 +74,10 @@ GLOSSARY = Terms(
         ),
         (
             "Recipe",
-            "How numbers are stored in the model file: fp32 and fp16 are floating point, dynamic stores "
-            "weights in 8 bits, int8 computes in 8 bits throughout, int16x8 keeps 16-bit activations. "
-            "Smaller files may cost accuracy.",
+            "How numbers are stored in the model file: fp32 and fp16 are floating point, weights-int8 stores "
+            "weights in 8 bits and computes in floating point, dynamic rounds the activations too as it "
+            "runs, which gives other keypoints on other processors, int8 computes in 8 bits throughout, "
+            "int16x8 keeps 16-bit activations. Smaller files may cost accuracy.",
         ),
         (
             "File and deflated size",

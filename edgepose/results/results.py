@@ -118,7 +118,7 @@ class ModelFacts:
     keypoints: str
     """Key of the keypoint set that the model predicts."""
     recipe: str | None
-    """Key of the export recipe (fp32, fp16, dynamic, int8, int16x8); null for a checkpoint."""
+    """Key of the export recipe (fp32, fp16, weights-int8, dynamic, int8, int16x8); null for a checkpoint."""
     output: Literal["maps", "upscaled", "keypoints", "movenet", "blazepose"]
     """What the model gives: low-resolution maps, maps at input resolution, coordinates, or as a peer does."""
     input_size: tuple[PositiveInt, PositiveInt]

@@ -17,9 +17,8 @@ import json
 
 import numpy as np
 
-from edgepose.keypoints import KEYPOINT_SETS
+from edgepose.keypoints import KEYPOINT_SETS, KeypointSet
 from edgepose.viewer.stored import StoredTrack
-from edgepose.visual.drawing import side
 
 _FINEST_PX = 0.1  # a screen shows no less
 _EMPTY = 65535
@@ -31,6 +30,7 @@ def pack(track: StoredTrack, keypoints: str) -> bytes:
     Args:
         keypoints: key of the keypoint set, whose segments are drawn; of an unknown set, points alone are.
     """
+    points = KEYPOINT_SETS.get(keypoints) or KeypointSet(keypoints, tuple(track.names), (), None)
     pixels = np.concatenate([track.raw_px, track.smooth_px], -1)  # (N, K, 4)
     known = np.isfinite(pixels)
     origin = float(pixels[known].min()) if known.any() else 0.0
@@ -40,7 +40,7 @@ def pack(track: StoredTrack, keypoints: str) -> bytes:
     head = {
         "frames": len(track.index),
         "names": list(track.names),
-        "sides": [side(name) for name in track.names],
+        "sides": [points.side(name) for name in track.names],
         "segments": _segments(track.names, keypoints),
         "origin": origin,
         "quantum": quantum,

@@ -29,6 +29,7 @@ INK, GREY, FAINT = "#222222", "#8A8A8A", "#DDDDDD"
 _LINES: Mapping[str, str | tuple[float, tuple[float, ...]]] = {
     "fp32": "-",
     "fp16": (0, (5, 1.5)),
+    "weights-int8": (0, (8, 1.5, 1, 1.5)),
     "dynamic": (0, (3, 1.2, 1, 1.2)),
     "int8": (0, (1, 1.2)),
     "int16x8": (0, (3, 1, 1, 1, 1, 1)),

@@ -67,6 +67,8 @@ def test_recipes_store_what_they_say(exported):
     assert set(infos["fp32"].dtypes) == {"float32"}
     assert set(infos["fp16"].dtypes) == {"float16"}
     assert "int8" in infos["dynamic"].dtypes and not infos["dynamic"].is_integer
+    assert "int8" in infos["weights-int8"].dtypes and not infos["weights-int8"].is_integer
+    assert infos["weights-int8"].ops["DEQUANTIZE"] == 2  # once for each weight
     for key, dtype in (("int8", "int8"), ("int16x8", "int16")):
         assert infos[key].is_integer and not infos[key].float_operators
         assert {t.dtype for t in infos[key].inputs + infos[key].outputs} == {dtype}
@@ -205,7 +207,7 @@ def test_samples_are_seeded_counted_and_without_repeats():
 
 
 def test_unknown_names_list_the_known(monkeypatch):
-    with pytest.raises(UnknownName, match="fp32, fp16, dynamic, int8, int16x8"):
+    with pytest.raises(UnknownName, match="fp32, fp16, weights-int8, dynamic, int8, int16x8"):
         recipe("int4")
     with pytest.raises(UnknownName, match="litert, tflite-runtime"):
         load_interpreter("onnx")

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_tflite import tiny_tflite
 
 from export.convert import to_bytes
 from export.inspect import inspect, saturated_biases
 from export.recipe import RECIPES
-from export.rewrite import compact
+from export.rewrite import compact, per_channel_int8, with_int8_weights
 from export.runtime import Session
 
 SHAPE = (1, 16, 16, 3)
@@ -103,3 +104,31 @@ def to_bytes_of_floats() -> bytes:
 
     image = keras.Input(SHAPE[1:])
     return to_bytes(keras.Model(image, keras.layers.Conv2D(4, 1)(image)), RECIPES["fp32"])
+
+
+def test_weights_in_8_bits_compute_as_the_floats_that_they_stand_for(tmp_path: Path) -> None:
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    original = tiny_tflite()
+    small = with_int8_weights(original)
+    before, after = inspect(original), inspect(small)
+    assert after.ops == {"DEQUANTIZE": 1, "CONV_2D": 1} and not after.is_integer
+    assert after.dtypes["int8"] == before.dtypes["float32"] // 4 - 19  # all but the bias
+    assert len(small) < 0.4 * len(original)
+    rounded = flatbuffer_utils.convert_bytearray_to_object(original)
+    weights = np.frombuffer(bytes(rounded.buffers[1].data), "<f4").reshape(19, 8, 8, 3)
+    scales, steps = per_channel_int8(weights, 0)
+    values = (scales[:, None, None, None] * steps).astype(np.float32)
+    assert np.abs(values - weights).max() <= 0.5001 * scales.max() and np.abs(steps).max() == 127
+    rounded.buffers[1].data = np.frombuffer(values.tobytes(), np.uint8)
+    image = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
+    found = []
+    for name, data in (("a", small), ("b", flatbuffer_utils.convert_object_to_bytearray(rounded))):
+        (tmp_path / name).write_bytes(bytes(data))
+        found.append(Session(tmp_path / name).run_float(image)[0])
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_channel_of_zeros_stays_zero() -> None:
+    scales, steps = per_channel_int8(np.zeros((2, 3), np.float32), 0)
+    assert (scales > 0).all() and not steps.any()

@@ -1,0 +1,29 @@
+"""A warning about models whose keypoints depend on the processor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from edgepose.cli import options
+
+
+def warn_of_rounding(path: Path) -> None:
+    """Say which operators of a .tflite round otherwise on Arm than on x86; a checkpoint has none."""
+    if path.suffix != ".tflite":
+        return
+    from export.rounding import processor_dependent
+
+    found = processor_dependent(path.read_bytes())
+    if not found:
+        return
+    kinds = ", ".join(f"{count} {op}" for op, count in Counter(each.op for each in found).most_common())
+    hint = (
+        "export it with recipe weights-int8, which computes in float, or score it where it will run"
+        if any(each.op != "MUL" for each in found)
+        else "export it again with this version, or score it where it will run"
+    )
+    options.say(
+        f"warning: {path.name} gives other keypoints on other processors: {kinds} round otherwise there, "
+        f"such as {found[0].tensor or 'without a name'} ({found[0].why}); {hint}"
+    )

@@ -1,0 +1,195 @@
+"""What in a .tflite comes out otherwise on another processor, and how that is avoided.
+
+Under XNNPACK, float arithmetic on x86 and Arm differs by its own rounding, 1e-7 of a value. Integer operators
+of convolutional networks agree to the bit, but for products and for MEAN, which takes its sum through a float
+and is a step off on x86 now and then where a mean lies near a half: one value in some ten thousand, which
+nothing here avoids or reports. `benchmarks/first_difference.py` shows all of it.
+
+**A product of integers.** MUL is p * m to the nearest integer, p being the product of the stored integers and
+m = scale * scale / scale. x86 computes it in float32 and takes a half to the even neighbour; Arm computes it
+in fixed point and takes a half up. All 65,536 pairs of operands with each of 26 scales said so, without an
+exception. A common m has no product at a half; a round one has many: EfficientPose's E-swish multiplies by
+1.25, so that every eighth value differs by a step. A scale that is longer by 2^-22 has none of them left.
+
+**Activations that are rounded as the model runs.** An operator with float activations and int8 weights
+finds the range of its input in every inference, and rounds the input by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from export.inspect import inspect
+
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+# Operators that take any scale on either side; concatenation, for one, wants the same on both.
+_ANY_SCALE = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB", "MEAN", "LOGISTIC"}
+_FIXED_OUTPUT = {"LOGISTIC"}  # its output's scale is 1 / 256 by definition
+_NUDGE = 2.0**-22  # relative; float32 tells numbers apart that differ by 2^-23
+_MOST_NUDGES = 16
+
+
+@dataclass(frozen=True)
+class ProcessorDependent:
+    """An operator that gives other bits on x86 than on Arm.
+
+    Attributes:
+        op: its name.
+        tensor: its output's.
+        why: a clause.
+    """
+
+    op: str
+    tensor: str
+    why: str
+
+
+@dataclass(frozen=True)
+class _Product:
+    """An int8 MUL: indices of its operands and its output."""
+
+    operands: tuple[int, int]
+    output: int
+
+
+def processor_dependent(data: bytes) -> tuple[ProcessorDependent, ...]:
+    """Operators whose rounding differs between processors by more than a float's, the worst MUL first.
+
+    Args:
+        data: of a .tflite file.
+
+    Raises:
+        ExportError: it is damaged.
+    """
+    graph = _Graph(data)
+    counted = [(graph.rounded_apart(product), graph.name(product.output)) for product in graph.products()]
+    found = [
+        ProcessorDependent("MUL", name, f"{apart} of the products of its integers lie at a half")
+        for apart, name in sorted(counted, key=lambda row: -row[0])
+        if apart
+    ]
+    for op, kind in graph.operators():
+        if kind in _WEIGHTED and graph.rounds_its_input(op):
+            why = "it rounds its float input to 8 bits as it runs"
+            found.append(ProcessorDependent(kind, graph.name(int(op.outputs[0])), why))
+    return tuple(found)
+
+
+def without_halves(data: bytes) -> bytes:
+    """The same model with scales, longer by up to 4e-6, at which no product of int8 lies at a half.
+
+    Args:
+        data: of a .tflite that the converter made.
+
+    Returns:
+        a model of the same stored integers. A product stays at its halves where each of its tensors is read
+        or written by an operator that wants equal scales.
+    """
+    graph = _Graph(data)
+    nudged = [graph.nudge(product) for product in graph.products()]
+    return graph.packed() if any(nudged) else data
+
+
+class _Graph:
+    """The main graph of a .tflite, its scales to be changed."""
+
+    def __init__(self, data: bytes) -> None:
+        from ai_edge_litert.tools import flatbuffer_utils
+
+        inspect(data)  # everything below trusts it
+        self._model = flatbuffer_utils.convert_bytearray_to_object(data)
+        self._graph = self._model.subgraphs[0]
+        names = {value: name for name, value in vars(flatbuffer_utils.BuiltinOperator).items()}
+        codes = self._model.operatorCodes
+        self._kinds = [names.get(max(c.builtinCode, c.deprecatedBuiltinCode), "") for c in codes]
+        self._touching: dict[int, set[str]] = {}  # the operators that read or write a tensor
+        self._fixed = {int(i) for i in (*self._graph.inputs, *self._graph.outputs)}
+        for op, kind in self.operators():
+            for i in (*op.inputs, *op.outputs):
+                self._touching.setdefault(int(i), set()).add(kind)
+            if kind in _FIXED_OUTPUT:
+                self._fixed.update(int(i) for i in op.outputs)
+
+    def operators(self) -> Iterator[tuple[Any, str]]:
+        return ((op, self._kinds[op.opcodeIndex]) for op in self._graph.operators)
+
+    def name(self, tensor: int) -> str:
+        return (self._graph.tensors[tensor].name or b"").decode(errors="replace")
+
+    def products(self) -> Iterator[_Product]:
+        """Every MUL of two int8 tensors."""
+        for op, kind in self.operators():
+            touched = [int(i) for i in (*op.inputs, *op.outputs)]
+            if kind == "MUL" and len(touched) == 3 and all(self._is_int8(i) for i in touched):
+                yield _Product((touched[0], touched[1]), touched[2])
+
+    def rounds_its_input(self, op: Any) -> bool:
+        source, weight = (self._graph.tensors[int(i)] for i in op.inputs[:2])
+        schema = _schema()
+        return bool(
+            source.type == schema.TensorType.FLOAT32
+            and weight.type == schema.TensorType.INT8
+            and self._values(int(op.inputs[1])) is not None
+        )
+
+    def rounded_apart(self, product: _Product) -> int:
+        """How many products of the integers that its operands may hold are rounded otherwise."""
+        (a, za), (b, zb), (out, zo) = (self._quantization(i) for i in (*product.operands, product.output))
+        multiplier = np.float32(np.float32(a * b) / out)
+        left, right = (self._possible(i) for i in product.operands)
+        products = np.unique(np.multiply.outer(left - za, right - zb))
+        even = np.rint(products.astype(np.float32) * multiplier)
+        up = np.floor(products * np.float64(multiplier) + 0.5)
+        lowest, highest = -128 - zo, 127 - zo
+        return int((np.clip(even, lowest, highest) != np.clip(up, lowest, highest)).sum())
+
+    def nudge(self, product: _Product) -> bool:
+        """Change a scale until no product lies at a half; whether that was needed and could be done."""
+        if not self.rounded_apart(product):
+            return False
+        # A constant concerns nobody else.
+        constant_first = sorted(product.operands, key=lambda i: self._values(i) is None)
+        for index in (*constant_first, product.output):
+            if index in self._fixed or not self._touching[index] <= _ANY_SCALE:
+                continue
+            quantization = self._graph.tensors[index].quantization
+            before = quantization.scale
+            for k in range(1, _MOST_NUDGES + 1):
+                quantization.scale = (np.asarray(before) * (1 + k * _NUDGE)).astype(np.float32)
+                if not self.rounded_apart(product):
+                    return True
+            quantization.scale = before
+        return False
+
+    def packed(self) -> bytes:
+        from ai_edge_litert.tools import flatbuffer_utils
+
+        return bytes(flatbuffer_utils.convert_object_to_bytearray(self._model))
+
+    def _is_int8(self, index: int) -> bool:
+        tensor = self._graph.tensors[index]
+        scale = tensor.quantization.scale if tensor.quantization is not None else None
+        return bool(tensor.type == _schema().TensorType.INT8 and scale is not None and len(scale) == 1)
+
+    def _quantization(self, index: int) -> tuple[np.float32, int]:
+        quantization = self._graph.tensors[index].quantization
+        return np.float32(quantization.scale[0]), int(quantization.zeroPoint[0])
+
+    def _values(self, index: int) -> np.ndarray | None:
+        held = self._model.buffers[self._graph.tensors[index].buffer].data
+        return None if held is None or len(held) == 0 else np.frombuffer(bytes(held), np.int8)
+
+    def _possible(self, index: int) -> np.ndarray:
+        """What a tensor's integers may be: a constant's own, else all."""
+        values = self._values(index)
+        return np.arange(-128, 128) if values is None else np.unique(values).astype(np.int64)
+
+
+def _schema() -> Any:
+    from ai_edge_litert import schema_py_generated
+
+    return schema_py_generated

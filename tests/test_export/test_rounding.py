@@ -1,0 +1,128 @@
+"""Integer products that are rounded alike on every processor, and the operators that are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+from tiny_tflite import tiny_tflite
+
+from export.convert import to_bytes
+from export.errors import ExportError
+from export.recipe import RECIPES
+from export.rounding import processor_dependent, without_halves
+from export.runtime import Session
+
+E_SWISH = (0.1, -125, 1.25 / 255, -128, 0.1, -125)  # a scale and zero point each of a, b, output: b is 1.25
+
+
+def product(
+    scales: tuple[float, int, float, int, float, int], constant: int | None = None, before: str = "ADD"
+) -> bytes:
+    """image + image, then times itself or a constant: (1, 4, 4, 3) of int8."""
+    a, za, b, zb, out, zo = scales
+    model = schema.ModelT()
+    model.version, model.description = 3, "a product"
+    model.buffers = [schema.BufferT(), schema.BufferT()]
+    model.buffers[1].data = np.array([0 if constant is None else constant], np.int8).view(np.uint8)
+    model.operatorCodes = [_code(before), _code("MUL")]
+    graph = schema.SubGraphT()
+    second = ((1,), b, zb, 1) if constant is not None else ((1, 4, 4, 3), b, zb, 0)
+    graph.tensors = [
+        _tensor("image", (1, 4, 4, 3), a, za, 0),
+        _tensor("sum", (1, 4, 4, 3), a, za, 0),
+        _tensor("other", *second),
+        _tensor("product", (1, 4, 4, 3), out, zo, 0),
+    ]
+    adding, multiplying = schema.OperatorT(), schema.OperatorT()
+    adding.opcodeIndex, adding.inputs, adding.outputs = 0, [0, 0], [1]
+    multiplying.opcodeIndex, multiplying.inputs, multiplying.outputs = 1, [1, 2], [3]
+    if before == "ADD":
+        adding.builtinOptionsType, adding.builtinOptions = (
+            schema.BuiltinOptions.AddOptions,
+            schema.AddOptionsT(),
+        )
+    multiplying.builtinOptionsType = schema.BuiltinOptions.MulOptions
+    multiplying.builtinOptions = schema.MulOptionsT()
+    graph.inputs, graph.outputs = ([0] if constant is not None else [0, 2]), [3]
+    graph.operators = [adding, multiplying]
+    model.subgraphs = [graph]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _code(name: str) -> Any:
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+    code.version = 2
+    return code
+
+
+def _tensor(name: str, shape: tuple[int, ...], scale: float, zero_point: int, buffer: int) -> Any:
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.buffer, tensor.type = name, list(shape), buffer, schema.TensorType.INT8
+    tensor.quantization = schema.QuantizationParametersT()
+    tensor.quantization.scale = np.array([scale], np.float32)
+    tensor.quantization.zeroPoint = np.array([zero_point], np.int64)
+    return tensor
+
+
+def test_a_factor_of_e_swish_lies_at_halves_and_is_nudged_off_them() -> None:
+    data = product(E_SWISH, constant=127)
+    (found,) = processor_dependent(data)
+    assert (found.op, found.tensor) == ("MUL", "product") and "lie at a half" in found.why
+    nudged = without_halves(data)
+    assert not processor_dependent(nudged)
+    scales = [
+        [
+            t.quantization.scale[0]
+            for t in flatbuffer_utils.convert_bytearray_to_object(d).subgraphs[0].tensors
+        ]
+        for d in (data, nudged)
+    ]
+    assert scales[0][:2] + scales[0][3:] == scales[1][:2] + scales[1][3:]  # only the constant's
+    assert 0 < abs(scales[1][2] / scales[0][2] - 1) < 4e-6
+
+
+def test_a_half_goes_up_after_the_nudge_and_to_the_even_one_before(tmp_path: Path) -> None:
+    """Our model of the rounding, against this machine's runtime: x86 rounds to even, Arm up."""
+    data = product(E_SWISH, constant=127)
+    (tmp_path / "a.tflite").write_bytes(data)
+    (tmp_path / "b.tflite").write_bytes(without_halves(data))
+    stored = np.full((1, 4, 4, 3), -124, np.int8)  # 0.1 + 0.1 = 2 steps, times 1.25: 2.5 steps
+    before, after = (Session(tmp_path / name).run(stored)[0] for name in ("a.tflite", "b.tflite"))
+    assert set(before.flat) <= {-123, -122} and set(after.flat) == {-122}
+
+
+def test_a_common_scale_has_no_half_and_stays_as_it_is() -> None:
+    data = product((0.32574, -12, 1 / 256, -128, 0.13897, -94))
+    assert processor_dependent(data) == () and without_halves(data) is data
+
+
+def test_where_scales_must_stay_equal_the_halves_stay() -> None:
+    """A reshape before the product, whose operands and output are the graph's own."""
+    data = product((1.0, 0, 1 / 256, -128, 1.0, 0), before="RESHAPE")
+    assert processor_dependent(data) and without_halves(data) == data
+
+
+@pytest.mark.parametrize("cut", [0, 40, 300])
+def test_a_damaged_file_is_refused(cut: int) -> None:
+    with pytest.raises(ExportError):
+        processor_dependent(product(E_SWISH, constant=127)[:cut])
+
+
+def test_only_dynamic_rounds_its_input_as_it_runs() -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(64, 3, activation="relu")(image)
+    model = keras.Model(image, keras.layers.Conv2D(48, 3)(x))
+    for key in ("fp32", "weights-int8"):
+        assert processor_dependent(to_bytes(model, RECIPES[key])) == ()
+    found = processor_dependent(to_bytes(model, RECIPES["dynamic"]))
+    assert {each.op for each in found} == {"CONV_2D"} and "as it runs" in found[0].why
+    assert processor_dependent(tiny_tflite()) == ()
