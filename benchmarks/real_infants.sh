@@ -5,7 +5,9 @@
 #
 #   benchmarks/real_infants.sh [SHARED]      SHARED holds data/syrip, data/lspet, data/lspet-more, reference/peers
 #
-# START names a folder of checkpoints to start from (rt.safetensors, ...); without, the project's own.
+# START names a folder of checkpoints to start from (rt.safetensors, ...); without, the project's own, which have seen
+# these photographs already. The committed weights were trained by the run-cards real-i, real-rt and real-rt-lite
+# (`edgepose recipes list`), I and RT Lite from a trial's weights, RT from those that came before; two cores, 2 hours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shared=${1:-../shared}
@@ -37,3 +39,22 @@ for student in rt rt-lite; do
   [ -f "$models/$student-int8-ptq-maps.tflite" ] || edgepose quantize "$models/$student.safetensors" --count 200 \
     --data "coco:$shared/data/syrip,crop=person,margin=0.35,turn=upright" --data "in-motion:$infants" --out "$models"
 done
+
+peers=$runs/peers
+[ -f "$peers/movenet_singlepose_lightning_int8_4.tflite" ] || edgepose import-tflite \
+  "$shared/reference/peers/movenet_singlepose_lightning_int8_4.tflite" --output movenet --out "$peers"
+for size in lite full heavy; do
+  [ -f "$peers/pose_landmark_$size-detected.tflite" ] || edgepose import-tflite \
+    "$shared/reference/peers/pose_landmark_$size.tflite" --output blazepose \
+    --detector "$shared/reference/peers/pose_detection.tflite" --out "$peers"
+done
+ours=("$models"/*.safetensors "$models"/*-int8-ptq-maps.tflite)
+syrip=(--data "coco:$shared/data/syrip" --score common --no-speed)
+edgepose evaluate "${ours[@]}" "$peers"/movenet*.tflite "${syrip[@]}" --crop person --margin 0.35 --turn upright --out "$runs/upright"
+edgepose evaluate "${ours[@]}" "$peers"/*.tflite "${syrip[@]}" --crop found --turn found --out "$runs/found"
+edgepose evaluate "${ours[@]}" --data "$infants" --no-speed --out "$runs/made-up"
+for view in upright found; do
+  edgepose compare "$runs/$view" --baseline movenet_singlepose_lightning_int8_4 --margin 0.02 --by posture --common \
+    --overlays none --out "reports/real-infants/$view"
+done
+edgepose compare "$runs/made-up" --baseline i --overlays none --out reports/default-weights

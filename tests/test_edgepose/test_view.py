@@ -120,6 +120,7 @@ _CORNER = (
 # The page
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "first"), [("clip.mp4", 0), ("late.mkv", 60)], ids=["B-frames", "starts late"]
 )
@@ -143,6 +144,7 @@ def test_each_frame_is_shown_with_its_own_pose(
     assert page.requests and all(url.startswith(server.address) or url == "data:," for url in page.requests)
 
 
+@pytest.mark.long
 def test_keys_and_clicks(page: Browser, predicted: Callable[..., Path], served: Any, tmp_path: Path) -> None:
     summary = {
         "skipped": [
@@ -201,6 +203,7 @@ def test_keys_and_clicks(page: Browser, predicted: Callable[..., Path], served: 
     assert not page.log
 
 
+@pytest.mark.long
 def test_left_and_right_have_their_colours(
     page: Browser, predicted: Any, served: Any, tmp_path: Path
 ) -> None:
@@ -211,6 +214,7 @@ def test_left_and_right_have_their_colours(
         assert (picture[60:500, :900] == colour).all(-1).sum() > 100
 
 
+@pytest.mark.long
 def test_a_video_that_is_gone_is_said_so(page: Browser, predicted: Any, served: Any, tmp_path: Path) -> None:
     server = served(predicted())
     (tmp_path / "clip.mp4").rename(tmp_path / "elsewhere.mp4")
@@ -226,6 +230,7 @@ def test_a_video_that_is_gone_is_said_so(page: Browser, predicted: Any, served: 
     assert page.value("$('note').hidden") is True
 
 
+@pytest.mark.long
 def test_a_video_that_changed_is_not_shown(
     page: Browser, predicted: Any, served: Any, tmp_path: Path
 ) -> None:
@@ -240,6 +245,7 @@ def test_a_video_that_changed_is_not_shown(
     assert "has changed since it was predicted" in page.value("$('note').textContent")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "codec", "says"),
     [
@@ -259,6 +265,7 @@ def test_what_the_browser_cannot_play_is_named(
     at(page, 1)
 
 
+@pytest.mark.long
 def test_hostile_names_are_text(page: Browser, predicted: Any, served: Any) -> None:
     text = "<script>document.title='ran'</script></script>\u202e"
     summary = {
@@ -279,6 +286,7 @@ def test_marks_and_controls_are_seen() -> None:
     assert plain_text("Åse नमस्ते 赤ちゃん") == "Åse नमस्ते 赤ちゃん"
 
 
+@pytest.mark.long
 def test_a_page_that_stands_alone(page: Browser, predicted: Any, tmp_path: Path) -> None:
     folder, out = predicted(pts=TIMES), tmp_path / "page.html"
     done = CliRunner().invoke(edgepose.cli.app, ["view", str(folder), "--out", str(out)])
@@ -475,6 +483,7 @@ def test_an_option_without_effect_is_refused(predicted: Any, tmp_path: Path) -> 
     assert done.exit_code != 0 and "--no-browser" in str(done.exception)
 
 
+@pytest.mark.long
 def test_no_pose_is_drawn_on_a_frame_that_was_not_predicted(
     page: Browser, predicted: Any, served: Any
 ) -> None:
