@@ -26,7 +26,9 @@ def where(found: fenced.Command | fenced.Block) -> str:
     return f"{found.page}:{found.line}"
 
 
-DOCUMENTED = {c.text: c for page in fenced.pages() for c in fenced.commands(page)}
+# The README shows in short what the guide does step by step: a command that comes twice is the guide's.
+_PAGES = sorted(fenced.pages(), key=lambda page: page == "README.md")
+DOCUMENTED = {c.text: c for page in _PAGES for c in fenced.commands(page)}
 # Paths and links in a page's text.
 SPANS = re.compile(r"`([\w./-]+)`")
 LINKS = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
