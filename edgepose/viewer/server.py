@@ -9,11 +9,13 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+import sys
 from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from edgepose.viewer.packed import pack
 from edgepose.viewer.page import plain_text, render
@@ -54,6 +56,11 @@ class PageServer(ThreadingHTTPServer):
         self.page = render(found, self.nonce).encode()
         self.address = f"http://{_HOST}:{self.server_port}/{self.token}/"
         self.track = lru_cache(_KEPT_TRACKS)(self._track)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing is wrong where a browser goes away in the middle of an answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def serve_until_interrupted(self) -> None:
         """Answer requests until Ctrl-C, which is the way to end, and no failure."""
