@@ -137,7 +137,9 @@ def subject_of(spec: ModelSpec, request: Request) -> Subject:
     left_out = dataset.left_out_of(request.split)
     bad = [entry for entry in left_out if reason_kind(entry.reason) != _NOT_ANNOTATED]
     if request.strict and bad:
-        raise BadDataset(f"{dataset.name}: {bad[0].name} ({bad[0].reason})", "hint it, or leave --strict out")
+        raise BadDataset(
+            f"{dataset.name}: {bad[0].name} ({bad[0].reason})", "correct it, or leave --strict out"
+        )
     records = dataset.split(request.split)[: request.limit]
     if not records:
         raise BadDataset(f"{dataset.name} has no image in split '{request.split}'", "choose another --split")

@@ -89,7 +89,7 @@ def weights_of(model: Any) -> dict[str, np.ndarray]:
 def weights_to_start_from(model: Any) -> dict[str, np.ndarray]:
     """`weights_of` a network that others' weights are put into, with outputs of zero.
 
-    Noise in a new output is an error that dwarfs all others, and training unlearns what was put in to hint
+    Noise in a new output is an error that dwarfs all others, and training unlearns what was put in to lessen
     it: RT Lite fell from PCKh@0.5 64 to 48 in its first epoch so.
     """
     weights = weights_of(model)
