@@ -4,6 +4,7 @@ Standard library only, and pydantic for records. `edgepose`, `export` and `andro
 it imports none of them.
 """
 
+from edgeio.ahead import cores
 from edgeio.errors import UnknownName, UserError, lookup
 from edgeio.files import deflated_bytes, read_json, replacing, sha256_file, write_json
 from edgeio.progress import Progress
@@ -12,6 +13,7 @@ __all__ = [
     "Progress",
     "UnknownName",
     "UserError",
+    "cores",
     "deflated_bytes",
     "lookup",
     "read_json",

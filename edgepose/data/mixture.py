@@ -20,7 +20,7 @@ import numpy as np
 
 from edgeio import lookup, sha256_file
 from edgepose.data.framing import CROPS, TURNS, Framing
-from edgepose.data.records import Dataset, PoseRecord
+from edgepose.data.records import Dataset, PoseRecord, is_labelled, mapped_points
 from edgepose.data.registry import open_dataset
 from edgepose.data.rulers import RULERS, ruler_lengths
 from edgepose.errors import BadDataset, UsageError
@@ -260,7 +260,7 @@ class _View:
     ) -> _Part:
         """Frames to train and to validate on; raises BadDataset where there is none to train on."""
         chosen = self.dataset.split(split)
-        usable = [record for record in chosen if self._is_labelled(record)]
+        usable = [record for record in chosen if is_labelled(record, self.mapping)]
         mine = [record for record in usable if record.image not in shared][:limit]
         if not mine:
             raise BadDataset(
@@ -271,7 +271,7 @@ class _View:
         margins = low + (high - low) * (np.arange(self.source.crops) + 0.5) / self.source.crops
         by_id: dict[str, tuple[Framing, np.ndarray]] = {}
         records = [self._as(r, m, f"#crop{c}", by_id) for c, m in enumerate(margins.tolist()) for r in mine]
-        checked = [r for r in self.dataset.split(validation_split) if self._is_labelled(r)]
+        checked = [r for r in self.dataset.split(validation_split) if is_labelled(r, self.mapping)]
         return _Part(
             self.label, tuple(records), self._validation(checked, by_id), len(chosen) - len(usable), by_id
         )
@@ -290,17 +290,11 @@ class _View:
             if np.isfinite(px)
         )
 
-    def _is_labelled(self, record: PoseRecord) -> bool:
-        sources = [source for source, _ in self.mapping.pairs]
-        return bool(np.isfinite(record.keypoints_px[sources]).all(-1).any())
-
     def _as(
         self, record: PoseRecord, margin: float, suffix: str, by_id: dict[str, tuple[Framing, np.ndarray]]
     ) -> PoseRecord:
         """The record in the network's keypoints; its framing is noted in `by_id`."""
-        points = np.full((self.count, 2), np.nan)
-        for source, target in self.mapping.pairs:
-            points[target] = record.keypoints_px[source]
+        points = mapped_points(record, self.mapping, self.count)
         key = f"{self.label}/{record.id}{suffix}"
         framing = Framing(self.source.crop, margin, self.source.turn, self.dataset.keypoints)
         by_id[key] = framing, record.keypoints_px

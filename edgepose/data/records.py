@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepose.keypoints import KeypointSet
+from edgepose.keypoints import Mapping as KeypointMapping
 
 SPLITS = ("train", "val", "test")
 
@@ -82,3 +83,17 @@ class Dataset:
         """
         others = tuple(f"{other}/" for other in SPLITS if split not in (other, "all"))
         return tuple(entry for entry in self.left_out if not entry.name.startswith(others))
+
+
+def mapped_points(record: PoseRecord, mapping: KeypointMapping, keypoints: int) -> np.ndarray:
+    """(K, 2) of the network's keypoints in image pixels; NaN for those that the record lacks."""
+    points = np.full((keypoints, 2), np.nan)
+    for source, target in mapping.pairs:
+        points[target] = record.keypoints_px[source]
+    return points
+
+
+def is_labelled(record: PoseRecord, mapping: KeypointMapping) -> bool:
+    """Whether the record has at least one of the network's keypoints."""
+    sources = [source for source, _ in mapping.pairs]
+    return bool(np.isfinite(record.keypoints_px[sources]).all(-1).any())

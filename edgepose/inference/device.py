@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,6 +19,7 @@ from android_harness.phone_cost import PhoneMeasured, in_words
 from android_harness.protocol import Job
 from android_harness.qemu import find_qemu
 from android_harness.session import PART_INPUTS, DeviceSession
+from edgeio import cores
 from edgepose.errors import BadDataset, BadModel, UsageError
 from edgepose.inference.keras_runner import KerasRunner
 from edgepose.inference.predictor import Differences
@@ -94,7 +94,7 @@ class DeviceRunner:
         self.spec = replace(desktop.spec, runtime=_runtime(device))
         workers = 1  # on a phone, whose cores are the runner's threads
         if not isinstance(device, Phone):
-            workers = max(1, min(len(os.sched_getaffinity(0)) // threads, -(-images // PART_INPUTS)))
+            workers = max(1, min(cores() // threads, -(-images // PART_INPUTS)))
         job = Job(desktop.spec.sha256, threads=threads, delegate=delegate)
         self._session = DeviceSession(device, folder, desktop.spec.path, job, workers)
         self._stack = ExitStack()

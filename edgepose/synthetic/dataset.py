@@ -32,7 +32,7 @@ import scipy
 from PIL import Image
 
 import edgepose
-from edgeio import Progress, UserError, jobs, read_json, replacing, write_json
+from edgeio import Progress, UserError, cores, jobs, read_json, replacing, write_json
 from edgepose.data.records import SPLITS
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoints import IN_MOTION_19
@@ -146,7 +146,7 @@ def synthesise(
             (out / "processed" / split / "points").mkdir(parents=True, exist_ok=True)
             (out / "processed" / split / IMAGES_FOLDER).mkdir(exist_ok=True)
         _remove_leftovers(out)
-        _make_frames(out, spec, workers or _cores(), progress or (lambda done, total: None))
+        _make_frames(out, spec, workers or cores(), progress or (lambda done, total: None))
         _finish(out, spec)
     return out
 
@@ -200,10 +200,6 @@ def _remove_leftovers(out: Path) -> None:
     """Temporary files of a process that was killed."""
     for path in (out / "processed").glob("*/*/.*.partial.*"):
         path.unlink(missing_ok=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from edgeio import Progress, UserError, jobs, read_json, replacing, sha256_file, write_json
+from edgeio import Progress, UserError, cores, jobs, read_json, replacing, sha256_file, write_json
 from edgepose.errors import EdgeposeError, UsageError
 from edgepose.tracking.batch import (
     Bars,
@@ -35,7 +35,6 @@ from edgepose.tracking.batch import (
     Run,
     check_for_videos,
     check_out,
-    cores,
     open_run,
     predict_input,
     settings_of,

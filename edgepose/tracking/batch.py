@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeio import Progress, UserError, jobs, read_json, sha256_file, write_json
+from edgeio import Progress, UserError, cores, jobs, read_json, sha256_file, write_json
 from edgepose.errors import UsageError
 from edgepose.inference.estimator import Estimator
 from edgepose.inference.runners import open_runner
@@ -160,13 +160,6 @@ def check_for_videos(request: PredictRequest, sources: Sequence[Source]) -> None
     if any(given.values()) and not any(source.kind == "video" for source in sources):
         option = next(name for name, is_given in given.items() if is_given)
         raise UsageError(f"{option} is of videos, and no input is one", "leave it out")
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def settings_of(request: PredictRequest) -> PredictSettings:

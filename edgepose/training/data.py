@@ -11,13 +11,13 @@ from edgepose.codec import Codec
 from edgepose.data.fingerprint import data_sha256
 from edgepose.data.framing import Framing, Placing
 from edgepose.data.mixture import Group, Source, open_mixture, source_of
-from edgepose.data.records import SPLITS, Dataset, PoseRecord
+from edgepose.data.records import SPLITS, Dataset, PoseRecord, is_labelled
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.geometry import Size
 from edgepose.keypoint_file import named_set, set_to_plain
 from edgepose.keypoints import KeypointSet, Mapping, is_own, mapping
-from edgepose.training.frames import Frames, Reader, is_labelled
+from edgepose.training.frames import Frames, Reader
 from edgepose.training.validation import Validate, Validators, validator
 
 NO_VALIDATION = "none"

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeio import Progress
 from edgepose.data.framing import Input, Placing, prepare
-from edgepose.data.records import PoseRecord
+from edgepose.data.records import PoseRecord, mapped_points
 from edgepose.errors import BadImage
 from edgepose.geometry import Affine, Size
 from edgepose.keypoints import Mapping
@@ -133,20 +133,6 @@ class DecodedFrames:
         inputs = self.reader.inputs([self.records[i] for indices in wanted for i in indices])
         for indices in wanted:
             yield self.reader.stack(list(islice(inputs, len(indices))))
-
-
-def mapped_points(record: PoseRecord, mapping: Mapping, keypoints: int) -> np.ndarray:
-    """(K, 2) of the network's keypoints in image pixels; NaN for those that the record lacks."""
-    points = np.full((keypoints, 2), np.nan)
-    for source, target in mapping.pairs:
-        points[target] = record.keypoints_px[source]
-    return points
-
-
-def is_labelled(record: PoseRecord, mapping: Mapping) -> bool:
-    """Whether the record has at least one of the network's keypoints."""
-    sources = [source for source, _ in mapping.pairs]
-    return bool(np.isfinite(record.keypoints_px[sources]).all(-1).any())
 
 
 def map_points(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:

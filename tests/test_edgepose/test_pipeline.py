@@ -14,14 +14,14 @@ from PIL import Image
 from edgeio.ahead import ahead
 from edgepose.codec import Codec
 from edgepose.data.framing import Framing
-from edgepose.data.records import PoseRecord
+from edgepose.data.records import PoseRecord, is_labelled, mapped_points
 from edgepose.errors import BadImage
 from edgepose.frameworks import keras
 from edgepose.geometry import Affine
 from edgepose.keypoints import IN_MOTION_19, LSP_14, MPII_16, mapping
 from edgepose.models.variants import NORMALISATIONS
 from edgepose.training.augmentation import AUGMENTATIONS, DRAWS, Arrays, Augmentation, augmented
-from edgepose.training.frames import Canvases, HeldFrames, Reader, is_labelled, mapped_points
+from edgepose.training.frames import Canvases, HeldFrames, Reader
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, masked_mse
 from edgepose.training.pipeline import Batch, Stream
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
