@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgepose.synthetic.body import BODY_DOFS, SIDE_DOFS, BodyPose, Side, Stance
-from edgepose.synthetic.postures import POSTURES, Posture
+from edgepose.synthetic.posture import Posture
+from edgepose.synthetic.postures import POSTURES
 
 SLOW_HZ = (0.02, 0.12)
 FAST_HZ = (0.3, 1.7)

@@ -9,18 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgeio import lookup
-from edgepose.synthetic.postures import (
-    COMMON,
+from edgepose.synthetic.carried import (
     FOURS_POSTURES,
-    HOME_COMMON,
-    HOME_RARE,
     PRONE_POSTURES,
-    RARE,
     SIDE_POSTURES,
     SITTING_POSTURES,
     STANDING_POSTURES,
     SUPINE_POSTURES,
 )
+from edgepose.synthetic.postures import COMMON, HOME_COMMON, HOME_RARE, RARE
 from edgepose.synthetic.scene import HOME_COLOURS, HOME_PATTERNS, SETUP_DECK, SETUPS, Setup, Wardrobe
 
 

@@ -9,14 +9,14 @@ from scipy.ndimage import maximum_filter
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.synthetic import motion
 from edgepose.synthetic.body import BONE_INDEX, SIDES, BodyPose, Proportions, Skeleton, keypoints_world
-from edgepose.synthetic.hands import UPRIGHT_SPOTS, hands
-from edgepose.synthetic.postures import (
+from edgepose.synthetic.carried import (
     FOURS_POSTURES,
-    POSTURES,
     PRONE_POSTURES,
     SITTING_POSTURES,
     STANDING_POSTURES,
 )
+from edgepose.synthetic.hands import UPRIGHT_SPOTS, hands
+from edgepose.synthetic.postures import POSTURES
 from edgepose.synthetic.raster import rasterise
 from edgepose.synthetic.scene import Camera
 from edgepose.synthetic.skin import skinned
