@@ -236,9 +236,11 @@ def shared_targets(targets: Targets, taught: TeacherTargets, share: float) -> Sh
 def between(placed: Letterbox, size: Size) -> Affine:
     """From one canvas's px to those of a canvas of `size` that the same box was drawn on.
 
-    Both canvases round the scaled box to whole pixels, each in its own way; this knows both.
+    Both canvases round the scaled box to whole pixels, each in its own way; this knows both. Both are turned
+    alike.
     """
-    return placed.to_image.then(letterbox(size, size, placed.box).to_canvas)
+    there = letterbox(placed.image_size, size, placed.box, placed.turns)
+    return placed.to_image.then(there.to_canvas)
 
 
 def _averages(placed: Letterbox, map_size: Size, targets: Targets) -> tuple[np.ndarray, np.ndarray]:

@@ -135,6 +135,26 @@ def test_one_canvas_to_another_is_exact_for_every_rounding() -> None:
         np.testing.assert_allclose(between(frame.placed, STUDENT).apply(theirs), wanted, atol=1e-9)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_turned_frame_is_turned_on_both_canvases(turns: int) -> None:
+    """The teacher's keypoints and its maps land where the student's own canvas has the labels."""
+    frames = items(6, TEACHER)
+    turned, wanted = [], []
+    for frame in frames:
+        size = (int(frame.placed.box[3]), int(frame.placed.box[2]))
+        turned.append(replace(frame, placed=letterbox(size, TEACHER, turns=turns)))
+        wanted.append(letterbox(size, STUDENT, turns=turns).to_canvas.apply(frame.record.keypoints_px))
+    codec = Codec(TEACHER, FINE, sigma=3.0)
+    theirs = np.stack([f.placed.to_canvas.apply(f.record.keypoints_px) for f in turned])
+    maps, _ = codec.encode(theirs)
+    teacher = Teacher(Path("t"), "0", "rt", POINTS, TEACHER, FINE, lambda c: maps, codec.decode)
+    found = Rendered(context()).arrays(teacher, turned, maps)["teacher_px"]
+    np.testing.assert_allclose(found, np.stack(wanted), atol=0.05)
+    small = Resized(context()).arrays(teacher, turned, maps)["teacher_maps"].astype(np.float32)
+    decoded, _ = Codec(STUDENT, CELLS, decoder="soft-argmax").decode(small)
+    np.testing.assert_allclose(decoded, np.stack(wanted), atol=0.3)
+
+
 def test_rendered_keeps_the_teachers_keypoints_and_its_confidence() -> None:
     frames = items(5, TEACHER)
     teacher, maps = knowing_teacher(frames, confidence=0.5)
