@@ -25,7 +25,9 @@ Checkpoint = Annotated[
 Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
 _MIX = (
     "built-in:infants or built-in:infants-home, which are drawn for it. Give it several times to mix sets; "
-    "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME may follow the path."
+    "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME,labels=N may follow the path; "
+    "labels: none, a count or a share of the training frames that keep theirs (draw=SEED: which); crop and turn "
+    "still go by them."
 )
 Mixture = Annotated[
     list[str],
@@ -176,7 +178,7 @@ class Training:
         str,
         typer.Option(
             help="How frames are varied: paper, paper-colour (colours too), home (shift, erased boxes too), "
-            "home-any-turn (any angle) or none.",
+            "home-any-turn (any angle), home-cutout (joints painted over too) or none.",
             rich_help_panel=_TRAINING,
         ),
     ] = "paper"

@@ -25,7 +25,7 @@ from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
 from edgepose.training.loop import Listener, LoopSetup, run
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
-from edgepose.training.pipeline import Extras, Stream
+from edgepose.training.pipeline import Extras, Quota, Stream
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder, check_tensorboard
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
@@ -99,6 +99,7 @@ class TrainingSetup:
         maps: int = -1,
         extras: Extras | None = None,
         constraints: WeightConstraints = NO_CONSTRAINTS,
+        quota: Quota | None = None,
     ) -> Path:
         """Run to the end.
 
@@ -109,12 +110,13 @@ class TrainingSetup:
             maps: index among the model's outputs of the maps that are kept.
             extras: more arrays for the graph, see `Stream`.
             constraints: what is done to the weights beside the steps.
+            quota: labelled frames in every batch, see `Stream`.
 
         Returns:
             the checkpoint that scored best, or the last one without validation.
         """
         request = self.request
-        stream = self._stream(extras)
+        stream = self._stream(extras, quota)
         rate = LEARNING_RATES[request.learning_rate_schedule]
         codec = Codec(self.input_size, self.map_size)
         loop_setup = LoopSetup(
@@ -140,13 +142,13 @@ class TrainingSetup:
     def _budget(self) -> int:
         return int(self.request.memory_gib * _GIB)
 
-    def _stream(self, extras: Extras | None) -> Stream:
+    def _stream(self, extras: Extras | None, quota: Quota | None) -> Stream:
         request = self.request
         frames = self.training_data.open_frames(
             self.input_size, request.workers, self._budget, self.listener.step
         )
         augmentation, groups = AUGMENTATIONS[request.augmentation], self.training_data.groups
-        return Stream(frames, augmentation, request.batch, request.seed, extras, groups)
+        return Stream(frames, augmentation, request.batch, request.seed, extras, groups, quota)
 
     def _stepper_setup(
         self, model: Any, goal: Objective, maps: int, constraints: tuple[WeightConstraint, ...]
@@ -161,6 +163,7 @@ class TrainingSetup:
                 normalisation=normalisation,
                 has_colour=AUGMENTATIONS[self.request.augmentation].colour > 0,
                 erase=AUGMENTATIONS[self.request.augmentation].erase,
+                cutout=AUGMENTATIONS[self.request.augmentation].cutout,
             ),
             compute=goal,
             normalise=partial(normalised, normalisation=normalisation),

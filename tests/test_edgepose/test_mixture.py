@@ -126,7 +126,7 @@ def test_keypoints_that_no_set_has_are_refused(two: tuple[Path, Path]) -> None:
 
 def test_shares_follow_the_weights_and_every_frame_comes() -> None:
     groups = (Group("a", 10, 1.0), Group("b", 30, 3.0), Group("c", 4, 4.0))
-    passes = [_weighed(0, number, 44, groups) for number in range(20)]
+    passes = [_weighed((0,), number, 44, groups) for number in range(20)]
     counts = np.bincount(np.concatenate(passes), minlength=44)
     shares = [counts[:10].sum(), counts[10:40].sum(), counts[40:].sum()]
     np.testing.assert_allclose(np.array(shares) / sum(shares), [1 / 8, 3 / 8, 4 / 8], atol=0.02)
