@@ -327,7 +327,7 @@ class _View:
         self, records: Sequence[PoseRecord], by_id: dict[str, tuple[Framing, np.ndarray]]
     ) -> tuple[PoseRecord, ...]:
         """With each frame's ruler as its own head length; frames without one are left out."""
-        if not records:
+        if not records or self.source.labels == NONE:
             return ()
         lengths = ruler_lengths(records, self.dataset.keypoints, self.source.ruler).px
         middle = sum(self.source.margin) / 2
