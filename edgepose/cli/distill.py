@@ -18,7 +18,7 @@ def command(
     teacher: Annotated[
         str,
         typer.Option(
-            help="The teacher's network; `edgepose models` lists them. Or movenet or blazepose, as a black box."
+            help="The teacher's network; `edgepose models` lists them; or movenet or blazepose, a black box."
         ),
     ],
     student: Annotated[str, typer.Option(help="The student's network; `edgepose models` lists them.")],
@@ -142,7 +142,9 @@ def command(
             hint="choose another --loss",
         )
     if loss == "teacher-only":
-        given.refuse("teacher_share", "labelled_share", when="with --loss teacher-only", hint="use --loss fpd")
+        given.refuse(
+            "teacher_share", "labelled_share", when="with --loss teacher-only", hint="use --loss fpd"
+        )
     if smoke:
         small = ("limit", "resolution", "epochs", "steps_per_epoch", "batch", "teacher_resolution")
         given.refuse(*small, when="with --smoke, which sets it", hint="leave --smoke out")

@@ -1,7 +1,7 @@
 """Several data sets as one: each with its own keypoints, framing, ruler and share of the frames.
 
 A source is named on the command line as `FORMAT:PATH=WEIGHT,NAME=VALUE,...`, where everything behind the path
-may be left out: `--data infants/ --data coco:syrip=2,crop=person,margin=0.1-0.6,crops=6,turn=upright,labels=50`.
+may be left out: `--data infants/ --data coco:syrip=2,crop=person,margin=0.1-0.6,crops=6,labels=50`.
 Its keypoints are read in the network's set; one that it lacks is not annotated there and has no say.
 """
 
@@ -49,8 +49,8 @@ class Source:
         crops: how many crops a frame gives, each with another margin.
         ruler: what validation divides distances by; None for the data set's own.
         labels: how many of the training frames may be learnt from by their labels, before crops: "all",
-            "none", a count, or a share below 1, such as "0.5". The others are a teacher's to explain; crop and
-            turn still go by their labels. Validation has all of its labels.
+            "none", a count, or a share below 1, such as "0.5". The others are a teacher's to explain; crop
+            and turn still go by their labels. A set of none is not validated on; others are, on all labels.
         draw: the seed of which frames these are: whole videos at random, the last one perhaps in part.
     """
 
@@ -80,7 +80,7 @@ class Source:
         count = round(number * len(records)) if number < 1 else int(number)
         if count > len(records):
             raise UsageError(
-                f"{name} has {len(records)} labelled frames to train on, and labels={self.labels} asks for more",
+                f"{name} has {len(records)} labelled frames to train on, and labels={self.labels} wants more",
                 "ask for fewer",
             )
         order = {r.video: hashlib.sha256(f"{self.draw}/{r.video}".encode()).digest() for r in records}

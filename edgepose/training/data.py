@@ -151,9 +151,7 @@ class TrainingData:
         return next(iter(parts.values())) if len(parts) == 1 else Validators(parts)
 
 
-def open_training_data(
-    request: DataRequest, labelled: bool = True, taught: bool = False
-) -> TrainingData:
+def open_training_data(request: DataRequest, labelled: bool = True, taught: bool = False) -> TrainingData:
     """Read the data set and choose its frames.
 
     Args:

@@ -100,7 +100,7 @@ def _taught(
         if quota is not None:
             alone = len(quota.has_labels) - sum(quota.has_labels)
             listener.say(
-                f"{alone} of {len(quota.has_labels)} frames are without labels and learnt from the teacher alone; "
+                f"{alone} of {len(quota.has_labels)} frames are without labels, and the teacher's alone; "
                 f"{quota.labelled} of the {student.batch} of every batch have labels"
             )
         taught, terms = _terms(request, truth, pairs, training_data.keypoints.swaps)

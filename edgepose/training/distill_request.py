@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from edgeio import lookup
-from edgepose.data.registry import open_dataset
 from edgepose.data.mixture import Group
+from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.inference.peers import PEERS
 from edgepose.models.variants import checked_resolution, variant
@@ -135,7 +135,8 @@ class DistillRequest:
     def _check_peer(self, name: str) -> None:
         if self.weights is None and self.listens_to.teacher:
             raise UsageError(
-                f"{name} is not trained here", "import its file by `edgepose import-tflite` for --teacher-weights"
+                f"{name} is not trained here",
+                "import its file by `edgepose import-tflite` for --teacher-weights",
             )
         if self.listens_to.features or self.targets == "resized":
             raise UsageError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint
 from edgepose.models.networks import HEAD_WIDTH
 from edgepose.models.variants import NORMALISATIONS, Variant, checked_resolution, variant
 from edgepose.training.augmentation import AUGMENTATIONS, augmented, normalised
+from edgepose.training.averaging import weight_average
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraint, WeightConstraints
 from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
@@ -119,8 +120,10 @@ class TrainingSetup:
         stream = self._stream(extras, quota)
         rate = LEARNING_RATES[request.learning_rate_schedule]
         codec = Codec(self.input_size, self.map_size)
+        average = None if request.ema is None else weight_average(network or model, request.ema)
+        stepper_setup = self._stepper_setup(model, goal, maps, constraints.every_step)
         loop_setup = LoopSetup(
-            stepper_setup=self._stepper_setup(model, goal, maps, constraints.every_step),
+            stepper_setup=replace(stepper_setup, averaged=average.pairs if average else ()),
             network=network or model,
             info=self.info,
             stream=stream,
@@ -134,6 +137,7 @@ class TrainingSetup:
             folder=self.folder,
             tensorboard=request.tensorboard,
             constraints=constraints,
+            average=average,
         )
         progress = run(loop_setup, self.listener)
         return self.folder.last if progress.best_epoch is None else self.folder.best

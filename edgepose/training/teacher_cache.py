@@ -76,7 +76,9 @@ class TeacherQuery:
     def _detected(self, record: PoseRecord, item: Input | None) -> Arrays:
         """Arrays of one frame; zeros, which have no say, where nobody is found."""
         if item is None:
-            return {name: np.zeros((1, *shape), kind) for name, (shape, kind) in self.targets.shapes().items()}
+            return {
+                name: np.zeros((1, *shape), kind) for name, (shape, kind) in self.targets.shapes().items()
+            }
         output = self.teacher.run(item.canvas[None])
         self._check(output, [item])
         size = self.targets.context.targets.input_size

@@ -49,7 +49,7 @@ def check_teacher(teacher: Teacher, training_data: TrainingData, workers: int) -
 def _found(
     teacher: Teacher, detector: PersonDetector, records: Sequence[PoseRecord], workers: int
 ) -> np.ndarray:
-    """(N, K, 2) in pixels of the pictures; NaN where the detector finds nobody, or the picture is unusable."""
+    """(N, K, 2) in pixels of the pictures; NaN where nobody is found, or for an unusable one."""
     found = np.full((len(records), len(teacher.keypoints), 2), np.nan)
     for i, item in enumerate(prepare(records, teacher.input_size, Framing(), workers, detector)):
         if isinstance(item, Input):

@@ -1,8 +1,8 @@
 """A teacher's output on the student's grid, by name, and the loss towards it.
 
-The teacher sees each frame once, without augmentation, on its own canvas of the same framing, or in the region
-that its own detector finds in the whole picture. What it saw then moves with the labels: coordinates exactly,
-maps by resampling. So the teacher has the easy view, and the student the augmented one.
+The teacher sees each frame once, without augmentation, on its own canvas of the same framing, or in the
+region that its own detector finds in the whole picture. What it saw then moves with the labels: coordinates
+exactly, maps by resampling. So the teacher has the easy view, and the student the augmented one.
 
 Source: half of the error to the teacher, half to the ground truth, Zhang et al. 2019 (FPD).
 """
