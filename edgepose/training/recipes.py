@@ -146,9 +146,10 @@ TRAINING_RECIPES = {
         ),
         TrainingRecipe(
             "distil-few-labels",
-            "PoseDual, Xie et al. 2021, its easy and hard view, here with a black box that finds infants by itself",
+            "PoseDual, Xie et al. 2021: easy and hard view; here by a black box that finds infants itself",
             "edgepose distill --teacher blazepose --teacher-weights TEACHER.tflite --student rt-lite "
-            "--keypoints in-motion-19 --partial --drop-shared --teacher-confidence 0.1 --augmentation home-cutout "
+            "--keypoints in-motion-19 --partial --drop-shared --teacher-confidence 0.1 "
+            "--augmentation home-cutout "
             "--data coco:SYRIP=1,crop=person,margin=0.35,turn=upright,labels=50 "
             "--data lspet:LSPET-MORE=1,crop=person,turn=upright,labels=none "
             "--init MPII.safetensors --sigma efficientpose-final --schedule cosine --epochs 6 "

@@ -131,6 +131,7 @@ class JaxStepper:
     _state: tuple[
         list[Any], list[Any], list[Any]
     ]  # of the model's variables, trainable or not; the optimizer's
+    _means: list[Any]  # of averaged variables
 
     def __init__(self, stepper_setup: StepperSetup) -> None:
         import jax
