@@ -89,6 +89,7 @@ def _taught(
     listener: Listener,
 ) -> Path:
     pairs = _pairs(request, training_data, teacher, listener) if teacher else None
+    quota = request.quota(training_data) if teacher else None
     with open_setup(student, listener, _binding(request, teacher), training_data) as setup:
         model = setup.network()
         truth = setup.ground_truth(model)
@@ -96,7 +97,6 @@ def _taught(
             return setup.train(model, setup.objective(Term("ground_truth", truth)))
         if said := check_teacher(teacher, training_data, student.workers):
             listener.say(said)
-        quota = request.quota(training_data)
         if quota is not None:
             alone = len(quota.has_labels) - sum(quota.has_labels)
             listener.say(

@@ -498,6 +498,7 @@ def test_frames_whose_labels_are_not_used_are_learned_from_the_teacher_and_runs_
         distill(asked(data, tmp_path / "whole", weights, more, **options))
     with pytest.raises(UsageError, match="where every frame has labels"):
         distill(asked(data, tmp_path / "all", weights, labelled_share=0.5))
+    assert not (tmp_path / "all").exists()
 
 
 def peer(folder: Path) -> tuple[Path, Path]:
