@@ -25,7 +25,9 @@ Checkpoint = Annotated[
 Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
 _MIX = (
     "built-in:infants or built-in:infants-home, which are drawn for it. Give it several times to mix sets; "
-    "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME may follow the path."
+    "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME,labels=N may follow the path. "
+    "labels is none, a count or a share: so many training frames keep theirs (draw=SEED says which), the "
+    "others only their crop and turn."
 )
 Mixture = Annotated[
     list[str],
@@ -176,7 +178,7 @@ class Training:
         str,
         typer.Option(
             help="How frames are varied: paper, paper-colour (colours too), home (shift, erased boxes too), "
-            "home-any-turn (any angle) or none.",
+            "home-any-turn (any angle), home-cutout (joints painted over too) or none.",
             rich_help_panel=_TRAINING,
         ),
     ] = "paper"
@@ -258,6 +260,14 @@ class Schedule:
             rich_help_panel=_TRAINING,
         ),
     ] = "continuous"
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            help="Validate and keep an exponential moving average of the weights, with this decay, such as "
+            "0.999; default: the weights themselves.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
     precision: Annotated[
         str,
         typer.Option(

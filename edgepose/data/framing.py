@@ -138,11 +138,13 @@ class Input:
     Attributes:
         canvas: (h, w, 3) uint8 RGB.
         placed: where the image lies on the canvas.
+        image_size: (height, width) of the image.
     """
 
     record: PoseRecord
     canvas: np.ndarray
     placed: Placement
+    image_size: Size = (0, 0)
 
 
 class FirstStage(Protocol):
@@ -192,4 +194,4 @@ def prepare(
         if placed is None:
             yield record, NobodyFound(f"the detector finds nobody in {record.image}", "look at the image")
         else:
-            yield Input(record, placed.draw(image), placed)
+            yield Input(record, placed.draw(image), placed, image.shape[:2])

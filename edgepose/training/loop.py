@@ -22,6 +22,7 @@ from edgeio.ahead import ahead
 from edgepose.errors import EdgeposeError
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.training.augmentation import Arrays
+from edgepose.training.averaging import WeightAverage
 from edgepose.training.checkpoints import LogRow, TrainingProgress, load_state, save_state, variables_by_name
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraints
 from edgepose.training.forecast import Forecast
@@ -68,6 +69,7 @@ class LoopSetup:
         folder: where the run lives.
         tensorboard: log for TensorBoard too.
         constraints: what is cut from the weights on the way; what every step keeps is in `stepper_setup`.
+        average: of the network's weights, which is validated and kept in their place; None for themselves.
     """
 
     stepper_setup: StepperSetup
@@ -84,6 +86,7 @@ class LoopSetup:
     folder: RunFolder
     tensorboard: bool = False
     constraints: WeightConstraints = NO_CONSTRAINTS
+    average: WeightAverage | None = None
 
     @property
     def steps(self) -> int:
@@ -118,6 +121,8 @@ class _Session:
         setup = self.setup
         self.stepper = make_stepper(setup.stepper_setup)
         self._variables = variables_by_name(setup.stepper_setup.model, setup.stepper_setup.optimizer)
+        if setup.average:
+            self._variables |= setup.average.by_name
         self._board = TensorBoard(setup.folder.tensorboard) if setup.tensorboard else None
         self.progress, self._latest = TrainingProgress(), None
         self._forecast = Forecast(self.listener.say)
@@ -144,6 +149,8 @@ class _Session:
                 self._edit(batch.step)
                 rate = setup.learning_rate(batch.step / setup.steps)
                 losses.add(batch, self.stepper.step(batch.parts(setup.accumulate), scalars, rate))
+                if setup.average:
+                    self.stepper.average(setup.average.decay_at(batch.step))
                 if asked_to_stop.is_set():
                     losses.settle()
                     self._save()
@@ -162,13 +169,30 @@ class _Session:
             edit()
             self.stepper.push()
 
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The network is the average in the block, where one is kept."""
+        average = self.setup.average
+        if average is None:
+            yield
+            return
+        self.stepper.pull()
+        average.exchange()
+        self.stepper.push()
+        try:
+            yield
+        finally:
+            average.exchange()
+            self.stepper.push()
+
     def _end_epoch(self, settings: LogRow) -> None:
         setup, progress = self.setup, self.progress
         means = {name: total / setup.steps_per_epoch for name, total in progress.sums.items()}
         if setup.validate:
             self._save()  # so that a kill in a long validation costs no step, and NaN is told before it
         started = time.monotonic()
-        scores = setup.validate(self.stepper.predict) if setup.validate else {}
+        with self._averaged():
+            scores = setup.validate(self.stepper.predict) if setup.validate else {}
         seconds = progress.seconds + time.monotonic() - started
         row: LogRow = {"epoch": len(progress.rows), "step": progress.step, **settings, **means, **scores}
         row["seconds"] = round(seconds, 1)
@@ -199,7 +223,8 @@ class _Session:
     def _write_derived(self) -> None:
         """Checkpoints of the network and the log, from the state that was just saved or loaded."""
         setup, progress = self.setup, self.progress
-        weights = weights_of(setup.network)
+        with self._averaged():
+            weights = weights_of(setup.network)
         save_checkpoint(setup.folder.last, weights, setup.info)
         ends_best = progress.best_epoch is not None and progress.best_epoch == len(progress.rows) - 1
         if ends_best and progress.step == len(progress.rows) * setup.steps_per_epoch:

@@ -144,5 +144,17 @@ TRAINING_RECIPES = {
             "0.35, half of it the teacher's",
             f"{_LSPET}at 0.0003, without a label, 72.1/39.8/15.6; before 69.3/36.5/14.8",
         ),
+        TrainingRecipe(
+            "distil-few-labels",
+            "PoseDual, Xie et al. 2021: easy and hard view; here by a black box that finds infants itself",
+            "edgepose distill --teacher blazepose --teacher-weights TEACHER.tflite --student rt-lite "
+            "--keypoints in-motion-19 --partial --drop-shared --teacher-confidence 0.1 "
+            "--augmentation home-cutout "
+            "--data coco:SYRIP=1,crop=person,margin=0.35,turn=upright,labels=50 "
+            "--data lspet:LSPET-MORE=1,crop=person,turn=upright,labels=none "
+            "--init MPII.safetensors --sigma efficientpose-final --schedule cosine --epochs 6 "
+            "--steps-per-epoch 100 --out RUN",
+            _TWO_CORES,
+        ),
     )
 }

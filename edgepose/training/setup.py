@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint
 from edgepose.models.networks import HEAD_WIDTH
 from edgepose.models.variants import NORMALISATIONS, Variant, checked_resolution, variant
 from edgepose.training.augmentation import AUGMENTATIONS, augmented, normalised
+from edgepose.training.averaging import weight_average
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraint, WeightConstraints
 from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
 from edgepose.training.loop import Listener, LoopSetup, run
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
-from edgepose.training.pipeline import Extras, Stream
+from edgepose.training.pipeline import Extras, Quota, Stream
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder, check_tensorboard
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
@@ -99,6 +100,7 @@ class TrainingSetup:
         maps: int = -1,
         extras: Extras | None = None,
         constraints: WeightConstraints = NO_CONSTRAINTS,
+        quota: Quota | None = None,
     ) -> Path:
         """Run to the end.
 
@@ -109,16 +111,19 @@ class TrainingSetup:
             maps: index among the model's outputs of the maps that are kept.
             extras: more arrays for the graph, see `Stream`.
             constraints: what is done to the weights beside the steps.
+            quota: labelled frames in every batch, see `Stream`.
 
         Returns:
             the checkpoint that scored best, or the last one without validation.
         """
         request = self.request
-        stream = self._stream(extras)
+        stream = self._stream(extras, quota)
         rate = LEARNING_RATES[request.learning_rate_schedule]
         codec = Codec(self.input_size, self.map_size)
+        average = None if request.ema is None else weight_average(network or model, request.ema)
+        stepper_setup = self._stepper_setup(model, goal, maps, constraints.every_step)
         loop_setup = LoopSetup(
-            stepper_setup=self._stepper_setup(model, goal, maps, constraints.every_step),
+            stepper_setup=replace(stepper_setup, averaged=average.pairs if average else ()),
             network=network or model,
             info=self.info,
             stream=stream,
@@ -132,6 +137,7 @@ class TrainingSetup:
             folder=self.folder,
             tensorboard=request.tensorboard,
             constraints=constraints,
+            average=average,
         )
         progress = run(loop_setup, self.listener)
         return self.folder.last if progress.best_epoch is None else self.folder.best
@@ -140,13 +146,13 @@ class TrainingSetup:
     def _budget(self) -> int:
         return int(self.request.memory_gib * _GIB)
 
-    def _stream(self, extras: Extras | None) -> Stream:
+    def _stream(self, extras: Extras | None, quota: Quota | None) -> Stream:
         request = self.request
         frames = self.training_data.open_frames(
             self.input_size, request.workers, self._budget, self.listener.step
         )
         augmentation, groups = AUGMENTATIONS[request.augmentation], self.training_data.groups
-        return Stream(frames, augmentation, request.batch, request.seed, extras, groups)
+        return Stream(frames, augmentation, request.batch, request.seed, extras, groups, quota)
 
     def _stepper_setup(
         self, model: Any, goal: Objective, maps: int, constraints: tuple[WeightConstraint, ...]
@@ -161,6 +167,7 @@ class TrainingSetup:
                 normalisation=normalisation,
                 has_colour=AUGMENTATIONS[self.request.augmentation].colour > 0,
                 erase=AUGMENTATIONS[self.request.augmentation].erase,
+                cutout=AUGMENTATIONS[self.request.augmentation].cutout,
             ),
             compute=goal,
             normalise=partial(normalised, normalisation=normalisation),
