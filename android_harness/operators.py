@@ -32,7 +32,7 @@ class OperatorRun:
     """One operator as XNNPACK ran it.
 
     Attributes:
-        kernel: the function that most of its instructions are in; a microkernel, as a rule.
+        kernel: the microkernel, or else the function, that most of its instructions are in.
         functions: instructions by function; they add up to `instructions`.
     """
 
@@ -136,8 +136,7 @@ def read_split(text: str, total: int, functions: Functions, run: int) -> Inferen
         for address, count in map(str.split, lines):
             blocks[functions.name(int(address, 16))] += int(count)
         if inside:
-            ((kernel, _),) = blocks.most_common(1)
-            operators.append(OperatorRun(blocks.total(), kernel, dict(blocks.most_common())))
+            operators.append(OperatorRun(blocks.total(), _kernel(blocks), dict(blocks.most_common())))
         else:
             others.update(blocks)
         inside = place == _ENTERED
@@ -145,6 +144,11 @@ def read_split(text: str, total: int, functions: Functions, run: int) -> Inferen
     if not 0 < found.in_operators <= total <= found.in_operators + others.total():
         raise NotCounted("the parts that were counted do not make up the whole")
     return found
+
+
+def _kernel(functions: Counter[str]) -> str:
+    named = [name for name, _ in functions.most_common()]
+    return next((name for name in named if "ukernel" in name), named[0])
 
 
 def _places(device: EmulatedDevice) -> tuple[Path, tuple[int, int]]:
