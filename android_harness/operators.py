@@ -107,7 +107,9 @@ class Functions:
         """The function, or the file that it is in."""
         for start, end, name in self._ranges:
             if start <= address < end:
-                known = self._library.at(address - self._base[name]) if name == self._library.path.name else None
+                known = (
+                    self._library.at(address - self._base[name]) if name == self._library.path.name else None
+                )
                 return known or name
         return "unknown"
 

@@ -75,7 +75,10 @@ class LatencyTable:
 
 
 _README = "google/XNNPACK README.md, March 27, 2020, end2end_bench, random weights"
-_PADDLE, _PADDLE_PAGE = "Paddle-Lite 2.11", "PaddlePaddle/Paddle-Lite docs/performance/benchmark.md@07b851a839da"
+_PADDLE, _PADDLE_PAGE = (
+    "Paddle-Lite 2.11",
+    "PaddlePaddle/Paddle-Lite docs/performance/benchmark.md@07b851a839da",
+)
 _NXP, _TFLITE = "NXP/eiq-model-zoo tasks/vision@386e32f46cb7, README.md of each network", "TFLite 2.10"
 _NCNN, _NCNN_PAGE = "ncnn", "Tencent/ncnn benchmark/README.md@a4d2ea1d4422"
 
@@ -89,7 +92,9 @@ TABLES = (
     _mobilenets("pixel", FP32, XNNPACK, _README, 82.0, 49.0, 39.0, 12.0),
     _mobilenets("pixel-2", FP32, XNNPACK, _README, 86.0, 53.0, 42.0, 14.0),
     _mobilenets("pixel-3a", FP32, XNNPACK, _README, 88.0, 55.0, 44.0, 14.0),
-    _mobilenets("pixel-4", FP32, XNNPACK, "tensorflow/tensorflow#37890, label_image", 29.95, 19.13, 15.69, 5.58),
+    _mobilenets(
+        "pixel-4", FP32, XNNPACK, "tensorflow/tensorflow#37890, label_image", 29.95, 19.13, 15.69, 5.58
+    ),
     LatencyTable(
         "pixel-2-little", INT8, XNNPACK, {"mobilenet-v2": 73.8}, "google/XNNPACK@ede6756f4202, commit message"
     ),
@@ -119,6 +124,8 @@ TABLES = (
         {"mobilenet-v1": 153.61, "mobilenet-v2": 103.90, "mobilenet-v3-large": 96.41},
         _NCNN_PAGE,
     ),
-    LatencyTable("imx8mp", INT8, _TFLITE, {SMALL_MOBILENET: 6.53, "mobilenet-v2": 123.31, MOVENET: 129.5}, _NXP),
+    LatencyTable(
+        "imx8mp", INT8, _TFLITE, {SMALL_MOBILENET: 6.53, "mobilenet-v2": 123.31, MOVENET: 129.5}, _NXP
+    ),
     LatencyTable("imx93", INT8, _TFLITE, {SMALL_MOBILENET: 3.63, "mobilenet-v2": 62.51, MOVENET: 70.5}, _NXP),
 )

@@ -93,7 +93,13 @@ def report(known: CostCalibration) -> dict[str, Any]:
     rows = []
     for table in TABLES:
         phone, fitted = PHONES[table.phone], fit(table, known)
-        row = {**asdict(table), "phone": phone.name, "core": phone.core, "ghz": phone.ghz, "profile": phone.profile}
+        row = {
+            **asdict(table),
+            "phone": phone.name,
+            "core": phone.core,
+            "ghz": phone.ghz,
+            "profile": phone.profile,
+        }
         if fitted:
             row |= {
                 "instructions_per_cycle": fitted.per_cycle,
@@ -112,7 +118,9 @@ def report(known: CostCalibration) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--movenet", type=Path, help="MoveNet Lightning, int8; left out where it is not given")
+    parser.add_argument(
+        "--movenet", type=Path, help="MoveNet Lightning, int8; left out where it is not given"
+    )
     given = parser.parse_args()
     folder = Path(tempfile.gettempdir()) / "edgepose-calibrate"
     folder.mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ import typer
 from edgepose.cli.options import AsJson, print_json
 
 app = typer.Typer(help="Emulated arm64 phones: make, list and remove them.", no_args_is_help=True)
+_LARGEST = 5  # operators that are named
 
 
 @app.command("create")
@@ -55,20 +56,27 @@ def operators(
     from android_harness.emulator import open_device
     from edgepose.errors import UsageError
     from edgepose.evaluation.operator_cost import measure_operators
-    from edgepose.reporting.operator_figure import by_kind, write_operators
+    from edgepose.reporting.operator_figure import by_kind, share, write_operators
 
     with tempfile.TemporaryDirectory() as folder:
         try:
             costs = measure_operators(open_device(on), model, Path(folder) / "job")
         except NotCounted as error:
-            raise UsageError(f"{model} is not split on {on}: {error}", "see: edgepose device doctor") from None
+            raise UsageError(
+                f"{model} is not split on {on}: {error}", "see: edgepose device doctor"
+            ) from None
     record, picture = write_operators(costs, out)
     if as_json:
         print_json(costs)
         return
     typer.echo(f"{costs.instructions / 1e6:8.1f} M instructions, {len(costs.operators)} operators")
     for kind, count in (*by_kind(costs).items(), ("around them", costs.around)):
-        typer.echo(f"{count / 1e6:8.1f} {100 * count / costs.instructions:5.1f} %  {kind}")
+        typer.echo(f"{count / 1e6:8.1f} M {share(count, costs):>7}  {kind}")
+    typer.echo("the largest:")
+    for op in sorted(costs.operators, key=lambda op: -op.instructions)[:_LARGEST]:
+        typer.echo(
+            f"{op.instructions / 1e6:8.1f} M {share(op.instructions, costs):>7}  {op.kind} {op.tensor}"
+        )
     typer.echo(f"{record}, {picture}")
 
 

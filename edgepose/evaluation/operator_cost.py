@@ -7,7 +7,7 @@ XNNPACK says nothing of the graph that it runs; but it runs the operators in the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,27 +136,46 @@ def matched(
     Raises:
         BadModel: an operator that is not known, or of which something else ran.
     """
-    left, found = list(ran), []
+    # Behind each operator, how many runs may be spent, and how many were before it: some may run or not.
+    spent: list[dict[int, int]] = [{0: -1}]
     for op in graph:
         kind = _KINDS.get(op.kind)
         if kind is None:
             raise BadModel(f"{model} has {op.kind}, whose kernels are not known", "split another model")
-        runs = left[: kind.runs or op.sources]
-        if not all(re.search(kind.kernels, run.kernel) for run in runs) or not runs:
+        reached = {}
+        for before in spent[-1]:
+            runs = ran[before : before + (kind.runs or op.sources)]
+            if runs and all(re.search(kind.kernels, run.kernel) for run in runs):
+                reached[before + len(runs)] = before
             if kind.optional:
-                continue
-            said = runs[0].kernel if runs else "nothing"
+                reached.setdefault(before, before)
+        if not reached:
+            furthest = max(spent[-1])
+            said = ran[furthest].kernel if furthest < len(ran) else "nothing"
             raise BadModel(
                 f"{model}: {op.kind} of '{op.tensor}' ran as {said}, which is not of its kind",
                 "export it again so that XNNPACK runs the whole graph",
             )
-        del left[: len(runs)]
-        instructions = sum(run.instructions for run in runs)
-        kernels = tuple(dict.fromkeys(run.kernel for run in runs))
-        found.append(OperatorCost(op.kind, op.tensor, op.shape, part(op.tensor), instructions, kernels))
-    if left:
-        raise BadModel(f"{model}: {len(left)} operators ran that its graph does not have", "split another model")
-    return tuple(found)
+        spent.append(reached)
+    if len(ran) not in spent[-1]:
+        extra = len(ran) - max(spent[-1])
+        raise BadModel(f"{model}: {extra} operators ran that its graph does not have", "split another model")
+    return _paired(graph, ran, spent)
+
+
+def _paired(
+    graph: Sequence[GraphOperator], ran: Sequence[OperatorRun], spent: Sequence[Mapping[int, int]]
+) -> tuple[OperatorCost, ...]:
+    """The operators that ran with their runs, found from the last one back."""
+    found, end = [], len(ran)
+    for op, reached in zip(reversed(graph), reversed(spent[1:]), strict=True):
+        start = reached[end]
+        if runs := ran[start:end]:
+            instructions = sum(run.instructions for run in runs)
+            kernels = tuple(dict.fromkeys(run.kernel for run in runs))
+            found.append(OperatorCost(op.kind, op.tensor, op.shape, part(op.tensor), instructions, kernels))
+        end = start
+    return tuple(reversed(found))
 
 
 def part(tensor: str) -> str:

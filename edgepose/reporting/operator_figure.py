@@ -17,7 +17,7 @@ from edgepose.evaluation.operator_cost import OperatorCost, OperatorCosts
 from edgepose.visual.style import COLOURS, FAINT, INK, figure_style, new_figure, save_figure
 
 _WIDTH, _ROW = 10.0, 0.42  # inches
-_LABEL, _POINTS = 7.0, 4.3  # points: a label's size, and about how wide a letter of it is
+_LABEL, _POINTS = 7.0, 5.0  # points: a label's size, and about how wide a letter of it is
 _AROUND = "around operators"
 
 
@@ -59,7 +59,8 @@ def by_part(costs: OperatorCosts) -> Mapping[str, int]:
 
 
 def draw_operators(costs: OperatorCosts) -> Figure:
-    """Four rows: the whole, the network's parts in their order, kinds within a part, single operators."""
+    """Four rows: the whole, the network's parts in their order, kinds within a part, single operators with their
+    share of the whole."""
     figure = new_figure(_WIDTH, 4 * _ROW + 1.7)
     axes = figure.subplots()
     inks = dict(zip(by_kind(costs), COLOURS * 4, strict=False))
@@ -71,12 +72,14 @@ def draw_operators(costs: OperatorCosts) -> Figure:
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("Instructions of one inference by one thread, millions")
-    axes.set_title(f"{costs.model} on {costs.processor}: where {costs.instructions / 1e6:.1f} M instructions go")
+    axes.set_title(
+        f"{costs.model} on {costs.processor}: where {costs.instructions / 1e6:.1f} M instructions go"
+    )
     named = [
-        Patch(color=inks[kind], label=f"{kind} {_share(count, costs)}")
+        Patch(color=inks[kind], label=f"{kind} {share(count, costs)}")
         for kind, count in by_kind(costs).items()
     ]
-    named.append(Patch(color=FAINT, label=f"{_AROUND} {_share(costs.around, costs)}"))
+    named.append(Patch(color=FAINT, label=f"{_AROUND} {share(costs.around, costs)}"))
     figure.legend(handles=named, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
 
@@ -91,7 +94,7 @@ def _rows(costs: OperatorCosts) -> list[list[_Box]]:
         for kind, group in groupby(inside, lambda op: op.kind):
             ops = list(group)
             rows[2].append(_Box(kind, sum(op.instructions for op in ops), kind))
-            rows[3].extend(_Box(_shortened(op), op.instructions, kind) for op in ops)
+            rows[3].extend(_Box(share(op.instructions, costs), op.instructions, kind) for op in ops)
     for row in rows[1:]:
         row.append(_Box(_AROUND, costs.around, None))
     return rows
@@ -102,22 +105,23 @@ def _draw_row(axes: Axes, bottom: int, boxes: Sequence[_Box], inks: Mapping[str,
     for box in boxes:
         width = box.instructions / 1e6
         colour = inks[box.kind] if box.kind else FAINT
-        axes.add_patch(Rectangle((left, bottom), width, 0.9, facecolor=colour, edgecolor="white", linewidth=0.5))
-        room = int(0.88 * _WIDTH * 72 * box.instructions / total / _POINTS)
+        points = 0.88 * _WIDTH * 72 * box.instructions / total
+        line = 0.5 if points > 2 else 0.0  # else the lines would hide what they part
+        axes.add_patch(
+            Rectangle((left, bottom), width, 0.9, facecolor=colour, edgecolor="white", linewidth=line)
+        )
+        room = int(points / _POINTS)
         if room >= min(len(box.label), 4):
             text = box.label if len(box.label) <= room else box.label[: room - 1] + "…"
             ink = "white" if box.kind else INK
-            axes.text(left + width / 2, bottom + 0.45, text, ha="center", va="center", fontsize=_LABEL, color=ink)
+            axes.text(
+                left + width / 2, bottom + 0.45, text, ha="center", va="center", fontsize=_LABEL, color=ink
+            )
         left += width
 
 
-def _shortened(op: OperatorCost) -> str:
-    """A tensor's name without the part that stands above it."""
-    name = op.tensor.rsplit("/", 1)[0] if "/" in op.tensor else op.tensor
-    return name.removeprefix(f"{op.part}_")
-
-
-def _share(count: int, costs: OperatorCosts) -> str:
+def share(count: int, costs: OperatorCosts) -> str:
+    """Of all instructions, in percent."""
     return f"{100 * count / costs.instructions:.1f} %"
 
 
