@@ -228,9 +228,9 @@ def _print_device(device: DeviceFacts) -> None:
         error = (
             "error not known" if estimate.error_percent is None else f"within {estimate.error_percent:.0f} %"
         )
-        typer.echo(
-            f"  about {estimate.ms:.1f} ms on one core of {estimate.phone} ({estimate.processor}; {error})"
-        )
+        said = "no estimate" if estimate.ms is None else f"about {estimate.ms:.1f} ms"
+        place = f"{estimate.phone} ({estimate.processor}, {estimate.runtime}; {error})"
+        typer.echo(f"  {said} on one core of {place}")
 
 
 def _cell(value: float | None, digits: int) -> str:
