@@ -12,6 +12,7 @@ import numpy as np
 from edgepose.data.mixture import Group
 from edgepose.training.augmentation import BASE_DRAWS, DRAWS, Arrays, Augmentation
 from edgepose.training.frames import Canvases, Frames
+from edgepose.training.hosts import ALONE, Share
 
 T = TypeVar("T")
 
@@ -26,7 +27,8 @@ class Batch:
     Attributes:
         step: from 0 over the whole run.
         indices: (B,) of the frames.
-        arrays: what `augmentation.augmented` takes, each with B rows.
+        arrays: what `augmentation.augmented` takes, each with B rows; or with this process's, where several
+            train together.
     """
 
     step: int
@@ -35,7 +37,7 @@ class Batch:
 
     def parts(self, count: int) -> list[Arrays]:
         """The arrays cut into `count` equal parts, for gradient accumulation."""
-        size = len(self.indices) // count
+        size = len(self.arrays["images"]) // count
         rows = [slice(i * size, (i + 1) * size) for i in range(count)]
         return [{key: value[r] for key, value in self.arrays.items()} for r in rows]
 
@@ -55,6 +57,7 @@ class Stream:
         seed: not negative.
         extras: more arrays for the graph, by the frames' indices.
         groups: what shares of a pass the frames have, in their order; without, each frame comes once a pass.
+        share: of each batch, which this process makes.
     """
 
     frames: Frames
@@ -63,6 +66,7 @@ class Stream:
     seed: int
     extras: Extras | None = None
     groups: tuple[Group, ...] = ()
+    share: Share = ALONE
 
     @property
     def steps_per_pass(self) -> int:
@@ -72,10 +76,11 @@ class Stream:
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps `start` .. `stop` - 1."""
         plans = [self._plan(step) for step in range(start, stop)]
+        mine = self.share.rows(self.batch)
         for step, canvases, (indices, draws) in zip(
-            range(start, stop), self.frames.read(indices for indices, _ in plans), plans, strict=True
+            range(start, stop), self.frames.read(indices[mine] for indices, _ in plans), plans, strict=True
         ):
-            yield Batch(step, indices, self.arrays(canvases, indices, draws))
+            yield Batch(step, indices, self.arrays(canvases, indices[mine], draws[mine]))
 
     def _plan(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices (B,) and draws (B, DRAWS) of a step."""
