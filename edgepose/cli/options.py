@@ -161,6 +161,16 @@ class Keypoints:
     ] = False
 
 
+Hosts = Annotated[
+    str | None,
+    typer.Option(
+        help="Which of several processes that train together this is: I/N, from 0/N, each started by the "
+        "same command; I/N@ADDRESS:PORT on several machines, with the address of process 0; or slurm.",
+        rich_help_panel=_RUN,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Training:
     """What every training has; the fields are those of `FitRequest`."""

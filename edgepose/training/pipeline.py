@@ -13,6 +13,7 @@ import numpy as np
 from edgepose.data.mixture import Group
 from edgepose.training.augmentation import BASE_DRAWS, CUT_DRAWS, DRAWS, Arrays, Augmentation
 from edgepose.training.frames import Canvases, Frames
+from edgepose.training.hosts import ALONE, Share
 
 T = TypeVar("T")
 
@@ -29,7 +30,8 @@ class Batch:
     Attributes:
         step: from 0 over the whole run.
         indices: (B,) of the frames.
-        arrays: what `augmentation.augmented` takes, each with B rows.
+        arrays: what `augmentation.augmented` takes, each with B rows; or with this process's, where several
+            train together.
     """
 
     step: int
@@ -38,7 +40,7 @@ class Batch:
 
     def parts(self, count: int) -> list[Arrays]:
         """The arrays cut into `count` equal parts, for gradient accumulation."""
-        size = len(self.indices) // count
+        size = len(self.arrays["images"]) // count
         rows = [slice(i * size, (i + 1) * size) for i in range(count)]
         return [{key: value[r] for key, value in self.arrays.items()} for r in rows]
 
@@ -96,6 +98,7 @@ class Stream:
         groups: what shares of a pass the frames have, in their order; without, each frame comes once a pass.
         quota: labelled frames in every batch; they and the others then pass by in turns of their own, in
             which the groups' shares hold. None leaves the batch to chance.
+        share: of each batch, which this process makes.
     """
 
     frames: Frames
@@ -105,6 +108,7 @@ class Stream:
     extras: Extras | None = None
     groups: tuple[Group, ...] = ()
     quota: Quota | None = None
+    share: Share = ALONE
 
     @cached_property
     def _lanes(self) -> tuple[_Lane, ...]:
@@ -133,10 +137,11 @@ class Stream:
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps `start` .. `stop` - 1."""
         plans = [self._plan(step) for step in range(start, stop)]
+        mine = self.share.rows(self.batch)
         for step, canvases, (indices, draws) in zip(
-            range(start, stop), self.frames.read(indices for indices, _ in plans), plans, strict=True
+            range(start, stop), self.frames.read(indices[mine] for indices, _ in plans), plans, strict=True
         ):
-            yield Batch(step, indices, self.arrays(canvases, indices, draws))
+            yield Batch(step, indices, self.arrays(canvases, indices[mine], draws[mine]))
 
     def _plan(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices (B,) and draws (B, DRAWS) of a step."""

@@ -44,6 +44,7 @@ class FitRequest:
         workers: threads that decode.
         tensorboard: log for TensorBoard too.
         overwrite: begin anew where `out` holds a run.
+        hosts: which of several processes this is, see `hosts.parse_hosts`; None to train alone.
     """
 
     model: str
@@ -68,6 +69,7 @@ class FitRequest:
     workers: int = 2
     tensorboard: bool = False
     overwrite: bool = False
+    hosts: str | None = None
 
     def check(self) -> None:
         """Raise UsageError or UnknownName for what can never work."""
@@ -108,4 +110,4 @@ class FitRequest:
 
 
 # They decide how fast a run is and where things lie, not what comes out: a run that goes on may change them.
-_UNBOUND = ("out", "init", "checkpoint_every", "memory_gib", "workers", "tensorboard", "overwrite")
+_UNBOUND = ("out", "init", "checkpoint_every", "memory_gib", "workers", "tensorboard", "overwrite", "hosts")

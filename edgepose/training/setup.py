@@ -24,6 +24,7 @@ from edgepose.training.averaging import weight_average
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraint, WeightConstraints
 from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
+from edgepose.training.hosts import Share, agree, process_count, process_index
 from edgepose.training.loop import Listener, LoopSetup, run
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
 from edgepose.training.pipeline import Extras, Quota, Stream
@@ -152,7 +153,8 @@ class TrainingSetup:
             self.input_size, request.workers, self._budget, self.listener.step
         )
         augmentation, groups = AUGMENTATIONS[request.augmentation], self.training_data.groups
-        return Stream(frames, augmentation, request.batch, request.seed, extras, groups, quota)
+        share = Share(process_index(), process_count(), request.accumulate)
+        return Stream(frames, augmentation, request.batch, request.seed, extras, groups, quota, share)
 
     def _stepper_setup(
         self, model: Any, goal: Objective, maps: int, constraints: tuple[WeightConstraint, ...]
@@ -192,7 +194,7 @@ def open_setup(
     Raises:
         UserError: bad input; says what and what to do.
     """
-    listener = listener or Listener()
+    listener = listener if listener and process_index() == 0 else Listener()
     request.check()
     training_data = training_data or open_training_data(request.data)
     if training_data.keypoints.guessed:
@@ -211,10 +213,23 @@ def open_setup(
         check_tensorboard()
     bound = {**_binding(request, training_data, info, precision), **(binding or {})}
     folder = RunFolder(request.out)
-    with jobs.locked(folder.path), computing(precision):
+    agree({**bound, jobs.CODE: jobs.code_sha256()})
+    with _claimed(folder, bound, request, training_data), computing(precision):
+        yield TrainingSetup(request, training_data, info, precision, listener)
+
+
+@contextmanager
+def _claimed(
+    folder: RunFolder, bound: Mapping[str, Any], request: FitRequest, training_data: TrainingData
+) -> Iterator[None]:
+    """The folder is this job's; where several processes train together, process 0 claims it."""
+    if process_index() > 0:
+        yield
+        return
+    with jobs.locked(folder.path):
         facts = _facts(request, training_data)
         jobs.claim(folder.description, bound, request.overwrite, folder.clear, facts, results=folder.results)
-        yield TrainingSetup(request, training_data, info, precision, listener)
+        yield
 
 
 def _info(request: FitRequest, training_data: TrainingData) -> CheckpointInfo:

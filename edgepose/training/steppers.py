@@ -12,6 +12,7 @@ from edgeio import lookup
 from edgepose.training.augmentation import Arrays
 from edgepose.training.constraints import WeightConstraint
 from edgepose.training.devices import shard
+from edgepose.training.fused_passes import in_fewer_passes
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,13 @@ class TensorFlowStepper:
 
         tf = tensorflow()
         model, optimizer = stepper_setup.model, stepper_setup.optimizer
+        trained = in_fewer_passes(model)
 
         def step(arrays: Arrays, scalars: Arrays) -> Arrays:
             sample = stepper_setup.augment(arrays)
             with tf.GradientTape() as tape:
                 losses = stepper_setup.compute(
-                    _listed(model(sample["inputs"], training=True)), sample, scalars
+                    _listed(trained(sample["inputs"], training=True)), sample, scalars
                 )
                 scaled = optimizer.scale_loss(losses["loss"])
             gradients = tape.gradient(scaled, model.trainable_variables)
