@@ -18,6 +18,7 @@ import shutil
 import socket
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from edgeio import UserError, cores, jobs, lookup
+from edgeio.quiet import captured_stderr
 from edgepose.errors import EdgeposeError, MissingPackage, UsageError
 
 K = TypeVar("K")
@@ -258,11 +260,13 @@ def ray_cluster(engine: Engine) -> Iterator[RayCluster]:
         ray = _import_ray(engine)
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
-            if engine.address:
-                ray.init(address=engine.address, **quiet)
-            else:
-                _start(ray, folder, quiet)
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            with captured_stderr(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the error that follows says it
+                if engine.address:
+                    ray.init(address=engine.address, **quiet)
+                else:
+                    _start(ray, folder, quiet)
+        except Exception as error:  # Ray raises that very class too
             ray.shutdown()
             raise _unreachable(engine, _first_line(error)) from None
         try:

@@ -202,7 +202,8 @@ class _Archive:
                 pool.end()
             return
         with ray_cluster(asked.engine) as cluster:
-            pool = OnRay(cluster, self._with_workers(request.workers or 1), asked.processes)
+            lock = jobs.lock_path(self._out, self._table.name)
+            pool = OnRay(cluster, self._with_workers(request.workers or 1), asked.processes, lock)
             try:
                 yield pool
             finally:

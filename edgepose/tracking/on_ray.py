@@ -7,7 +7,6 @@ process, and never Ray's own: what Ray reports as lost is a node, or a worker th
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from dataclasses import replace
@@ -28,24 +27,19 @@ class OnRay:
 
     Args:
         most: inputs at once, or None for as many as there is room for.
+        seen: a file in the outputs' folder, the command's lock, by which a node knows that it sees that
+            folder and none of its own at that path.
     """
 
-    def __init__(self, cluster: RayCluster, setup: Setup, most: int | None) -> None:
-        self._setup = setup
-        self._probe = setup.out / f".{socket.gethostname()}-{os.getpid()}.probe"
-        self._probe.touch()
-        try:
-            cpus = _cpus(setup, cluster.node_cpus())
-            self._tasks = cluster.tasks(_predict, cpus, most)
-        except BaseException:
-            self._probe.unlink(missing_ok=True)
-            raise
+    def __init__(self, cluster: RayCluster, setup: Setup, most: int | None, seen: Path) -> None:
+        self._setup, self._seen = setup, seen
+        self._tasks = cluster.tasks(_predict, _cpus(setup, cluster.node_cpus()), most)
 
     def has_room(self) -> bool:
         return self._tasks.has_room()
 
     def give(self, source: Source, again: bool = False) -> None:
-        self._tasks.give(source, self._setup, source, self._probe, again)
+        self._tasks.give(source, self._setup, source, self._seen, again)
 
     def listen(self, seconds: float) -> list[Ended]:
         return [
@@ -55,7 +49,6 @@ class OnRay:
 
     def end(self) -> None:
         """Forget what is under way; it ends when the cluster is left."""
-        self._probe.unlink(missing_ok=True)
 
 
 def _cpus(setup: Setup, nodes: list[float]) -> int:
@@ -70,9 +63,9 @@ def _cpus(setup: Setup, nodes: list[float]) -> int:
 _beside: tuple[Setup, Processes] | None = None  # the process of this Ray worker
 
 
-def _predict(setup: Setup, source: Source, probe: Path, again: bool) -> Ended:
+def _predict(setup: Setup, source: Source, seen: Path, again: bool) -> Ended:
     """Predict an input in the process beside this one, and say what became of it."""
-    _check_storage(setup, source, probe)
+    _check_storage(setup, source, seen)
     process = _process(setup)
     patient_until = time.monotonic() + (_LOCK_OUTLIVES_S if again else 0)
     refusals = 0  # while nobody was at it: other settings are refused by the same error, and stay so
@@ -96,9 +89,9 @@ def _process(setup: Setup) -> Processes:
     return _beside[1]
 
 
-def _check_storage(setup: Setup, source: Source, probe: Path) -> None:
+def _check_storage(setup: Setup, source: Source, seen: Path) -> None:
     """Raise EngineError on a node that does not see what the command sees: all would fail there."""
-    lacking = [path for path in (setup.model, probe) if not path.exists()]
+    lacking = [path for path in (setup.model, seen) if not path.exists()]
     if not lacking and not source.paths[0].exists():
         lacking = [path for path in (source.root,) if not path.exists()]
     if lacking:
