@@ -89,6 +89,12 @@ BiasCorrection = Annotated[
 ]
 Count = Annotated[int, typer.Option(min=1, help="How many images set the ranges of activations.")]
 
+ENGINE = (
+    "Where they run: local (processes of this machine), ray (a Ray of its own on this machine), ray:auto "
+    "(the cluster that this machine is a node of), ray:HOST:PORT (a cluster, from one of its nodes) or "
+    "ray://HOST:PORT (from outside); needs edgepose[ray] and storage that all nodes see."
+)
+
 _RUN = "The run"
 _FRAMES = "Frames"
 _TRAINING = "Training"
