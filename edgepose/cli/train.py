@@ -50,6 +50,6 @@ def command(
         **vars(training),
     )
     told = Epochs()
-    with resumable(out), bar(f"training {model}", "frames, then steps") as progress:
+    with resumable(out), bar(f"training {model}", "frames, then steps", forecast=False) as progress:
         kept = fit(request, Listener(progress, told.tell, options.say))
     told.print(kept, as_json)

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from edgeio.ahead import side_by_side
 from edgepose.data.framing import person_box
 from edgepose.data.images import decode_parallel
 from edgepose.data.records import PoseRecord
@@ -99,15 +101,22 @@ def _decide(sureness: np.ndarray) -> Turn:
     return Turn(int(sureness.argmax()) if decided else 0, decided, tuple(sureness.tolist()))
 
 
-def find_turn(estimator: Estimator, images: Sequence[np.ndarray], clock: Clock) -> Turn:
+def find_turn(estimators: Sequence[Estimator], images: Sequence[np.ndarray], clock: Clock) -> Turn:
     """The turn of the infant in pictures (H, W, 3) of one camera that did not move.
 
     A model whose detector finds the turn anew in every picture has none to be found.
+
+    Args:
+        estimators: replicas of one, which look at several pictures at once.
     """
-    if estimator.has_detector:
+    if estimators[0].has_detector:
         return Turn(0, True, ())
-    peaks = [[p.peaks.mean() for p in _candidates(estimator, image, clock)] for image in images]
-    return _decide(np.mean(peaks, axis=0))
+
+    def sureness(estimator: Estimator, image: np.ndarray) -> list[float]:
+        return [float(pose.peaks.mean()) for pose in _candidates(estimator, image, clock)]
+
+    workers = [partial(sureness, estimator) for estimator in estimators]
+    return _decide(np.mean(list(side_by_side(images, workers, len(images))), axis=0))
 
 
 def find(estimator: Estimator, image: np.ndarray, crop: bool, turn: bool, clock: Clock) -> Pose:
