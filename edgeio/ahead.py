@@ -59,7 +59,7 @@ def ahead(items: Iterator[T], depth: int = 2) -> Generator[T]:
 def side_by_side(
     items: Iterable[T],
     workers: Sequence[Callable[[T], R]],
-    depth: int,
+    depth: int | Callable[[], int],
     size: Callable[[T], int] = lambda item: 0,
     limit: int = 0,
 ) -> Generator[R]:
@@ -69,7 +69,7 @@ def side_by_side(
 
     Args:
         workers: each is called on one thread at a time, so it need not be safe to share.
-        depth: items under way at a time, at least 1.
+        depth: items under way at a time, at least 1; a function says it anew after each item.
         size: of an item; those under way are no larger together than
         limit: unless one alone is.
     """
@@ -93,7 +93,7 @@ def side_by_side(
                 yield under_way.popleft()[0].result()
             under_way.append((pool.submit(work, item), own))
             del item  # a frame is large
-            if len(under_way) >= depth:
+            while under_way and len(under_way) >= (depth() if callable(depth) else depth):
                 yield under_way.popleft()[0].result()
         while under_way:
             yield under_way.popleft()[0].result()

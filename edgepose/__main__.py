@@ -1,5 +1,5 @@
 """`python -m edgepose` is `edgepose`."""
 
-from edgepose.cli import main
+from edgepose.cli import entry
 
-main()
+entry()

@@ -9,7 +9,8 @@ import errno
 import io
 import os
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import typer
 
@@ -38,6 +39,7 @@ from edgepose.cli import (
     view,
 )
 from edgepose.cli import export as export_command
+from edgepose.cli.progress import announced
 
 app = typer.Typer(
     name="edgepose",
@@ -103,6 +105,27 @@ def main() -> NoReturn:
             raise SystemExit(1) from None
         _fail(_explain(error), 1)
     raise SystemExit(0)
+
+
+def entry() -> NoReturn:
+    """`main`, and a line on what it does where that takes longer than a second."""
+    with announced(sys.argv[1:], _purpose):
+        main()
+
+
+def _purpose(words: Sequence[str]) -> str:
+    """The first sentence of the help of the command that the words begin with."""
+    found: Any = typer.main.get_command(app)
+    names = ["edgepose"]
+    for word in words:
+        if word not in getattr(found, "commands", {}):
+            break
+        found = found.commands[word]
+        names.append(word)
+    if len(names) == 1 or not found.help:
+        return ""
+    sentence = " ".join(found.help.split("\n\n")[0].split()).split(". ")[0]
+    return f"{' '.join(names)}: {sentence.rstrip('.')}"
 
 
 def _explain(error: OSError) -> str:

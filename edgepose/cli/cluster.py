@@ -51,7 +51,7 @@ def command(
         return
     fit = fine.request(start, frames.request(draw_built_in([data])), out, training)
     request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher, count=clusters)
-    with resumable(out), bar(f"clustering {start.stem}", "frames, then steps") as progress:
+    with resumable(out), bar(f"clustering {start.stem}", "frames, then steps", forecast=False) as progress:
         listener = Listener(progress, told.tell, options.say)
         kept = clustering.cluster_and_train(request, listener)
     told.print(kept, as_json)

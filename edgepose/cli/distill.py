@@ -182,6 +182,9 @@ def command(
     asked = data or ["built-in:infants"]
     request(asked).check()  # before infants are drawn for a request that cannot work
     drawn = draw_built_in(asked, smoke)
-    with resumable(out), bar(f"distilling {teacher} into {student}", "frames, then steps") as progress:
+    with (
+        resumable(out),
+        bar(f"distilling {teacher} into {student}", "frames, then steps", forecast=False) as progress,
+    ):
         kept = distill(request(drawn), Listener(progress, listener.epoch, listener.say))
     told.print(kept, as_json)

@@ -172,12 +172,8 @@ def command(
     kinds = {source.kind for source in sources.found}
     if kinds == {"images"}:
         given.refuse("smooth", when="on images, which have no trajectories", hint="name a video too")
-    if kinds == {"video"}:
-        if model.suffix == ".safetensors":
-            given.refuse("workers", when="on videos with a checkpoint", hint="give a .tflite file")
-        if crop == "auto":
-            when = "on videos with --crop auto, where each frame waits for the last"
-            given.refuse("workers", when=when, hint="give another --crop")
+    if kinds == {"video"} and model.suffix == ".safetensors":
+        given.refuse("workers", when="on videos with a checkpoint", hint="give a .tflite file")
     path = runtime_threads(model_to_run(model), given)
     if is_archive:
         many = ArchiveRequest(processes, timeout, retry_failed, part, where)

@@ -1,14 +1,66 @@
-"""One progress bar for all commands: on stderr, so that stdout stays clean for scripts."""
+"""What a command tells whoever watches: on stderr, so that stdout stays clean for scripts.
+
+A terminal gets one progress bar. A log file, where a bar is a heap of empty lines, gets one line of how long
+a step will take, after its first parts. A command that says nothing of itself for a second is announced.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+_QUIET_S = 1.0  # then a command is announced
+_LOOK_S = 5.0  # of a step, before its time is told
+_PARTS = 3  # done in that time at least
+_SHORT_S = 10.0  # a step that is done sooner is not told of
+_SERVERS = ("view",)  # commands that say where they are to be found, and run until they are stopped
+_shown = threading.Event()  # a bar is on a terminal
+
+
+@dataclass
+class Pace:
+    """Tells once, after a step's first parts, how long the others will take.
+
+    Attributes:
+        say: who is told.
+        now: a clock, s.
+    """
+
+    title: str
+    unit: str
+    say: Callable[[str], None]
+    now: Callable[[], float] = time.monotonic
+    _first: tuple[float, int, int] | None = None  # when, parts done by then, parts in all
+    _told: bool = False
+
+    def update(self, done: int, total: int) -> None:
+        """`done` of `total` parts are done; another total begins anew."""
+        now = self.now()
+        if self._first is None or self._first[2] != total:
+            self._first = (now, done, total)
+        began, before, _ = self._first
+        took, parts = now - began, done - before
+        if self._told or took < _LOOK_S or parts < _PARTS:
+            return
+        self._told = True
+        left = took / parts * (total - done)
+        if left >= _SHORT_S:
+            from edgepose.training.forecast import duration
+
+            self.say(f"{self.title}: {done} of {total} {self.unit}, {duration(left)} to come")
 
 
 @contextmanager
-def bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields `update(done, total)`."""
+def bar(title: str, unit: str, forecast: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Yields `update(done, total)`.
+
+    Args:
+        forecast: False where the step tells by itself how long it takes.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -20,8 +72,41 @@ def bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    # A log file gets none: there, a bar is a heap of empty lines.
-    shown = console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
+    if not console.is_terminal:
+        pace = Pace(title, unit.split(",")[0], lambda text: print(text, file=sys.stderr, flush=True))
+        yield pace.update if forecast else lambda done, total: None
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
+        _shown.set()
         task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        try:
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+        finally:
+            _shown.clear()
+
+
+@contextmanager
+def announced(words: Sequence[str], purpose: Callable[[Sequence[str]], str]) -> Iterator[None]:
+    """Say what a command does, once it has run for a second without a bar on a terminal.
+
+    Args:
+        words: of the command line, without the program's name.
+        purpose: what such a command does; empty where there is nothing to say.
+    """
+    done = threading.Event()
+
+    def tell() -> None:
+        if not done.wait(_QUIET_S) and not _shown.is_set():
+            text = purpose(words)
+            if text and not done.is_set():
+                print(text, file=sys.stderr, flush=True)
+
+    if not words or words[0] in _SERVERS:
+        yield
+        return
+    thread = threading.Thread(target=tell, name="announcement", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()

@@ -42,7 +42,7 @@ def command(
     start = trained_path(checkpoint)
     fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
     told = Epochs()
-    with resumable(out), bar(f"pruning {start.stem}", "frames, then steps") as progress:
+    with resumable(out), bar(f"pruning {start.stem}", "frames, then steps", forecast=False) as progress:
         listener = Listener(progress, told.tell, options.say)
         made = prune(PruneRequest(start, fit, fine.loss, fine.teacher, sparsity=sparsity), listener)
     if as_json:

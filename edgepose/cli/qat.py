@@ -52,6 +52,9 @@ def command(
     request = qat.QatRequest(
         start, fit, fine.loss, fine.teacher, start=how, count=count, keep_zeros=keep_zeros
     )
-    with resumable(out), bar(f"training {start.stem} for int8", "frames, then steps") as progress:
+    with (
+        resumable(out),
+        bar(f"training {start.stem} for int8", "frames, then steps", forecast=False) as progress,
+    ):
         exported = qat.train(request, Listener(progress, lambda row: options.say(row_text(row)), options.say))
     print_exported(exported, (), as_json)

@@ -53,7 +53,7 @@ def command(
         **vars(training),
     )
     told = Epochs()
-    with resumable(out), bar(f"training {model}", "frames, then steps") as progress:
+    with resumable(out), bar(f"training {model}", "frames, then steps", forecast=False) as progress:
         kept = fit(request, Listener(progress, told.tell, options.say))
     if process_index() == 0:
         told.print(kept, as_json)

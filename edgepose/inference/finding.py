@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from edgeio.ahead import side_by_side
 from edgepose.data.framing import person_box
 from edgepose.data.images import decode_parallel
 from edgepose.data.records import PoseRecord
@@ -107,7 +109,7 @@ def sureness(pose: Pose, keypoints: KeypointSet) -> float:
 
 
 @dataclass(frozen=True)
-class Look:
+class Candidate:
     """A pose in one of the four turns, and how sure the network is of it."""
 
     quarters: int
@@ -121,12 +123,12 @@ def _windows(size: Size) -> list[Box | None]:
     return [None, *corners]
 
 
-def _surest(looks: Sequence[Look], quarters: int | None = None) -> Look:
+def _surest(looks: Sequence[Candidate], quarters: int | None = None) -> Candidate:
     chosen = looks if quarters is None else [look for look in looks if look.quarters == quarters]
     return max(chosen, key=lambda look: look.sureness)
 
 
-def _looks(estimator: Estimator, image: np.ndarray, turns: Sequence[int], clock: Clock) -> list[Look]:
+def _looks(estimator: Estimator, image: np.ndarray, turns: Sequence[int], clock: Clock) -> list[Candidate]:
     """The surest look in each of the turns, over all windows and the regions that they lead to.
 
     Every window is looked at in every turn. From the surest windows, and from the surest one of each turn, the
@@ -134,14 +136,14 @@ def _looks(estimator: Estimator, image: np.ndarray, turns: Sequence[int], clock:
     """
     keypoints = estimator.spec.keypoints
 
-    def look(box: Box | None, quarters: int) -> Look:
+    def look(box: Box | None, quarters: int) -> Candidate:
         pose = _look(estimator, image, box, quarters, clock)
-        return Look(quarters, pose, sureness(pose, keypoints))
+        return Candidate(quarters, pose, sureness(pose, keypoints))
 
     first = [look(box, quarters) for quarters in turns for box in _windows(image.shape[:2])]
     kept = sorted(first, key=lambda each: -each.sureness)[:_KEPT]
     left = {*turns} - {each.quarters for each in kept}
-    best: dict[int, Look] = {}
+    best: dict[int, Candidate] = {}
     for each in [*kept, *(_surest(first, quarters) for quarters in sorted(left))]:
         seen = [each]
         while len(seen) <= _REGIONS and seen[-1].pose.peaks.max() > 0:
@@ -158,15 +160,22 @@ def _decide(sure: np.ndarray) -> Turn:
     return Turn(int(sure.argmax()) if decided else 0, decided, tuple(sure.tolist()))
 
 
-def find_turn(estimator: Estimator, images: Sequence[np.ndarray], clock: Clock) -> Turn:
+def find_turn(estimators: Sequence[Estimator], images: Sequence[np.ndarray], clock: Clock) -> Turn:
     """The turn of the infant in pictures (H, W, 3) of one camera that did not move.
 
     A model whose detector finds the turn anew in every picture has none to be found.
+
+    Args:
+        estimators: replicas of one, which look at several pictures at once.
     """
-    if estimator.has_detector:
+    if estimators[0].has_detector:
         return Turn(0, True, ())
-    sure = [[look.sureness for look in _looks(estimator, image, range(4), clock)] for image in images]
-    return _decide(np.mean(sure, axis=0))
+
+    def sure(estimator: Estimator, image: np.ndarray) -> list[float]:
+        return [look.sureness for look in _looks(estimator, image, range(4), clock)]
+
+    workers = [partial(sure, estimator) for estimator in estimators]
+    return _decide(np.mean(list(side_by_side(images, workers, len(images))), axis=0))
 
 
 def find(

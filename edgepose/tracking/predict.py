@@ -5,9 +5,8 @@ interpreter of one thread: two threads in one interpreter take 3.0 ms of process
 int8 where one takes 2.6, and letterbox and maps would still wait for each other. Queues are bounded in
 bytes, so that memory does not grow with the length of a video: at most `_QUEUE_BYTES` of decoded frames wait
 for a thread, and as many are under way; one frame each where a single one is larger. With --crop auto the
-network looks where a video's last pose was: its frames follow each other on one thread, decoding alone runs
-beside it, and several videos at once fill the cores (`edgepose/tracking/archive.py`). Images know nothing of
-each other, and are several at once with every crop.
+network looks where the infant was some frames before, so that these are several at once
+(`edgepose/tracking/tracking.py`). Images know nothing of each other.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from edgepose.tracking.quality import QualityWarning, quality_warnings, warn_of_
 from edgepose.tracking.smoothing import Smoothing
 from edgepose.tracking.sources import Source
 from edgepose.tracking.track import FramePose, Track, make_track
-from edgepose.tracking.tracking import AUTO, NONE, Crop, Tracker, box_inside
+from edgepose.tracking.tracking import AUTO, NONE, Crop, Look, Sight, Tracker, box_inside
 from edgepose.tracking.video import Fingerprint, Frame, Skipped, Video, VideoFacts
 
 _QUEUE_BYTES = 96_000_000  # of decoded frames that wait, and of those under way
@@ -130,7 +129,7 @@ def predict_source(
             depth = min(max(_QUEUE_BYTES // max(bytes_each, 1), 1), _DEEPEST)
             video.stride = settings.stride_of(video.facts.rate)
             expected = video.expected_frames
-            work.all(video.frames(), depth, expected and -(-expected // video.stride))
+            work.all(video.frames(), depth, expected and -(-expected // video.stride), video.stride)
         return work.prediction(source.name, video.skipped, video.warnings, video)
     skipped: list[Skipped] = []
     work.images(_images(source, settings.workers, skipped), len(source.paths))
@@ -161,6 +160,10 @@ def predict_array(estimator: Estimator, image: np.ndarray, settings: PredictSett
 
 def _bytes_of(frame: Frame) -> int:
     return frame.image.nbytes
+
+
+def _bytes_of_first(asked: tuple[Frame, Look]) -> int:
+    return _bytes_of(asked[0])
 
 
 def _decoding_threads(source: Source, workers: int) -> int:
@@ -214,7 +217,7 @@ class _Work:
         self._settings, self._started = settings, time.perf_counter()
         self.tracked: dict[str, int] = {}
         self.turns: list[Turn] = []
-        self.workers = 1
+        self.workers, self._stride = 1, 1
 
     def images(self, frames: Iterable[Frame], expected: int) -> None:
         """Predict images, which know nothing of each other; results are in `frame_poses`."""
@@ -229,7 +232,7 @@ class _Work:
                     self.turns += [] if turn is None else [turn]
                     self.frame_poses.append(FramePose.of(frame, pose))
                     if self._crop.mode == AUTO:
-                        self._count(0, self.tracked.get("whole", 0) + pose.whole)
+                        self.tracked = {"lost": 0, "whole": self.tracked.get("whole", 0) + pose.whole}
                     self._progress(len(self.frame_poses), max(expected, len(self.frame_poses)))
 
     def _image(self, estimator: Estimator, frame: Frame) -> tuple[Frame, Pose, Turn | None]:
@@ -239,7 +242,7 @@ class _Work:
             return frame, self._against_whole(estimator, frame, pose, quarters, turn), turn
         turn = None
         if quarters is None:
-            turn = find_turn(estimator, [frame.image], self.clock)
+            turn = find_turn([estimator], [frame.image], self.clock)
             quarters = turn.quarters
         return frame, self._framed_pose(estimator, frame, quarters), turn
 
@@ -254,9 +257,9 @@ class _Work:
         wide = estimator.pose(estimator.place(frame.image, None, self.clock, turned), True, self.clock)
         return replace(pose, doubles=wide.doubles) if is_found(pose) else wide
 
-    def all(self, frames: Iterable[Frame], depth: int, expected: int | None) -> None:
-        """Predict a video's frames; results are in `frame_poses`."""
-        follow = self._crop.mode == AUTO
+    def all(self, frames: Iterable[Frame], depth: int, expected: int | None, stride: int) -> None:
+        """Predict a video's frames, one in `stride`; results are in `frame_poses`."""
+        follow, self._stride = self._crop.mode == AUTO, stride
         with closing(ahead(self._timed(frames), depth)) as decoded:
             if self._settings.turn is None:
                 poses = self._turned(decoded, follow, depth)
@@ -325,7 +328,7 @@ class _Work:
         most = min(max(_QUEUE_BYTES // first.image.nbytes, 1), _LOOKED_AT[-1] + 1)
         begin = [first, *islice(frames, most - 1)]
         looked_at = [begin[i].image for i in _LOOKED_AT if i < len(begin)]
-        turn = find_turn(self._estimator, looked_at, self.clock)
+        turn = find_turn(self._estimator.replicas(self._settings.workers), looked_at, self.clock)
         self.turns.append(turn)
         yield from self._posed(chain(begin, frames), follow, depth, turn.quarters)
 
@@ -367,13 +370,20 @@ class _Work:
     def _framed_pose(self, estimator: Estimator, frame: Frame, turns: int) -> Pose:
         return estimator.pose(self._placed(estimator, frame, turns), self._crop.box is None, self.clock)
 
-    def _count(self, lost: int, whole: int) -> None:
-        self.tracked = {"lost": lost, "whole": whole}
-
     def _followed(self, frames: Iterator[Frame], turns: int) -> Generator[FramePose, None, None]:
-        """Where the network looks depends on the pose before."""
-        tracker = Tracker(self._estimator, turns)
-        for frame in frames:
+        """Where the network looks depends on the poses some frames before."""
+        tracker = Tracker(turns, self._stride)
+        estimators = self._estimator.replicas(self._settings.workers)
+        self.workers = len(estimators)
+
+        def sight(estimator: Estimator, asked: tuple[Frame, Look]) -> tuple[Frame, Sight]:
+            frame, look = asked
+            return frame, look.at(estimator, frame.image, self.clock)
+
+        asked = ((frame, tracker.look()) for frame in frames)
+        each = [partial(sight, estimator) for estimator in estimators]
+        for frame, seen in side_by_side(asked, each, tracker.behind, _bytes_of_first, _QUEUE_BYTES):
+            tracker.tell(seen)
+            self.tracked = {"lost": tracker.lost, "whole": tracker.whole}
             self.thumbnails.see(frame)
-            yield FramePose.of(frame, tracker.pose(frame.image, self.clock))
-            self._count(tracker.lost, tracker.whole)
+            yield FramePose.of(frame, seen.pose)

@@ -45,7 +45,7 @@ def picture(turns: int = 0, spot: bool = True) -> np.ndarray:
 @pytest.mark.parametrize("turns", range(4))
 def test_the_turn_is_found_and_points_come_back_to_the_picture(turns: int) -> None:
     estimator, image = Estimator(UprightFinder()), picture(turns)
-    found = find_turn(estimator, [image, image], Clock())
+    found = find_turn([estimator], [image, image], Clock())
     assert found.decided and found.quarters == (4 - turns) % 4
     pose, found = find(estimator, image, crop=True, quarters=None, clock=Clock())
     assert found is not None and found.quarters == (4 - turns) % 4
@@ -54,9 +54,9 @@ def test_the_turn_is_found_and_points_come_back_to_the_picture(turns: int) -> No
 
 
 def test_where_no_turn_is_surer_the_picture_is_taken_as_it_is() -> None:
-    found = find_turn(Estimator(UprightFinder()), [picture(1, spot=False)], Clock())
+    found = find_turn([Estimator(UprightFinder())], [picture(1, spot=False)], Clock())
     assert not found.decided and found.quarters == 0
-    empty = find_turn(Estimator(UprightFinder()), [np.zeros((*SIZE, 3), np.uint8)], Clock())
+    empty = find_turn([Estimator(UprightFinder())], [np.zeros((*SIZE, 3), np.uint8)], Clock())
     assert not empty.decided and empty.quarters == 0
 
 

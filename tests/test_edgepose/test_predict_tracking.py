@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from blob_videos import BlobFinder, disc, truth
 
+from edgeio.ahead import side_by_side
 from edgepose.errors import UsageError
-from edgepose.inference.estimator import Clock, Estimator, second_peaks
+from edgepose.inference.estimator import Clock, Estimator, Pose, second_peaks
 from edgepose.inference.finding import square
 from edgepose.tracking.tracking import RECHECK, Tracker, box_inside, parse_crop
 
@@ -24,9 +25,18 @@ def follow(
     discs: list[tuple[float, float, float] | None], least: float = 6.0
 ) -> tuple[list, Tracker, BlobFinder]:
     runner = BlobFinder(least=least)
-    tracker, clock = Tracker(Estimator(runner)), Clock()
-    poses = [tracker.pose(disc(SIZE, [] if d is None else [d]), clock) for d in discs]
+    poses, tracker = followed(runner, [disc(SIZE, [] if d is None else [d]) for d in discs])
     return poses, tracker, runner
+
+
+def followed(runner: BlobFinder, pictures: list[np.ndarray]) -> tuple[list[Pose], Tracker]:
+    tracker, estimator, clock = Tracker(), Estimator(runner), Clock()
+    asked = ((tracker.look(), picture) for picture in pictures)
+    poses = []
+    for sight in side_by_side(asked, [lambda each: each[0].at(estimator, each[1], clock)], tracker.behind):
+        tracker.tell(sight)
+        poses.append(sight.pose)
+    return poses, tracker
 
 
 def test_it_follows_and_is_finer_than_the_whole_picture() -> None:
@@ -85,14 +95,11 @@ def test_a_near_infant_gets_the_whole_picture() -> None:
 
 
 def test_a_second_infant_is_looked_for_in_the_whole_picture() -> None:
-    runner = BlobFinder()
-    tracker, clock = Tracker(Estimator(runner)), Clock()
     both = disc(SIZE, [(80, 120, 20), (380, 120, 20)])
     one = disc(SIZE, [(80, 120, 20)])
-    first = tracker.pose(one, clock)
-    assert first.doubles == 0
-    doubles = [tracker.pose(both, clock).doubles for _ in range(RECHECK)]
-    assert np.isnan(doubles[:-1]).all() and doubles[-1] == 1.0
+    poses, _ = followed(BlobFinder(), [one] + [both] * RECHECK)
+    doubles = [pose.doubles for pose in poses]
+    assert doubles[0] == 0 and np.isnan(doubles[1:-1]).all() and doubles[-1] == 1.0
 
 
 def test_second_peaks_need_strength_and_distance() -> None:
