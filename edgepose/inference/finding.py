@@ -1,10 +1,10 @@
 """Where the infant is in a picture, and which way up: found by the network itself.
 
-The whole picture and windows of it are looked at in each of four quarter turns; then, from the surest of them,
-the region about the keypoints with the margin of training, and the region about what is found there. The look
-is taken whose limbs the network is surest of. On SyRIP's 71 validation pictures this loses nothing against
-regions and turns by the labels, where the whole picture alone, judged by all keypoints, lost RT Lite 9 points
-(docs/results.md).
+The whole picture and windows of it are looked at in each of four quarter turns; then, from the surest of
+them, the region about the keypoints with the margin of training, and the region about what is found there.
+The look is taken whose limbs the network is surest of. On SyRIP's 71 validation pictures this loses nothing
+against regions and turns by the labels, where the whole picture alone, judged by all keypoints, lost RT Lite
+9 points (docs/results.md).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _FAINT = 0.05  # a keypoint whose peak is lower says nothing of where the infant
 _FEWEST = 4  # keypoints to lay a region around
 _SURER = 1.05  # times as sure as of the second best turn must the network be of the best
 _LIMBS = ("shoulder", "elbow", "wrist", "knee", "ankle")
-# Beside the whole picture: left and upper edge, and side, as shares of the picture's; the last reaches beyond it.
+# Beside the whole picture: left and upper edge, and side, as shares of the picture's; the last reaches
+# beyond it.
 _WINDOWS = (
     (0.125, 0.125, 0.75),
     (0.0, 0.0, 0.75),
@@ -102,7 +103,8 @@ def _look(estimator: Estimator, image: np.ndarray, box: Box | None, quarters: in
 def sureness(pose: Pose, keypoints: KeypointSet) -> float:
     """Mean peak of shoulders, arms and legs, or of all keypoints of a set that has none.
 
-    A face is clear in every turn and in every region; limbs are where the network sees them whole and upright.
+    A face is clear in every turn and in every region; limbs are where the network sees them whole and
+    upright.
     """
     limbs = [k for k, name in enumerate(keypoints.names) if name.rpartition("_")[2] in _LIMBS]
     return float(pose.peaks[limbs].mean() if limbs else pose.peaks.mean())
@@ -131,8 +133,8 @@ def _surest(looks: Sequence[Candidate], quarters: int | None = None) -> Candidat
 def _looks(estimator: Estimator, image: np.ndarray, turns: Sequence[int], clock: Clock) -> list[Candidate]:
     """The surest look in each of the turns, over all windows and the regions that they lead to.
 
-    Every window is looked at in every turn. From the surest windows, and from the surest one of each turn, the
-    region about what was found there is looked at, and the region about that.
+    Every window is looked at in every turn. From the surest windows, and from the surest one of each turn,
+    the region about what was found there is looked at, and the region about that.
     """
     keypoints = estimator.spec.keypoints
 
