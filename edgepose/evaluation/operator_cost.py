@@ -179,7 +179,8 @@ def _paired(
 
 
 def part(tensor: str) -> str:
-    """The part of a network that a tensor's name tells of: stem, block2, pass1; with two backbones, of which."""
+    """The part of a network that a tensor's name tells of: stem, block2, pass1 or, of a second backbone,
+    block2 (res2)."""
     found = _PARTS.search(tensor)
     name = found.group() if found else re.split(r"[_/:]", tensor)[0]
     if name in _OUTPUTS:

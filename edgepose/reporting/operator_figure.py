@@ -59,8 +59,8 @@ def by_part(costs: OperatorCosts) -> Mapping[str, int]:
 
 
 def draw_operators(costs: OperatorCosts) -> Figure:
-    """Four rows: the whole, the network's parts in their order, kinds within a part, single operators with their
-    share of the whole."""
+    """Four rows: the whole, the network's parts in their order, kinds within a part, and single operators
+    with their share of the whole."""
     figure = new_figure(_WIDTH, 4 * _ROW + 1.7)
     axes = figure.subplots()
     inks = dict(zip(by_kind(costs), COLOURS * 4, strict=False))
