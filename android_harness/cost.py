@@ -57,8 +57,8 @@ class LatencyEstimate:
     ms: NonNegativeFloat | None
     """Milliseconds; null where the error is over 15 %."""
     error_percent: NonNegativeFloat | None
-    """The greatest error on published latencies of the same number format that the estimate was not fitted on,
-    in percent; null where there are none of the kind."""
+    """The greatest error on published latencies of the same number format that the estimate was not fitted
+    on, in percent; null where there are none of the kind."""
     basis: str
     """What it was fitted on."""
     runtime: str = XNNPACK

@@ -34,7 +34,8 @@ class Profile:
         """The files of /proc and /sys that a program asks for its processor, by their paths from the root."""
         said = (
             f"processor\t: 0\nBogoMIPS\t: 38.40\nFeatures\t: {self.features}\nCPU implementer\t: 0x41\n"
-            f"CPU architecture: 8\nCPU variant\t: {self.variant:#x}\nCPU part\t: 0x{self.part:03x}\nCPU revision\t: 4\n\n"
+            f"CPU architecture: 8\nCPU variant\t: {self.variant:#x}\nCPU part\t: 0x{self.part:03x}\n"
+            "CPU revision\t: 4\n\n"
         )
         cpus = {
             f"sys/devices/system/cpu/{name}": "0\n"

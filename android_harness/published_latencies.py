@@ -1,8 +1,8 @@
 """Milliseconds that others have published: one thread, batch 1, 224 px where a network's name says no other.
 
 Each table is of one core, one number format and one runtime; `android_harness.cost` fits the core's
-instructions per cycle to it. Only the networks that can be counted here are listed (benchmarks/calibrate_cost.py).
-Nobody seems to have published such figures of one thread on a Cortex-X1.
+instructions per cycle to it. Only the networks that can be counted here are listed
+(benchmarks/calibrate_cost.py). None was found of one thread on a Cortex-X1.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ _BL, _BL_MASK, _BL_FAR = 0x94000000, 0xFC000000, 1 << 25
 
 @dataclass(frozen=True)
 class Function:
-    """A function, or a label that assembly gave no type.
+    """A function, or a label without a type.
 
     Attributes:
         address: of its first instruction, from where the library is loaded.
-        size: bytes; 0 where assembly does not say.
+        size: bytes; 0 where the symbol does not say.
     """
 
     name: str

@@ -101,7 +101,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "device operators": (
         Example(
             "What to cut next:",
-            "edgepose device operators models/int8/rt-int8-ptq-maps.tflite --on cortex-a76 --out runs/operators",
+            "edgepose device operators models/int8/rt-int8-ptq-maps.tflite --out runs/operators",
         ),
     ),
     "device remove": (Example("One of them:", "edgepose device remove cortex-a76"),),

@@ -47,8 +47,8 @@ def operators(
 ) -> None:
     """Count one inference on an emulated device operator by operator: what to cut next.
 
-    The operators' instructions and what lies around them add up to the whole. The figure is a flame graph: the whole,
-    the network's parts, kinds of operators and single operators, each as wide as its instructions.
+    The operators' instructions and what lies around them add up to the whole. The figure is a flame graph:
+    the whole, the network's parts, kinds of operators and single operators, as wide as their instructions.
     """
     import tempfile
 

@@ -84,7 +84,8 @@ _KINDS = {
     "DEPTHWISE_CONV_2D": _Kind("dwconv|vmulcaddc"),
     "ADD": _Kind("vadd"),
     "SUB": _Kind("vr?sub"),
-    "MUL": _Kind("vmul|run_operator"),
+    # An int8 swish runs as one table: XNNPACK joins the product to the sigmoid before it.
+    "MUL": _Kind("vmul|run_operator", optional=True),
     "CONCATENATION": _Kind(_COPY, runs=0),
     "LOGISTIC": _Kind(_TABLE),
     "TANH": _Kind(_TABLE),
@@ -129,9 +130,9 @@ def measure_operators(device: EmulatedDevice, model: Path, folder: Path) -> Oper
 
 
 def matched(
-    graph: Sequence[GraphOperator], ran: Sequence[OperatorRun], model: str
+    graph: Sequence[GraphOperator], runs: Sequence[OperatorRun], model: str
 ) -> tuple[OperatorCost, ...]:
-    """What ran, laid beside the graph in its order.
+    """What runs, laid beside the graph in its order.
 
     Raises:
         BadModel: an operator that is not known, or of which something else ran.
@@ -144,42 +145,43 @@ def matched(
             raise BadModel(f"{model} has {op.kind}, whose kernels are not known", "split another model")
         reached = {}
         for before in spent[-1]:
-            runs = ran[before : before + (kind.runs or op.sources)]
-            if runs and all(re.search(kind.kernels, run.kernel) for run in runs):
-                reached[before + len(runs)] = before
+            those = runs[before : before + (kind.runs or op.sources)]
+            if those and all(re.search(kind.kernels, run.kernel) for run in those):
+                reached[before + len(those)] = before
             if kind.optional:
                 reached.setdefault(before, before)
         if not reached:
             furthest = max(spent[-1])
-            said = ran[furthest].kernel if furthest < len(ran) else "nothing"
+            said = runs[furthest].kernel if furthest < len(runs) else "nothing"
             raise BadModel(
                 f"{model}: {op.kind} of '{op.tensor}' ran as {said}, which is not of its kind",
                 "export it again so that XNNPACK runs the whole graph",
             )
         spent.append(reached)
-    if len(ran) not in spent[-1]:
-        extra = len(ran) - max(spent[-1])
+    if len(runs) not in spent[-1]:
+        extra = len(runs) - max(spent[-1])
         raise BadModel(f"{model}: {extra} operators ran that its graph does not have", "split another model")
-    return _paired(graph, ran, spent)
+    return _paired(graph, runs, spent)
 
 
 def _paired(
-    graph: Sequence[GraphOperator], ran: Sequence[OperatorRun], spent: Sequence[Mapping[int, int]]
+    graph: Sequence[GraphOperator], runs: Sequence[OperatorRun], spent: Sequence[Mapping[int, int]]
 ) -> tuple[OperatorCost, ...]:
     """The operators that ran with their runs, found from the last one back."""
-    found, end = [], len(ran)
+    found, end = [], len(runs)
     for op, reached in zip(reversed(graph), reversed(spent[1:]), strict=True):
         start = reached[end]
-        if runs := ran[start:end]:
-            instructions = sum(run.instructions for run in runs)
-            kernels = tuple(dict.fromkeys(run.kernel for run in runs))
+        if those := runs[start:end]:
+            instructions = sum(run.instructions for run in those)
+            kernels = tuple(dict.fromkeys(run.kernel for run in those))
             found.append(OperatorCost(op.kind, op.tensor, op.shape, part(op.tensor), instructions, kernels))
         end = start
     return tuple(reversed(found))
 
 
 def part(tensor: str) -> str:
-    """The part of a network that a tensor's name tells of: stem, block2, pass1; with two backbones, of which."""
+    """The part of a network that a tensor's name tells of: stem, block2, pass1 or, of a second backbone,
+    block2 (res2)."""
     found = _PARTS.search(tensor)
     name = found.group() if found else re.split(r"[_/:]", tensor)[0]
     if name in _OUTPUTS:

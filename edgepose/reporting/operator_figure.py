@@ -14,11 +14,13 @@ from matplotlib.patches import Patch, Rectangle
 from edgeio import write_json
 from edgeio.records import to_plain
 from edgepose.evaluation.operator_cost import OperatorCost, OperatorCosts
-from edgepose.visual.style import COLOURS, FAINT, INK, figure_style, new_figure, save_figure
+from edgepose.visual.style import COLOURS, FAINT, GREY, INK, figure_style, new_figure, save_figure
 
 _WIDTH, _ROW = 10.0, 0.42  # inches
 _LABEL, _POINTS = 7.0, 5.0  # points: a label's size, and about how wide a letter of it is
 _AROUND = "around operators"
+# A kind has the same colour in every figure; others than these are grey.
+_COLOURED = ("CONV_2D", "DEPTHWISE_CONV_2D", "LOGISTIC", "MUL", "CONCATENATION", "MEAN", "ADD")
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,15 @@ def by_part(costs: OperatorCosts) -> Mapping[str, int]:
 
 
 def draw_operators(costs: OperatorCosts) -> Figure:
-    """Four rows: the whole, the network's parts in their order, kinds within a part, single operators with their
-    share of the whole."""
+    """Four rows: the whole, the network's parts in their order, kinds within a part, and single operators
+    with their share of the whole."""
     figure = new_figure(_WIDTH, 4 * _ROW + 1.7)
     axes = figure.subplots()
-    inks = dict(zip(by_kind(costs), COLOURS * 4, strict=False))
+    inks = dict.fromkeys(by_kind(costs), GREY) | dict(zip(_COLOURED, COLOURS, strict=True))
     for row, boxes in enumerate(_rows(costs)):
         _draw_row(axes, 3 - row, boxes, inks, costs.instructions)
     axes.set(xlim=(0, costs.instructions / 1e6), ylim=(-0.1, 4))
-    axes.set_yticks([3.45, 2.45, 1.45, 0.45], ["whole", "part", "kind", "operator"])
+    axes.set_yticks([3.45, 2.45, 1.45, 0.45], ["whole", "part", "kind", "operator, %"])
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
@@ -94,7 +96,7 @@ def _rows(costs: OperatorCosts) -> list[list[_Box]]:
         for kind, group in groupby(inside, lambda op: op.kind):
             ops = list(group)
             rows[2].append(_Box(kind, sum(op.instructions for op in ops), kind))
-            rows[3].extend(_Box(share(op.instructions, costs), op.instructions, kind) for op in ops)
+            rows[3].extend(_Box(share(op.instructions, costs)[:-2], op.instructions, kind) for op in ops)
     for row in rows[1:]:
         row.append(_Box(_AROUND, costs.around, None))
     return rows
@@ -111,7 +113,7 @@ def _draw_row(axes: Axes, bottom: int, boxes: Sequence[_Box], inks: Mapping[str,
             Rectangle((left, bottom), width, 0.9, facecolor=colour, edgecolor="white", linewidth=line)
         )
         room = int(points / _POINTS)
-        if room >= min(len(box.label), 4):
+        if room >= min(len(box.label), 4):  # of a longer one, so much that it can be guessed
             text = box.label if len(box.label) <= room else box.label[: room - 1] + "…"
             ink = "white" if box.kind else INK
             axes.text(
@@ -122,7 +124,8 @@ def _draw_row(axes: Axes, bottom: int, boxes: Sequence[_Box], inks: Mapping[str,
 
 def share(count: int, costs: OperatorCosts) -> str:
     """Of all instructions, in percent."""
-    return f"{100 * count / costs.instructions:.1f} %"
+    percent = 100 * count / costs.instructions
+    return f"{percent:.1f} %" if percent >= 0.05 or not count else "< 0.1 %"
 
 
 def _summed(ops: Sequence[OperatorCost], key: Callable[[OperatorCost], str]) -> dict[str, int]:

@@ -88,8 +88,10 @@ def blocks(*rows: tuple[int, int]) -> str:
 # The warm-up, then: 60 before, an operator of 900 and 20, 7 between, one of 5, 30 after.
 SPLIT = (
     f"= 0 0\n{blocks((CALLER, 1))}= 0 1\n{blocks((OPERATOR, 99999))}= 0 -1\n"
-    f"= 1 0\n{blocks((0x9000, 40), (CALLER, 20))}= 1 1\n{blocks((OPERATOR, 20), (KERNEL, 500), (KERNEL, 400))}"
-    f"= 1 0\n{blocks((CALLER + 12, 7))}= 1 1\n{blocks((OPERATOR + 4, 5))}= 1 -1\n{blocks((0xB000, 10), (0, 20))}"
+    f"= 1 0\n{blocks((0x9000, 40), (CALLER, 20))}"
+    f"= 1 1\n{blocks((OPERATOR, 20), (KERNEL, 500), (KERNEL, 400))}"
+    f"= 1 0\n{blocks((CALLER + 12, 7))}= 1 1\n{blocks((OPERATOR + 4, 5))}"
+    f"= 1 -1\n{blocks((0xB000, 10), (0, 20))}"
 )
 
 
