@@ -2,10 +2,11 @@
 
     ms = instructions / (instructions per cycle x clock in GHz x 1e6) + model bytes / 8e6
 
-A core keeps nearly the same number of instructions per cycle over XNNPACK's networks, so one number a core
-is fitted, on the published latencies of four MobileNets, and judged by leaving each of them out. The second
-term is the weights' way from memory, which caches do not keep from one inference to the next: without it
-small networks with many weights come out too fast.
+A core keeps nearly the same number of instructions per cycle over a runtime's networks of one number format,
+so one number is fitted to each published table (`published_latencies.py`), and judged by leaving each of its
+networks out. Where that errs by more than `MOST_ERROR_PERCENT` nothing is estimated. The second term is the
+weights' way from memory, which caches do not keep from one inference to the next: without it small networks
+with many weights come out too fast.
 """
 
 from __future__ import annotations
@@ -18,45 +19,16 @@ from pathlib import Path
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from android_harness.published_latencies import FORMATS, PHONES, TABLES, XNNPACK, LatencyTable
+from edgeio import lookup
 from edgeio.records import read_record
 
 CALIBRATION = Path(__file__).with_name("calibration.json")
 # What one core of such phones reads from memory, roughly: a round figure, the same for all, chosen after
 # fits without this term erred by up to 11 %.
 MEMORY_GB_S = 8.0
-NETWORKS = ("mobilenet-v1", "mobilenet-v2", "mobilenet-v3-large", "mobilenet-v3-small")
-
-
-@dataclass(frozen=True)
-class ReferencePhone:
-    """A phone's big core.
-
-    Attributes:
-        profile: the emulated processor whose instructions it runs, or the nearest.
-        ghz: its highest clock.
-    """
-
-    key: str
-    name: str
-    core: str
-    ghz: float
-    profile: str
-
-
-PHONES = (
-    ReferencePhone("pixel", "Pixel", "Kryo, Snapdragon 821", 2.15, "cortex-a72"),
-    ReferencePhone("pixel-2", "Pixel 2", "Cortex-A73 (Kryo 280), Snapdragon 835", 2.35, "cortex-a73"),
-    ReferencePhone("pixel-3a", "Pixel 3a", "Cortex-A75 (Kryo 360), Snapdragon 670", 2.0, "cortex-a75"),
-)
-
-# Milliseconds, one thread, fp32, batch 1, 224 px, random weights: XNNPACK's README, "Mobile phones", measured
-# on March 27, 2020 with end2end_bench. In the order of NETWORKS.
-LATENCIES = {
-    "pixel": (82.0, 49.0, 39.0, 12.0),
-    "pixel-2": (86.0, 53.0, 42.0, 14.0),
-    "pixel-3a": (88.0, 55.0, 44.0, 14.0),
-}
-SOURCE = "XNNPACK's published single-thread fp32 latencies of MobileNet V1, V2, V3 Large and V3 Small"
+MOST_ERROR_PERCENT = 15.0
+_LEAST_NETWORKS = 3  # of a table that is fitted: with one left out, two still say how far apart they are
 
 
 @dataclass(frozen=True)
@@ -82,13 +54,27 @@ class LatencyEstimate:
     """The phone."""
     processor: str
     """Its processor and clock."""
-    ms: NonNegativeFloat
-    """Milliseconds."""
+    ms: NonNegativeFloat | None
+    """Milliseconds; null where the error is over 15 %."""
     error_percent: NonNegativeFloat | None
-    """The greatest error on published latencies that the estimate was not fitted on, in percent; null where
-    there are none of the kind."""
+    """The greatest error on published latencies of the same number format that the estimate was not fitted on,
+    in percent; null where there are none of the kind."""
     basis: str
     """What it was fitted on."""
+    runtime: str = XNNPACK
+    """What ran the networks whose latencies are published; another than XNNPACK has kernels of its own."""
+
+
+@dataclass(frozen=True)
+class CountedNetwork:
+    """What a network of a published table costs here.
+
+    Attributes:
+        instructions: of one inference, by profile.
+    """
+
+    size_bytes: int
+    instructions: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -96,13 +82,11 @@ class CostCalibration:
     """What benchmarks/calibrate_cost.py counted.
 
     Attributes:
-        size_bytes: of each network's file.
-        instructions: by profile and network.
+        networks: by number format and network.
     """
 
     runtime: str
-    size_bytes: Mapping[str, int]
-    instructions: Mapping[str, Mapping[str, int]]
+    networks: Mapping[str, Mapping[str, CountedNetwork]]
 
 
 @dataclass(frozen=True)
@@ -110,63 +94,82 @@ class Fit:
     """A core's instructions per cycle.
 
     Attributes:
-        error_percent: by leaving out each network in turn, the greatest.
+        errors_percent: by network, of the estimate that is fitted without it; positive where it is too slow.
     """
 
     per_cycle: float
-    error_percent: float
+    errors_percent: Mapping[str, float]
+
+    @property
+    def error_percent(self) -> float:
+        """The greatest, without its sign."""
+        return max(map(abs, self.errors_percent.values()))
 
 
-def estimates(
-    profile: str, instructions: int, model_bytes: int, integer: bool
-) -> tuple[LatencyEstimate, ...]:
+def estimates(profile: str, instructions: int, model_bytes: int, form: str) -> tuple[LatencyEstimate, ...]:
     """Estimates for the phones of an emulated processor; none where nothing is published for it.
 
     Args:
         instructions: of one inference.
         model_bytes: size of its file, nearly all of it weights.
-        integer: whether it computes in integers, on which the fit was never judged.
+        form: in which numbers it computes, of FORMATS.
+
+    Raises:
+        UnknownName: of the format.
     """
+    lookup(dict.fromkeys(FORMATS), "number format", form)
     found = []
-    for phone in PHONES:
-        fitted = fit(phone) if phone.profile == profile else None
+    for table in TABLES:
+        phone = PHONES[table.phone]
+        fitted = fit(table) if (phone.profile, table.form) == (profile, form) else None
         if fitted is None:
             continue
+        sound = fitted.error_percent <= MOST_ERROR_PERCENT
         ms = instructions / (fitted.per_cycle * phone.ghz * 1e6) + _memory_ms(model_bytes)
-        basis = f"{SOURCE}; {fitted.per_cycle:.2f} instructions a cycle"
-        error = None if integer else fitted.error_percent
-        if integer:
-            basis += "; not judged on integer models"
-        found.append(LatencyEstimate(phone.name, f"{phone.core}, {phone.ghz:g} GHz", ms, error, basis))
+        basis = f"{table.runtime}, {form}, {', '.join(table.ms)} ({table.source}); "
+        basis += f"{fitted.per_cycle:.2f} instructions a cycle"
+        found.append(
+            LatencyEstimate(
+                phone.name,
+                f"{phone.core}, {phone.ghz:g} GHz",
+                ms if sound else None,
+                fitted.error_percent,
+                basis,
+                table.runtime,
+            )
+        )
     return tuple(found)
 
 
-def fit(phone: ReferencePhone, calibration: CostCalibration | None = None) -> Fit | None:
-    """A phone's fit, or None where its networks are not counted.
+def fit(table: LatencyTable, calibration: CostCalibration | None = None) -> Fit | None:
+    """A table's fit, or None where it has too few networks, or not all of them are counted.
 
     Args:
         calibration: by default the one that comes with the package.
     """
-    known = read_calibration() if calibration is None else calibration
-    counted = known.instructions.get(phone.profile, {})
-    if any(network not in counted for network in NETWORKS):
+    known = (read_calibration() if calibration is None else calibration).networks.get(table.form, {})
+    phone = PHONES[table.phone]
+    rates, computing = {}, {}
+    for network, ms in table.ms.items():
+        if network not in known or phone.profile not in known[network].instructions:
+            return None
+        computing[network] = ms - _memory_ms(known[network].size_bytes)
+        instructions = known[network].instructions[phone.profile]
+        rates[network] = instructions / (computing[network] * phone.ghz * 1e6)
+    if len(rates) < _LEAST_NETWORKS:
         return None
-    published = dict(zip(NETWORKS, LATENCIES[phone.key], strict=True))
-    memory = {network: _memory_ms(known.size_bytes[network]) for network in NETWORKS}
-    rates = {n: counted[n] / ((published[n] - memory[n]) * phone.ghz * 1e6) for n in NETWORKS}
-    errors = []
-    for left_out in NETWORKS:
-        others = statistics.geometric_mean([rate for n, rate in rates.items() if n != left_out])
-        ms = counted[left_out] / (others * phone.ghz * 1e6) + memory[left_out]
-        errors.append(100 * abs(ms / published[left_out] - 1))
-    return Fit(statistics.geometric_mean(rates.values()), max(errors))
+    errors = {}
+    for network, rate in rates.items():
+        others = statistics.geometric_mean([r for n, r in rates.items() if n != network])
+        errors[network] = 100 * computing[network] / table.ms[network] * (rate / others - 1)
+    return Fit(statistics.geometric_mean(rates.values()), errors)
 
 
 @cache
 def read_calibration() -> CostCalibration:
     """The counts that come with the package; empty before they were made."""
     if not CALIBRATION.exists():
-        return CostCalibration("none", {}, {})
+        return CostCalibration("none", {})
     return read_record(CostCalibration, CALIBRATION, "run benchmarks/calibrate_cost.py again")
 
 

@@ -12,7 +12,8 @@ import random
 import shutil
 import struct
 import subprocess
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median_low
 
@@ -28,7 +29,7 @@ SOURCE = Path(__file__).with_name("plugin") / "count.c"
 # The order of the plugin's counters. `dot` are the 8-bit dot products, `other` hints and system registers.
 CLASSES = ("integer", "load_store", "branch", "vector", "dot", "other")
 WARM_UP, RUNS = 1, 3  # the first inference still sets things up
-_COUNTS, _PLUGIN = "counts.txt", "count.so"
+COUNTS, _PLUGIN = "counts.txt", "count.so"
 
 
 class NotCounted(Exception):
@@ -170,10 +171,17 @@ def made_up_input(tensor: JobTensor) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Counting:
-    """A device whose runner is counted."""
+class CountedDevice:
+    """A device whose runner is counted.
+
+    Attributes:
+        plugin: the plugin's further options.
+        variables: of the runner's environment.
+    """
 
     device: EmulatedDevice
+    plugin: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -184,7 +192,17 @@ class _Counting:
 
     def start(self, job: Path, worker: str) -> subprocess.Popen[bytes]:
         # By names in the job folder: qemu reads commas in a path as the next option.
-        return self.device.start(job, worker, ("-plugin", f"./{_PLUGIN},out={_COUNTS}"), mark=True)
+        options = ("-plugin", f"./{_PLUGIN},out={COUNTS}{self.plugin}")
+        return self.device.start(job, worker, options, {"EDGEPOSE_MARK": "1", **self.variables})
+
+
+def count_once(counted: CountedDevice, model: Path, folder: Path, job: Job, plugin: Path) -> Hello:
+    """Run a job on one made-up input; what the plugin wrote is then in the folder."""
+    with DeviceSession(counted, folder, model, job, extra={_PLUGIN: plugin}) as session:
+        hello = session.hello
+        for _ in session.run([made_up_input(hello.input)]):
+            pass
+    return hello
 
 
 def _run(
@@ -193,8 +211,5 @@ def _run(
     if plugin is None:
         with DeviceSession(device, folder, model, job) as session:
             return session.hello, None
-    with DeviceSession(_Counting(device), folder, model, job, extra={_PLUGIN: plugin}) as session:
-        hello = session.hello
-        for _ in session.run([made_up_input(hello.input)]):
-            pass
-    return hello, read_counts((folder / _COUNTS).read_text(encoding="ascii"), job.runs, job.warm_up)
+    hello = count_once(CountedDevice(device), model, folder, job, plugin)
+    return hello, read_counts((folder / COUNTS).read_text(encoding="ascii"), job.runs, job.warm_up)

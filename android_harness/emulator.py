@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -63,11 +64,19 @@ class EmulatedDevice:
         protocol.check_head(said.partition("\n")[0], "runner", f"the runner of {self.name}")
 
     def start(
-        self, job: Path, worker: str, qemu_options: tuple[str, ...] = (), mark: bool = False
+        self,
+        job: Path,
+        worker: str,
+        qemu_options: tuple[str, ...] = (),
+        variables: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a runner on a job folder; its words go to JOB/WORKER.log."""
+        """Start a runner on a job folder; its words go to JOB/WORKER.log.
+
+        Args:
+            variables: of its environment, beside the usual.
+        """
         command = [*self._command(qemu_options), str(RUNNER), "run", str(job.resolve()), worker]
-        environment = guest_environment(self.root) | ({"EDGEPOSE_MARK": "1"} if mark else {})
+        environment = guest_environment(self.root) | dict(variables or {})
         with (job / f"{worker}.log").open("wb") as log:
             return subprocess.Popen(
                 command, cwd=job, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log

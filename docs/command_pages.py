@@ -98,6 +98,12 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "device doctor": (Example("Before the first device:", "edgepose device doctor"),),
     "device list": (Example("With their runtimes:", "edgepose device list"),),
+    "device operators": (
+        Example(
+            "What to cut next:",
+            "edgepose device operators models/int8/rt-int8-ptq-maps.tflite --on cortex-a76 --out runs/operators",
+        ),
+    ),
     "device remove": (Example("One of them:", "edgepose device remove cortex-a76"),),
     "distill": (
         Example(

@@ -16,8 +16,9 @@ from typing import Any
 import av
 import numpy as np
 
-from edgepose.synthetic.body import keypoints_world, posed
+from edgepose.synthetic.body import keypoints_world
 from edgepose.synthetic.render import render
+from edgepose.synthetic.stance import posed
 from edgepose.synthetic.video import video
 from edgepose.tracking.overlay import encoder
 

@@ -6,7 +6,7 @@ it imports none of them.
 
 from edgeio.ahead import cores
 from edgeio.errors import UnknownName, UserError, lookup
-from edgeio.files import deflated_bytes, read_json, replacing, sha256_file, write_json
+from edgeio.files import deflated_bytes, leftovers, read_json, replacing, sha256_file, write_json
 from edgeio.progress import Progress
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "UserError",
     "cores",
     "deflated_bytes",
+    "leftovers",
     "lookup",
     "read_json",
     "replacing",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+    """What killed processes left half written of files, or folders, of these names in a folder.
+
+    A process may be another machine's, so nothing tells whether it still writes: whoever asks has locked the
+    names (`edgeio/jobs.py`).
+    """
+    finals = [Path(name) for name in names]
+    files = (rf"{re.escape(f.stem)}\.\d+\.partial{re.escape(f.suffix)}" for f in finals)
+    folders = (rf"{re.escape(f.name)}\.\d+\.partial" for f in finals)
+    left = re.compile("|".join((*files, *folders)))
+    for path in folder.glob(".*.partial*"):
+        if left.fullmatch(path.name[1:]):
+            yield path
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

@@ -111,7 +111,7 @@ def locked(folder: Path, name: str = "") -> Iterator[None]:
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (f".{name}.lock" if name else ".lock")
+    path = lock_path(folder, name)
     try:
         while True:
             with path.open("a") as handle:
@@ -133,6 +133,11 @@ def locked(folder: Path, name: str = "") -> Iterator[None]:
         if made:
             with suppress(OSError):
                 folder.rmdir()
+
+
+def lock_path(folder: Path, name: str = "") -> Path:
+    """The file that is there as long as `locked` holds."""
+    return folder / (f".{name}.lock" if name else ".lock")
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

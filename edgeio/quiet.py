@@ -14,25 +14,31 @@ _LOGGERS = ("tensorflow", "absl")
 
 
 @contextmanager
-def captured_stderr() -> Iterator[IO[str]]:
+def captured_stderr(stdout: bool = False) -> Iterator[IO[str]]:
     """Send the process's stderr, C++ included, to a temporary file for as long as the block runs.
+
+    Args:
+        stdout: send it there too.
 
     Yields:
         the file, to be read when something failed.
     """
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
-    sys.stderr.flush()
     with tempfile.TemporaryFile("w+", errors="replace") as log:
-        saved = os.dup(2)
-        os.dup2(log.fileno(), 2)
+        streams = {2: sys.stderr} | ({1: sys.stdout} if stdout else {})
+        saved = {number: os.dup(number) for number in streams}
+        for number, stream in streams.items():
+            stream.flush()
+            os.dup2(log.fileno(), number)
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:
             yield log
         finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
+            for number, stream in streams.items():
+                stream.flush()
+                os.dup2(saved[number], number)
+                os.close(saved[number])
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)

@@ -14,9 +14,10 @@ edgeio.UserError                 one line: what was found; what to do. Exit code
     ├── BadResults               a results file that cannot be read or compared
     ├── BadVideo                 a file that is not a usable video (prediction.video)
     ├── BadSource                an input that cannot be predicted on (prediction.sources)
-    ├── DeadWorker               a process that was killed, or hung (tracking.archive)
+    ├── DeadWorker               a process that was killed, or hung (tracking.workers)
     ├── FailedBefore             an input that failed in an earlier run (tracking.archive)
-    ├── MissingPackage           a format whose package is not installed (prediction.tables)
+    ├── MissingPackage           a format, or an engine, whose package is not installed
+    ├── EngineError              an engine that cannot be reached or used (engines)
     └── Diverged                 training that is no longer numbers (training.loop)
 """
 
@@ -57,3 +58,7 @@ class BadModel(EdgeposeError):
 
 class BadResults(EdgeposeError):
     """A results file that cannot be read or compared."""
+
+
+class MissingPackage(EdgeposeError):
+    """A format, or an engine, whose package is not installed."""

@@ -78,6 +78,23 @@ class FloatOperator:
 
 
 @dataclass(frozen=True)
+class GraphOperator:
+    """An operator that runs with every inference.
+
+    Attributes:
+        kind: builtin name as in the schema, or the custom code.
+        tensor: name of its first output.
+        shape: of that output.
+        sources: how many of its inputs are no constants.
+    """
+
+    kind: str
+    tensor: str
+    shape: tuple[int, ...]
+    sources: int
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """A .tflite file, taken apart.
 
@@ -122,6 +139,27 @@ def inspect(model: str | os.PathLike[str] | bytes) -> ModelInfo:
         raise ExportError(f"{name} is damaged (cut off, or changed)", _HINT) from None
 
 
+def graph_operators(model: str | os.PathLike[str] | bytes) -> tuple[GraphOperator, ...]:
+    """The main graph's operators in their order, but for those that only make constants of constants.
+
+    Raises:
+        ExportError: as `inspect`.
+    """
+    inspect(model)
+    data = _read(model)[1]
+    graph = _graphs(_sound(_schema().Model.GetRootAs(data, 0)), data)[1][0]
+    constant = {i for i, tensor in enumerate(graph.tensors) if tensor.constant_bytes} | {-1}
+    found = []
+    for op in graph.ops:
+        sources = [i for i in op.inputs if i not in constant]
+        if not sources:
+            constant.update(op.outputs)
+            continue
+        made = graph.tensors[op.outputs[0]]
+        found.append(GraphOperator(op.name, made.name, made.shape, len(sources)))
+    return tuple(found)
+
+
 def tensors_with_data(data: bytes) -> Iterator[tuple[TensorInfo, bytes]]:
     """The main graph's constants and their bytes; `data` must have passed `inspect`."""
     model = _schema().Model.GetRootAs(data, 0)
@@ -149,9 +187,7 @@ def _take_apart(name: str, data: bytes) -> ModelInfo:
     model = _sound(_schema().Model.GetRootAs(data, 0))
     if model.SubgraphsLength() < 1:
         raise ExportError(f"{name} has no graph", _HINT)
-    buffers = [_buffer_length(b, len(data)) for b in _tables(model, "Buffers", data)]
-    codes = [_code(code) for code in _tables(model, "OperatorCodes", data)]
-    graphs = [_graph(graph, buffers, codes, data) for graph in _tables(model, "Subgraphs", data)]
+    buffers, graphs = _graphs(model, data)
     main = graphs[0]
     if not main.ops or not main.inputs or not main.outputs:
         raise ExportError(f"{name} has no operator, no input or no output", _HINT)
@@ -171,6 +207,13 @@ def _take_apart(name: str, data: bytes) -> ModelInfo:
         inputs=tuple(main.tensors[i] for i in main.inputs),
         outputs=tuple(main.tensors[i] for i in main.outputs),
     )
+
+
+def _graphs(model: Any, data: bytes) -> tuple[list[int], list[_Graph]]:
+    """The bytes of every buffer, and every graph."""
+    buffers = [_buffer_length(b, len(data)) for b in _tables(model, "Buffers", data)]
+    codes = [_code(code) for code in _tables(model, "OperatorCodes", data)]
+    return buffers, [_graph(graph, buffers, codes, data) for graph in _tables(model, "Subgraphs", data)]
 
 
 @cache

@@ -32,8 +32,11 @@ RUNTIMES = (
 POLL_S = 0.02
 
 # The emulator's counter listens for this system call, which no kernel has: (1, n) opens and (2, n) closes
-# inference n. It is made only when EDGEPOSE_MARK asks for it.
+# inference n, (3, address) names a place in the code. It is made only when EDGEPOSE_MARK asks for it.
 MARK = 0x45504D
+# A library, and offsets in it of the places to name; then the process's map is left in the job's folder.
+PLACES = os.environ.get("EDGEPOSE_PLACES", "").split()
+MAPS = "maps.txt"
 
 
 class Stop(Exception):
@@ -111,6 +114,20 @@ def marker() -> Callable[[int, int], object]:
     return lambda edge, number: syscall(MARK, edge, number)
 
 
+def name_places(folder: Path) -> None:
+    """Tell the counter of the places before their code first runs, which is when it is translated."""
+    importlib.import_module(runtime()[2])  # loads the library
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    write(folder / MAPS, maps.encode())
+    name, *offsets = PLACES
+    lines = [line for line in maps.splitlines() if line.endswith("/" + name)]
+    if not lines:
+        raise Stop("run", f"{name} is not loaded")
+    base = min(int(line.split("-")[0], 16) for line in lines)
+    for offset in offsets:
+        marker()(3, base + int(offset, 16))
+
+
 def cpu() -> str:
     """The processor's identity as /proc/cpuinfo has it, else the machine's name."""
     try:
@@ -184,6 +201,8 @@ class Worker:
         path = folder / "model.tflite"
         if hashlib.sha256(path.read_bytes()).hexdigest() != self.job["model_sha256"]:
             raise Stop("job", "model.tflite is not the job's (its SHA-256 differs)")
+        if PLACES:
+            name_places(folder)
         self.model = Model(path, self.job)
         self.mark, self.marked = marker(), 0
         self.fresh = True

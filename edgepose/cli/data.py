@@ -66,6 +66,7 @@ def keypoint_file(
 
 
 @app.command("convert")
+@options.spread()
 def convert(
     data: Annotated[
         str,
@@ -73,6 +74,7 @@ def convert(
     ],
     to: Annotated[str, typer.Option(help="The layout to write: coco, in-motion or deeplabcut.")],
     out: Annotated[Path, typer.Option(help="The folder to write, which is not there yet or is empty.")],
+    *,
     keypoints: Keypoints = None,
     near: Annotated[
         bool,
@@ -80,6 +82,15 @@ def convert(
             "--near", help="Also take keypoints that in-motion defines slightly differently (hip, pelvis)."
         ),
     ] = False,
+    rated: Annotated[
+        float | None,
+        typer.Option(
+            help="Move the training split's labels as human raters would, with so many times the published "
+            "spread of ten experts; val and test stay exact."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="With --rated: the seed of the raters.")] = 0,
+    given: options.Given,
 ) -> None:
     """Write a data set in another layout, its images with it, and say what that layout has no room for."""
     import tempfile
@@ -88,13 +99,20 @@ def convert(
     from edgepose.data import sleap
     from edgepose.data.convert import convert
     from edgepose.keypoint_file import named_set
+    from edgepose.synthetic.raters import rated as as_rated
 
+    if rated is None:
+        given.refuse("seed", when="without --rated", hint="add --rated")
     with tempfile.TemporaryDirectory() as frames, bar(f"converting to {to}", "images") as progress:
         if data.endswith(sleap.SUFFIX):
             wanted = None if keypoints is None else named_set(keypoints)
             dataset = sleap.read(Path(data.removeprefix(f"{sleap.KEY}:")), Path(frames), wanted)
         else:
             dataset = _open(data, keypoints)
+        if rated is not None:
+            dataset, notes = as_rated(dataset, "train", rated, seed)
+            for note in notes:
+                options.say(note)
         done = convert(dataset, to, out, near, progress)
     for note in done.notes:
         options.say(note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,12 +10,13 @@ import typer
 from edgepose.cli.options import AsJson, print_json
 
 app = typer.Typer(help="Emulated arm64 phones: make, list and remove them.", no_args_is_help=True)
+_LARGEST = 5  # operators that are named
 
 
 @app.command("create")
 def create(
     cpu: Annotated[
-        str, typer.Option(help="The processor: cortex-a53, -a72, -a73, -a75 or -a76.")
+        str, typer.Option(help="The processor: cortex-a53, -a55, -a72, -a73, -a75, -a76 or cortex-x1.")
     ] = "cortex-a76",
     runtime: Annotated[
         str, typer.Option(help="The runtime: litert, or tflite-runtime, the 2.14 that older apps carry.")
@@ -32,6 +34,50 @@ def create(
 
     device = create_device(cpu, runtime, lambda what: typer.echo(f"{what} ...", err=True), mirror)
     typer.echo(f"{device.name} is ready: edgepose evaluate MODEL.tflite --data DATA --target {device.target}")
+
+
+@app.command("operators")
+def operators(
+    model: Annotated[Path, typer.Argument(help="A .tflite file whose whole graph XNNPACK runs.")],
+    on: Annotated[str, typer.Option(help="The device, as `edgepose device list` names it.")] = "cortex-a76",
+    out: Annotated[
+        Path, typer.Option(help="The folder that MODEL@CORE.json and .png are written to.")
+    ] = Path("operators"),
+    as_json: AsJson = False,
+) -> None:
+    """Count one inference on an emulated device operator by operator: what to cut next.
+
+    The operators' instructions and what lies around them add up to the whole. The figure is a flame graph: the whole,
+    the network's parts, kinds of operators and single operators, each as wide as its instructions.
+    """
+    import tempfile
+
+    from android_harness.counting import NotCounted
+    from android_harness.emulator import open_device
+    from edgepose.errors import UsageError
+    from edgepose.evaluation.operator_cost import measure_operators
+    from edgepose.reporting.operator_figure import by_kind, share, write_operators
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            costs = measure_operators(open_device(on), model, Path(folder) / "job")
+        except NotCounted as error:
+            raise UsageError(
+                f"{model} is not split on {on}: {error}", "see: edgepose device doctor"
+            ) from None
+    record, picture = write_operators(costs, out)
+    if as_json:
+        print_json(costs)
+        return
+    typer.echo(f"{costs.instructions / 1e6:8.1f} M instructions, {len(costs.operators)} operators")
+    for kind, count in (*by_kind(costs).items(), ("around them", costs.around)):
+        typer.echo(f"{count / 1e6:8.1f} M {share(count, costs):>7}  {kind}")
+    typer.echo("the largest:")
+    for op in sorted(costs.operators, key=lambda op: -op.instructions)[:_LARGEST]:
+        typer.echo(
+            f"{op.instructions / 1e6:8.1f} M {share(op.instructions, costs):>7}  {op.kind} {op.tensor}"
+        )
+    typer.echo(f"{record}, {picture}")
 
 
 @app.command("list")

@@ -15,7 +15,12 @@ from edgepose.cli.running import draw_built_in
 
 @options.spread()
 def command(
-    teacher: Annotated[str, typer.Option(help="The teacher's network; `edgepose models` lists them.")],
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="The teacher's network; `edgepose models` lists them; or movenet or blazepose, a black box."
+        ),
+    ],
     student: Annotated[str, typer.Option(help="The student's network; `edgepose models` lists them.")],
     out: options.Out,
     *,
@@ -59,6 +64,18 @@ def command(
     teacher_share: Annotated[
         float, typer.Option(help="The teacher's share of the loss beside the labels, between 0 and 1.")
     ] = 0.5,
+    teacher_confidence: Annotated[
+        float,
+        typer.Option(
+            help="A keypoint that the teacher is less confident of, 0 to 1, has no say; such as 0.1."
+        ),
+    ] = 0.0,
+    labelled_share: Annotated[
+        float | None,
+        typer.Option(
+            help="The share of every batch that has labels, where some frames have none; default: half."
+        ),
+    ] = None,
     feature_weight: Annotated[
         float,
         typer.Option(
@@ -99,8 +116,9 @@ def command(
     """Train a student network towards a teacher's output, beside the labels or without any.
 
     Writes what `edgepose train` writes, and OUT/teacher-cache. Without --teacher-weights the teacher is the
-    project's own, or is trained first, into OUT/teacher. Ctrl-C saves the last step; the same command
-    goes on.
+    project's own, or is trained first, into OUT/teacher. The teacher sees each frame as it is, the student
+    augmented. Frames need no labels: --unlabelled, or labels=COUNT behind a --data, whose others the teacher
+    alone explains. Ctrl-C saves the last step; the same command goes on.
     """
     from edgepose.models.pretrained import checkpoint_path
     from edgepose.training.distill import distill
@@ -113,13 +131,20 @@ def command(
     if loss != "features":
         given.refuse("feature_weight", when="without --loss features", hint="add --loss features")
     if loss == "ground-truth":
-        of_teacher = ["weights", "resolution", "epochs", "targets", "cache", "share"]
+        of_teacher = ["weights", "resolution", "epochs", "targets", "cache", "share", "confidence"]
         names = [f"teacher_{name}" for name in of_teacher]
         given.refuse(
-            *names, "cache_gib", "unlabelled", when="with --loss ground-truth", hint="choose another --loss"
+            *names,
+            "cache_gib",
+            "unlabelled",
+            "labelled_share",
+            when="with --loss ground-truth",
+            hint="choose another --loss",
         )
     if loss == "teacher-only":
-        given.refuse("teacher_share", when="with --loss teacher-only", hint="use --loss fpd")
+        given.refuse(
+            "teacher_share", "labelled_share", when="with --loss teacher-only", hint="use --loss fpd"
+        )
     if smoke:
         small = ("limit", "resolution", "epochs", "steps_per_epoch", "batch", "teacher_resolution")
         given.refuse(*small, when="with --smoke, which sets it", hint="leave --smoke out")
@@ -141,6 +166,8 @@ def command(
             unlabelled=unlabelled,
             loss=loss,
             share=teacher_share,
+            labelled_share=labelled_share,
+            gate=teacher_confidence,
             feature_weight=feature_weight,
             targets=teacher_targets,
             cache=teacher_cache,

@@ -87,6 +87,7 @@ def command(
     retime: Annotated[
         bool, typer.Option("--retime", help="Measure the speed of finished runs again, on a quiet machine.")
     ] = False,
+    engine: Annotated[str, typer.Option(help=options.ENGINE)] = "local",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew, and replace the results of another run.")
     ] = False,
@@ -99,14 +100,17 @@ def command(
     Writes OUT/NAME/results.json and predictions.npz for each model. The same command given again goes on, and
     says of what is finished that it is.
     """
+    from edgepose.engines import parse_engine
     from edgepose.errors import UsageError
     from edgepose.evaluation.evaluate import evaluate
+    from edgepose.evaluation.several import check_for_engine, evaluate_on
     from edgepose.evaluation.subject import Request
 
     if not speed:
         given.refuse("retime", when="with --no-speed", hint="leave --no-speed out")
     if target != "android" and not target.startswith("android:"):
         given.refuse("delegate", when="without --target android", hint="add --target android")
+    where = parse_engine(engine)
     models = [model_to_run(model) for model in models]
     if len({model.stem for model in models}) < len(models):
         raise UsageError("two models have the same name, so their results would share a folder", "rename one")
@@ -132,16 +136,27 @@ def command(
         target=target,
         delegate=delegate,
     )
-    scored = []
-    for model in models:
-        with bar(f"scoring {model.stem}", "images") as progress:
-            scored.append(evaluate(model, request, out, overwrite, retime, progress, options.say))
+    check_for_engine(where, request, retime)
+    scored, failed = [], []
+    if where.is_local:
+        for model in models:
+            with bar(f"scoring {model.stem}", "images") as progress:
+                scored.append(evaluate(model, request, out, overwrite, retime, progress, options.say))
+    else:
+        with bar("scoring", "models") as progress:
+            each = evaluate_on(where, models, request, out, overwrite, progress, options.say)
+        scored = [(one.results, one.path) for one in each if one.results is not None and one.path is not None]
+        failed = [one.error for one in each if one.error is not None]
     if as_json:
         options.print_json([results for results, _ in scored])
-    else:
+    elif scored:
         _print_table(scored)
     for model in models:
         warn_of_rounding(model)
+    for error in failed:
+        typer.echo(f"error: {error}", err=True)
+    if failed:
+        raise typer.Exit(max(error.exit_code for error in failed))
 
 
 def _print_table(scored: list) -> None:  # type: ignore[type-arg]
@@ -228,9 +243,9 @@ def _print_device(device: DeviceFacts) -> None:
         error = (
             "error not known" if estimate.error_percent is None else f"within {estimate.error_percent:.0f} %"
         )
-        typer.echo(
-            f"  about {estimate.ms:.1f} ms on one core of {estimate.phone} ({estimate.processor}; {error})"
-        )
+        said = "no estimate" if estimate.ms is None else f"about {estimate.ms:.1f} ms"
+        place = f"{estimate.phone} ({estimate.processor}, {estimate.runtime}; {error})"
+        typer.echo(f"  {said} on one core of {place}")
 
 
 def _cell(value: float | None, digits: int) -> str:

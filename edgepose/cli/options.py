@@ -25,7 +25,9 @@ Checkpoint = Annotated[
 Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
 _MIX = (
     "built-in:infants or built-in:infants-home, which are drawn for it. Give it several times to mix sets; "
-    "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME may follow the path."
+    "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME,labels=N may follow the path. "
+    "labels is none, a count or a share: so many training frames keep theirs (draw=SEED says which), the "
+    "others only their crop and turn."
 )
 Mixture = Annotated[
     list[str],
@@ -86,6 +88,12 @@ BiasCorrection = Annotated[
     bool, typer.Option("--bias-correction", help="Subtract each layer's mean error from its bias.")
 ]
 Count = Annotated[int, typer.Option(min=1, help="How many images set the ranges of activations.")]
+
+ENGINE = (
+    "Where they run: local (processes of this machine), ray (a Ray of its own on this machine), ray:auto "
+    "(the cluster that this machine is a node of), ray:HOST:PORT (a cluster, from one of its nodes) or "
+    "ray://HOST:PORT (from outside); needs edgepose[ray] and storage that all nodes see."
+)
 
 _RUN = "The run"
 _FRAMES = "Frames"
@@ -159,6 +167,16 @@ class Keypoints:
     ] = False
 
 
+Hosts = Annotated[
+    str | None,
+    typer.Option(
+        help="Which of several processes that train together this is: I/N, from 0/N, each started by the "
+        "same command; I/N@ADDRESS:PORT on several machines, with the address of process 0; or slurm.",
+        rich_help_panel=_RUN,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Training:
     """What every training has; the fields are those of `FitRequest`."""
@@ -176,7 +194,7 @@ class Training:
         str,
         typer.Option(
             help="How frames are varied: paper, paper-colour (colours too), home (shift, erased boxes too), "
-            "home-any-turn (any angle) or none.",
+            "home-any-turn (any angle), home-cutout (joints painted over too) or none.",
             rich_help_panel=_TRAINING,
         ),
     ] = "paper"
@@ -258,6 +276,14 @@ class Schedule:
             rich_help_panel=_TRAINING,
         ),
     ] = "continuous"
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            help="Validate and keep an exponential moving average of the weights, with this decay, such as "
+            "0.999; default: the weights themselves.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
     precision: Annotated[
         str,
         typer.Option(

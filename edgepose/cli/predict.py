@@ -128,6 +128,7 @@ def command(
             metavar="I/N",
         ),
     ] = None,
+    engine: Annotated[str, typer.Option(help=options.ENGINE, rich_help_panel=_SEVERAL)] = "local",
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     *,
@@ -135,11 +136,12 @@ def command(
 ) -> None:
     """Predict keypoints: a table, a summary, a contact sheet and a figure for each input.
 
-    Nothing leaves this machine. Inputs that are finished are passed over when the same command is given
-    again; one that was interrupted is begun anew. Several inputs are predicted at once, and OUT/archive.csv
-    tells of each whether it is done, failed and why, or left.
+    Nothing leaves this machine, or those of --engine. Inputs that are finished are passed over when the same
+    command is given again; one that was interrupted is begun anew. Several inputs are predicted at once, and
+    OUT/archive.csv tells of each whether it is done, failed and why, or left.
     """
 
+    from edgepose.engines import parse_engine
     from edgepose.tracking.archive import ArchiveRequest, Shard, parse_shard, predict_archive
     from edgepose.tracking.batch import PredictRequest, predict_all
     from edgepose.tracking.sources import find_sources
@@ -160,10 +162,13 @@ def command(
         workers=workers,
     )
     part = Shard() if shard is None else parse_shard(shard)
+    where = parse_engine(engine)
     sources = find_sources(inputs)
     is_archive = len(sources.found) > 1 or shard is not None
     if not is_archive:
-        given.refuse("processes", "timeout", "retry_failed", when="on one input", hint="name several")
+        given.refuse(
+            "processes", "timeout", "retry_failed", "engine", when="on one input", hint="name several"
+        )
     kinds = {source.kind for source in sources.found}
     if kinds == {"images"}:
         given.refuse("smooth", when="on images, which have no trajectories", hint="name a video too")
@@ -171,7 +176,7 @@ def command(
         given.refuse("workers", when="on videos with a checkpoint", hint="give a .tflite file")
     path = runtime_threads(model_to_run(model), given)
     if is_archive:
-        many = ArchiveRequest(processes, timeout, retry_failed, part)
+        many = ArchiveRequest(processes, timeout, retry_failed, part, where)
         outcomes = predict_archive(path, sources.found, request, many, out, overwrite, _bar)
     else:
         outcomes = predict_all(path, sources.found, request, out, overwrite, _bar)

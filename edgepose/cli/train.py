@@ -28,6 +28,7 @@ def command(
     keypoints: options.Keypoints,
     schedule: options.Schedule,
     training: options.Training,
+    hosts: options.Hosts = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a network, by the paper's protocol unless told otherwise.
@@ -37,6 +38,7 @@ def command(
     the same weights as a run that was not interrupted.
     """
     from edgepose.training.fit import fit
+    from edgepose.training.hosts import process_index
     from edgepose.training.loop import Listener
     from edgepose.training.request import FitRequest
     from edgepose.training.starting import start_path
@@ -46,10 +48,12 @@ def command(
         data=frames.request(draw_built_in(data), **vars(keypoints)),
         out=out,
         init=start_path(init, model),
+        hosts=hosts,
         **vars(schedule),
         **vars(training),
     )
     told = Epochs()
     with resumable(out), bar(f"training {model}", "frames, then steps", forecast=False) as progress:
         kept = fit(request, Listener(progress, told.tell, options.say))
-    told.print(kept, as_json)
+    if process_index() == 0:
+        told.print(kept, as_json)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from edgeio import lookup
-from edgepose.data.images import decode_parallel
+from edgeio.ahead import side_by_side
+from edgepose.data.images import decode_parallel, read_image
 from edgepose.data.records import PoseRecord
 from edgepose.errors import BadImage, NobodyFound
 from edgepose.geometry import Box, Letterbox, Placement, Size, letterbox, quarter_turn
@@ -138,11 +140,13 @@ class Input:
     Attributes:
         canvas: (h, w, 3) uint8 RGB.
         placed: where the image lies on the canvas.
+        image_size: (height, width) of the image.
     """
 
     record: PoseRecord
     canvas: np.ndarray
     placed: Placement
+    image_size: Size = (0, 0)
 
 
 class FirstStage(Protocol):
@@ -176,20 +180,32 @@ def prepare(
     Args:
         first_stage: looks at what `framing` chose, and chooses what the network sees.
     """
+    if first_stage is None:
+        depth = 2 * workers + 1
+        yield from side_by_side(records, [partial(_prepared, size=size, framing=framing)] * workers, depth)
+        return
     images = decode_parallel([record.image for record in records], workers)
     for record, (_, image) in zip(records, images, strict=True):
         if isinstance(image, BadImage):
             yield record, image
             continue
         try:
-            looked = framing.letterbox(
-                record, image.shape[:2], size if first_stage is None else first_stage.input_size
-            )
+            looked = framing.letterbox(record, image.shape[:2], first_stage.input_size)
         except BadImage as error:
             yield record, error
             continue
-        placed = looked if first_stage is None else first_stage.find(image, looked, size)
+        placed = first_stage.find(image, looked, size)
         if placed is None:
             yield record, NobodyFound(f"the detector finds nobody in {record.image}", "look at the image")
         else:
-            yield Input(record, placed.draw(image), placed)
+            yield Input(record, placed.draw(image), placed, image.shape[:2])
+
+
+def _prepared(record: PoseRecord, size: Size, framing: Placing) -> Input | tuple[PoseRecord, BadImage]:
+    """One record, all of it on the thread that decodes it: drawing takes as long as decoding."""
+    try:
+        image = read_image(record.image)
+        placed = framing.letterbox(record, image.shape[:2], size)
+    except BadImage as error:
+        return record, error
+    return Input(record, placed.draw(image), placed, image.shape[:2])

@@ -1,7 +1,7 @@
 """Several data sets as one: each with its own keypoints, framing, ruler and share of the frames.
 
 A source is named on the command line as `FORMAT:PATH=WEIGHT,NAME=VALUE,...`, where everything behind the path
-may be left out: `--data infants/ --data coco:syrip=2,crop=person,margin=0.1-0.6,crops=6,turn=upright`.
+may be left out: `--data infants/ --data coco:syrip=2,crop=person,margin=0.1-0.6,crops=6,labels=50`.
 Its keypoints are read in the network's set; one that it lacks is not annotated there and has no say.
 """
 
@@ -29,7 +29,8 @@ from edgepose.keypoints import KeypointSet, mapping
 from edgepose.keypoints import Mapping as KeypointMapping
 
 MAX_MARGIN = 2.0
-_OPTIONS = ("crop", "margin", "crops", "turn", "ruler")
+ALL, NONE = "all", "none"  # what `labels` may say beside a count or a share
+_OPTIONS = ("crop", "margin", "crops", "turn", "ruler", "labels", "draw")
 _SPEC = re.compile(
     r"(?P<data>.*?)(?:=(?P<weight>[^=,:/]*))?(?P<options>(?:,(?:" + "|".join(_OPTIONS) + r")=[^,]*)*)"
 )
@@ -47,6 +48,10 @@ class Source:
             Validation takes the middle.
         crops: how many crops a frame gives, each with another margin.
         ruler: what validation divides distances by; None for the data set's own.
+        labels: how many of the training frames may be learnt from by their labels, before crops: "all",
+            "none", a count, or a share below 1, such as "0.5". The others are a teacher's to explain; crop
+            and turn still go by their labels. A set of none is not validated on; others are, on all labels.
+        draw: the seed of which frames these are: whole videos at random, the last one perhaps in part.
     """
 
     data: str
@@ -56,10 +61,31 @@ class Source:
     crops: int = 1
     turn: str = "none"
     ruler: str | None = None
+    labels: str = ALL
+    draw: int = 0
 
     def settings(self) -> dict[str, Any]:
         """What decides the result, as JSON; the frames are bound by their hash."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items() if k != "data"}
+
+    def labelled(self, records: Sequence[PoseRecord], name: str) -> frozenset[str]:
+        """Ids of the records whose labels may be learnt from.
+
+        Raises:
+            UsageError: more are asked for than there are; `name` says of what.
+        """
+        if self.labels == ALL:
+            return frozenset(record.id for record in records)
+        number = 0.0 if self.labels == NONE else float(self.labels)
+        count = round(number * len(records)) if number < 1 else int(number)
+        if count > len(records):
+            raise UsageError(
+                f"{name} has {len(records)} labelled frames to train on, and labels={self.labels} wants more",
+                "ask for fewer",
+            )
+        order = {r.video: hashlib.sha256(f"{self.draw}/{r.video}".encode()).digest() for r in records}
+        ranked = sorted(records, key=lambda record: order[record.video])
+        return frozenset(record.id for record in ranked[:count])
 
 
 def source_of(text: str, crop: str, margin: float) -> Source:
@@ -78,14 +104,18 @@ def source_of(text: str, crop: str, margin: float) -> Source:
         weight=_number(text, "weight", match["weight"] or "1", positive=True),
         crop=given.get("crop", crop),
         margin=_margins(text, given["margin"]) if "margin" in given else (margin, margin),
-        crops=_count(text, given.get("crops", "1")),
+        crops=_count(text, "crops", given.get("crops", "1")),
         turn=given.get("turn", "none"),
         ruler=given.get("ruler"),
+        labels=_labels_of(text, given.get("labels", ALL)),
+        draw=_count(text, "draw", given.get("draw", "0"), least=0),
     )
     lookup(dict.fromkeys(CROPS), "crop", source.crop)
     lookup(dict.fromkeys(TURNS), "turn", source.turn)
     if source.ruler is not None:
         lookup(RULERS, "ruler", source.ruler)
+    if "draw" in given and source.labels in (ALL, NONE):
+        raise UsageError(f"{text}: draw has no effect on labels={source.labels}", "leave it out")
     if source.crop != "person" and ("margin" in given or source.crops > 1):
         raise UsageError(f"{text}: margin and crops have no effect without a crop", "add crop=person")
     return source
@@ -111,10 +141,19 @@ def _margins(text: str, value: str) -> tuple[float, float]:
     return margins
 
 
-def _count(text: str, value: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise UsageError(f"{text}: crops is {value!r}", "give 1 or more")
+def _count(text: str, what: str, value: str, least: int = 1) -> int:
+    if not value.isdigit() or int(value) < least:
+        raise UsageError(f"{text}: {what} is {value!r}", f"give {least} or more")
     return int(value)
+
+
+def _labels_of(text: str, value: str) -> str:
+    if value in (ALL, NONE):
+        return value
+    number = _number(text, "labels", value, positive=True)
+    if number >= 1 and not number.is_integer():
+        raise UsageError(f"{text}: labels is {value!r}", "give a count, a share below 1, none or all")
+    return value
 
 
 @dataclass(frozen=True)
@@ -133,9 +172,12 @@ class MixedFraming:
         return framing.letterbox(replace(record, keypoints_px=points), image_size, size)
 
     def plain(self) -> str:
-        """A hash over all of them."""
-        every = {key: framing.plain() for key, (framing, _) in self.by_id.items()}
-        return hashlib.sha256(json.dumps(every).encode()).hexdigest()
+        """A hash over all of them, and over what they frame: labels that are not learnt from frame too."""
+        digest = hashlib.sha256()
+        for key, (framing, points) in self.by_id.items():
+            digest.update(json.dumps([key, framing.plain()]).encode())
+            digest.update(np.ascontiguousarray(points, np.float64).tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -161,7 +203,7 @@ class Mixture:
         dataset: all records of all splits, as one data set of the network's keypoint set.
         framing: of its records.
         groups: of `records`, in their order.
-        records: to train on.
+        records: to train on; those whose labels are not to be learnt from (`Source.labels`) have none.
         validation: by label of the source; only sources that have a frame to validate on.
         near, absent: keypoints matched by a nearly equal definition in a source, or known to no source.
         unlabelled: frames left out for want of one of the network's keypoints.
@@ -267,10 +309,15 @@ class _View:
                 f"{self.dataset.name} has no frame in split '{split}' with a keypoint of the network",
                 "leave it out, or name another --split",
             )
+        labelled = self.source.labelled(mine, self.dataset.name)
         low, high = self.source.margin
         margins = low + (high - low) * (np.arange(self.source.crops) + 0.5) / self.source.crops
         by_id: dict[str, tuple[Framing, np.ndarray]] = {}
-        records = [self._as(r, m, f"#crop{c}", by_id) for c, m in enumerate(margins.tolist()) for r in mine]
+        records = [
+            self._as(r, m, f"#crop{c}", by_id, r.id in labelled)
+            for c, m in enumerate(margins.tolist())
+            for r in mine
+        ]
         checked = [r for r in self.dataset.split(validation_split) if is_labelled(r, self.mapping)]
         return _Part(
             self.label, tuple(records), self._validation(checked, by_id), len(chosen) - len(usable), by_id
@@ -280,7 +327,7 @@ class _View:
         self, records: Sequence[PoseRecord], by_id: dict[str, tuple[Framing, np.ndarray]]
     ) -> tuple[PoseRecord, ...]:
         """With each frame's ruler as its own head length; frames without one are left out."""
-        if not records:
+        if not records or self.source.labels == NONE:
             return ()
         lengths = ruler_lengths(records, self.dataset.keypoints, self.source.ruler).px
         middle = sum(self.source.margin) / 2
@@ -291,10 +338,17 @@ class _View:
         )
 
     def _as(
-        self, record: PoseRecord, margin: float, suffix: str, by_id: dict[str, tuple[Framing, np.ndarray]]
+        self,
+        record: PoseRecord,
+        margin: float,
+        suffix: str,
+        by_id: dict[str, tuple[Framing, np.ndarray]],
+        labelled: bool = True,
     ) -> PoseRecord:
-        """The record in the network's keypoints; its framing is noted in `by_id`."""
+        """The record in the network's keypoints, or without any; its framing is noted in `by_id`."""
         points = mapped_points(record, self.mapping, self.count)
+        if not labelled:
+            points = np.full_like(points, np.nan)
         key = f"{self.label}/{record.id}{suffix}"
         framing = Framing(self.source.crop, margin, self.source.turn, self.dataset.keypoints)
         by_id[key] = framing, record.keypoints_px

@@ -17,6 +17,7 @@ from android_harness.emulator import EmulatedDevice, open_device
 from android_harness.phone import Phone, open_phone
 from android_harness.phone_cost import PhoneMeasured, in_words
 from android_harness.protocol import Job
+from android_harness.published_latencies import FP32, INT8
 from android_harness.qemu import find_qemu
 from android_harness.session import PART_INPUTS, DeviceSession
 from edgeio import cores
@@ -150,7 +151,7 @@ def device_facts(
         differences: from `reference`, the run on this machine.
     """
     counted = measured.instructions if measured else None
-    integer = reference.spec.float_operators is not None
+    form = FP32 if reference.spec.float_operators is None else INT8
     return DeviceFacts(
         name=device.name,
         kind="emulated",
@@ -163,7 +164,7 @@ def device_facts(
         model_memory_bytes=measured.model_memory_bytes if measured else None,
         instructions=counted,
         not_counted=(measured.not_counted if measured else "--no-speed") if counted is None else None,
-        estimates=estimates(device.profile.key, counted.per_inference, reference.spec.all_bytes, integer)
+        estimates=estimates(device.profile.key, counted.per_inference, reference.spec.all_bytes, form)
         if counted
         else (),
         parity=_parity(differences, reference),

@@ -1,10 +1,10 @@
 """Where the infant is in a picture, and which way up: found by the network itself.
 
-The whole picture is looked at, then the region about the keypoints with the margin of training: in each of
-four quarter turns, of which the one is taken that the network is surest of in its region. The region is laid
-anew about what is found there, and looked at once more. On SyRIP's 71 validation pictures regions tell the
-turn better than whole pictures do, and regions by all keypoints but the faintest, looked at twice, lose least
-against the labels' own.
+The whole picture and windows of it are looked at in each of four quarter turns; then, from the surest of
+them, the region about the keypoints with the margin of training, and the region about what is found there.
+The look is taken whose limbs the network is surest of. On SyRIP's 71 validation pictures this loses nothing
+against regions and turns by the labels, where the whole picture alone, judged by all keypoints, lost RT Lite
+9 points (docs/results.md).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from edgepose.errors import BadImage
 from edgepose.geometry import Box, Size
 from edgepose.inference.estimator import Clock, Estimator, Pose
 from edgepose.inference.predictor import Predicted, reason_of
+from edgepose.keypoints import KeypointSet
 
 CONFIDENT = 0.2  # a map's peak; training's targets peak at 1
 FOUND = 0.5  # share of keypoints that must be confident
@@ -33,6 +34,19 @@ MARGIN = 0.35  # of a region: the middle of what the project's networks were tra
 _FAINT = 0.05  # a keypoint whose peak is lower says nothing of where the infant is
 _FEWEST = 4  # keypoints to lay a region around
 _SURER = 1.05  # times as sure as of the second best turn must the network be of the best
+_LIMBS = ("shoulder", "elbow", "wrist", "knee", "ankle")
+# Beside the whole picture: left and upper edge, and side, as shares of the picture's; the last reaches
+# beyond it.
+_WINDOWS = (
+    (0.125, 0.125, 0.75),
+    (0.0, 0.0, 0.75),
+    (0.25, 0.0, 0.75),
+    (0.0, 0.25, 0.75),
+    (0.25, 0.25, 0.75),
+    (-0.25, -0.25, 1.5),
+)
+_KEPT = 6  # of all windows in all turns, to look at their regions
+_REGIONS = 2  # looked at one after the other, each about what is found in the one before
 
 
 def confident(pose: Pose) -> np.ndarray:
@@ -86,19 +100,66 @@ def _look(estimator: Estimator, image: np.ndarray, box: Box | None, quarters: in
     return estimator.pose(estimator.place(image, box, clock, quarters), box is None, clock)
 
 
-def _candidates(estimator: Estimator, image: np.ndarray, clock: Clock) -> list[Pose]:
-    """The pose in its region, in each of the four turns; in the whole picture where nothing is seen there."""
-    poses = [_look(estimator, image, None, quarters, clock) for quarters in range(4)]
-    return [
-        _look(estimator, image, region(pose), quarters, clock) if pose.peaks.max() > 0 else pose
-        for quarters, pose in enumerate(poses)
-    ]
+def sureness(pose: Pose, keypoints: KeypointSet) -> float:
+    """Mean peak of shoulders, arms and legs, or of all keypoints of a set that has none.
+
+    A face is clear in every turn and in every region; limbs are where the network sees them whole and
+    upright.
+    """
+    limbs = [k for k, name in enumerate(keypoints.names) if name.rpartition("_")[2] in _LIMBS]
+    return float(pose.peaks[limbs].mean() if limbs else pose.peaks.mean())
 
 
-def _decide(sureness: np.ndarray) -> Turn:
-    best, second = np.sort(sureness)[::-1][:2]
+@dataclass(frozen=True)
+class Candidate:
+    """A pose in one of the four turns, and how sure the network is of it."""
+
+    quarters: int
+    pose: Pose
+    sureness: float
+
+
+def _windows(size: Size) -> list[Box | None]:
+    height, width = size
+    corners = [(x * width, y * height, (x + side) * width, (y + side) * height) for x, y, side in _WINDOWS]
+    return [None, *corners]
+
+
+def _surest(looks: Sequence[Candidate], quarters: int | None = None) -> Candidate:
+    chosen = looks if quarters is None else [look for look in looks if look.quarters == quarters]
+    return max(chosen, key=lambda look: look.sureness)
+
+
+def _looks(estimator: Estimator, image: np.ndarray, turns: Sequence[int], clock: Clock) -> list[Candidate]:
+    """The surest look in each of the turns, over all windows and the regions that they lead to.
+
+    Every window is looked at in every turn. From the surest windows, and from the surest one of each turn,
+    the region about what was found there is looked at, and the region about that.
+    """
+    keypoints = estimator.spec.keypoints
+
+    def look(box: Box | None, quarters: int) -> Candidate:
+        pose = _look(estimator, image, box, quarters, clock)
+        return Candidate(quarters, pose, sureness(pose, keypoints))
+
+    first = [look(box, quarters) for quarters in turns for box in _windows(image.shape[:2])]
+    kept = sorted(first, key=lambda each: -each.sureness)[:_KEPT]
+    left = {*turns} - {each.quarters for each in kept}
+    best: dict[int, Candidate] = {}
+    for each in [*kept, *(_surest(first, quarters) for quarters in sorted(left))]:
+        seen = [each]
+        while len(seen) <= _REGIONS and seen[-1].pose.peaks.max() > 0:
+            seen.append(look(region(seen[-1].pose), each.quarters))
+        surest = _surest(seen[1:] or seen)
+        if each.quarters not in best or surest.sureness > best[each.quarters].sureness:
+            best[each.quarters] = surest
+    return [best[quarters] for quarters in turns]
+
+
+def _decide(sure: np.ndarray) -> Turn:
+    best, second = np.sort(sure)[::-1][:2]
     decided = bool(best > 0 and best >= _SURER * second)
-    return Turn(int(sureness.argmax()) if decided else 0, decided, tuple(sureness.tolist()))
+    return Turn(int(sure.argmax()) if decided else 0, decided, tuple(sure.tolist()))
 
 
 def find_turn(estimators: Sequence[Estimator], images: Sequence[np.ndarray], clock: Clock) -> Turn:
@@ -112,28 +173,32 @@ def find_turn(estimators: Sequence[Estimator], images: Sequence[np.ndarray], clo
     if estimators[0].has_detector:
         return Turn(0, True, ())
 
-    def sureness(estimator: Estimator, image: np.ndarray) -> list[float]:
-        return [float(pose.peaks.mean()) for pose in _candidates(estimator, image, clock)]
+    def sure(estimator: Estimator, image: np.ndarray) -> list[float]:
+        return [look.sureness for look in _looks(estimator, image, range(4), clock)]
 
-    workers = [partial(sureness, estimator) for estimator in estimators]
+    workers = [partial(sure, estimator) for estimator in estimators]
     return _decide(np.mean(list(side_by_side(images, workers, len(images))), axis=0))
 
 
-def find(estimator: Estimator, image: np.ndarray, crop: bool, turn: bool, clock: Clock) -> Pose:
-    """The pose in one picture (H, W, 3) that nothing is known of; a model's own detector goes first."""
-    if estimator.has_detector:
-        return _look(estimator, image, None, 0, clock)
-    if turn:
-        poses = _candidates(estimator, image, clock)
-        quarters = _decide(np.array([pose.peaks.mean() for pose in poses])).quarters
-        found = poses[quarters] if crop else _look(estimator, image, None, quarters, clock)
-    else:
-        quarters, found = 0, _look(estimator, image, None, 0, clock)
-        if crop and found.peaks.max() > 0:
-            found = _look(estimator, image, region(found), quarters, clock)
-    if not crop or found.peaks.max() <= 0:
-        return found
-    return _look(estimator, image, region(found), quarters, clock)
+def find(
+    estimator: Estimator, image: np.ndarray, crop: bool, quarters: int | None, clock: Clock
+) -> tuple[Pose, Turn | None]:
+    """The pose in one picture (H, W, 3) that nothing is known of; a model's own detector goes first.
+
+    Args:
+        crop: whether the infant's region is to be found; without, the whole picture is seen.
+        quarters: right angles by which the picture is turned clockwise; None where they are to be found.
+
+    Returns:
+        The pose, and the turn that was found.
+    """
+    if estimator.has_detector or not (crop or quarters is None):
+        return _look(estimator, image, None, quarters or 0, clock), None
+    turns = range(4) if quarters is None else (quarters,)
+    looks = _looks(estimator, image, turns, clock)
+    turn = _decide(np.array([look.sureness for look in looks])) if quarters is None else None
+    found = looks[0 if turn is None else turn.quarters]
+    return (found.pose if crop else _look(estimator, image, None, found.quarters, clock)), turn
 
 
 def predict_found(
@@ -160,7 +225,7 @@ def predict_found(
                 raise image
             reasons[i] = reason_of(image, records[i])
         else:
-            pose = find(estimator, image, crop, turn, clock)
+            pose, _ = find(estimator, image, crop, None if turn else 0, clock)
             points[i], confidence[i] = pose.points_px, pose.peaks
         done(i + 1)
     return Predicted(points, confidence, tuple(reasons))

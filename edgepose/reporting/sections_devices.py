@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from android_harness.cost import LatencyEstimate
+from android_harness.cost import MOST_ERROR_PERCENT, LatencyEstimate
+from android_harness.published_latencies import XNNPACK
 from edgepose.comparison.compare import SAME_PX, Comparison
 from edgepose.reporting.document import Block, Paragraph, Table
 from edgepose.results import cells
@@ -63,9 +64,11 @@ def _instructions(device: DeviceFacts | None) -> float | None:
 
 
 def _estimate(estimate: LatencyEstimate) -> str:
-    error = estimate.error_percent
+    error, place = estimate.error_percent, estimate.phone
+    if estimate.runtime != XNNPACK:
+        place += f" with {estimate.runtime}"
     known = "error not known" if error is None else f"± {error:.0f} %"
-    return f"{cells.number(estimate.ms, 1)} ({estimate.phone}, {known})"
+    return f"{cells.number(estimate.ms, 1)} ({place}, {known})"
 
 
 def _parity(parity: Parity) -> tuple[str, str]:
@@ -109,7 +112,8 @@ def _notes(rows: Sequence[Results]) -> tuple[Block, ...]:
     if bases:
         notes.append(
             "Estimates are of one core of the phone named, only where its latencies are published; their "
-            f"error is the greatest on a network left out of the fit. {'. '.join(bases)}."
+            "error is the greatest on a network left out of the fit, and where it is over "
+            f"{MOST_ERROR_PERCENT:g} % there is no estimate. {'. '.join(bases)}."
         )
     if reasons:
         notes.append(f"Instructions not counted: {'; '.join(reasons)}.")

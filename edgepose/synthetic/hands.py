@@ -67,27 +67,32 @@ SPOTS = {
     "beside": Spot("chest", (0, -4.0, 0), 15.0, (80, 88), (-35, 35), ("flat", "cupped")),
 }
 _SHARES = (0.34, 0.16, 0.12, 0.07, 0.07, 0.05, 0.05, 0.14)
+# Holding an infant that sits or stands: one hand at each side.
+UPRIGHT_SPOTS = {
+    "armpits": Spot("chest", (0, -0.5, 0), 5.9, (78, 100), (0, 50), ("cupped",)),
+    "flanks": Spot("spine", (0, -1.0, 0.4), 6.2, (78, 100), (-5, 45), ("cupped",)),
+    "hips": Spot("pelvis", (0, -1.0, 0), 6.3, (72, 95), (0, 45), ("cupped",)),
+}
 
 
-def hands(rng: np.random.Generator, chance: float, skeleton: Skeleton) -> tuple[Prop, ...]:
+def hands(
+    rng: np.random.Generator, chance: float, skeleton: Skeleton, upright: tuple[str, ...] = ()
+) -> tuple[Prop, ...]:
     """Draw one person's hands, none, one or two.
 
     Args:
         chance: that there are any.
         skeleton: the infant in a typical pose; the hands move with what they touch.
+        upright: of `UPRIGHT_SPOTS`, where both hands hold the infant; none for one or two of `SPOTS`.
     """
     if rng.random() >= chance:
         return ()
     skin, sleeve = pick(rng, tuple(SKINS.values())), linear(pick(rng, (*CLOTH_COLOURS, (40, 40, 46))))
     bare = rng.random() < 0.45
-    first = pick(rng, tuple(SPOTS), _SHARES)
-    spots = (
-        [first] if rng.random() < 0.65 else [first, first if first in ("head", "chest", "belly") else "head"]
-    )
+    spots = _upright(rng, upright) if upright else _lying(rng)
     left = rng.random() < 0.5
     made = []
-    for number, name in enumerate(spots):
-        spot = SPOTS[name]
+    for number, spot in enumerate(spots):
         grip = pick(rng, spot.grips)
         way = np.radians(rng.uniform(*spot.way))
         way = way if left == (number == 0) else np.pi - way
@@ -102,6 +107,17 @@ def hands(rng: np.random.Generator, chance: float, skeleton: Skeleton) -> tuple[
         colour = _painted(hand, colours, cloth)
         made.append(Prop(vertices, normals, hand.faces, colour, 1 - cloth.astype(np.float32), anchor))
     return tuple(made)
+
+
+def _lying(rng: np.random.Generator) -> list[Spot]:
+    first = pick(rng, tuple(SPOTS), _SHARES)
+    alone = rng.random() < 0.65
+    second = first if first in ("head", "chest", "belly") else "head"
+    return [SPOTS[name] for name in ([first] if alone else [first, second])]
+
+
+def _upright(rng: np.random.Generator, names: tuple[str, ...]) -> list[Spot]:
+    return [UPRIGHT_SPOTS[pick(rng, names)]] * 2
 
 
 def _placed(

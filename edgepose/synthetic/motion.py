@@ -1,4 +1,4 @@
-"""How an infant moves: postures, slow drift, fidgety movements and kicks, as functions of time alone.
+"""How an infant moves: slow drift, fidgety movements and kicks, as functions of time alone.
 
 Every joint angle is base + drift + fidgets + kicks. Drift is a sum of sines slower than 0.12 Hz; fidgets
 are small, band-limited to 0.3 to 1.7 Hz, of changing size, in all joints at once, as at 9 to 18 weeks.
@@ -7,11 +7,13 @@ Nothing is carried from frame to frame, so any frame can be made without the one
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgepose.synthetic.body import BODY_DOFS, SIDE_DOFS, BodyPose, Side
+from edgepose.synthetic.body import BODY_DOFS, SIDE_DOFS, BodyPose, Side, Stance
+from edgepose.synthetic.posture import Posture
+from edgepose.synthetic.postures import POSTURES
 
 SLOW_HZ = (0.02, 0.12)
 FAST_HZ = (0.3, 1.7)
@@ -67,174 +69,6 @@ SIDE_TABLE = {
 
 
 @dataclass(frozen=True)
-class Posture:
-    """A habit of lying that overrides some ranges.
-
-    Attributes:
-        rare: one of the fifth of videos with unusual poses.
-        body, both, left, right: (low, high) of resting values by joint; `left` and `right` add to `both`.
-        kicks: typical height of kicks, in degrees of hip flexion.
-        reach: (floor, ceiling) of joints that this posture takes beyond what lying on the back allows.
-    """
-
-    rare: bool
-    body: dict[str, tuple[float, float]]
-    both: dict[str, tuple[float, float]]
-    left: dict[str, tuple[float, float]]
-    right: dict[str, tuple[float, float]]
-    kicks: float = 25.0
-    reach: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-
-def _posture(
-    rare: bool = False,
-    body: dict[str, tuple[float, float]] | None = None,
-    both: dict[str, tuple[float, float]] | None = None,
-    left: dict[str, tuple[float, float]] | None = None,
-    right: dict[str, tuple[float, float]] | None = None,
-    kicks: float = 25.0,
-    reach: dict[str, tuple[float, float]] | None = None,
-) -> Posture:
-    return Posture(rare, body or {}, both or {}, left or {}, right or {}, kicks, reach or {})
-
-
-def _on_side(sign: int) -> Posture:
-    """Lying on the left (1) or the right side (-1), arms before the chest and legs drawn up."""
-    under, upper = ("left", "right") if sign > 0 else ("right", "left")
-    arms = {
-        under: {"arm_abduct": (55.0, 100.0), "arm_raise": (45.0, 80.0), "elbow": (30.0, 115.0)},
-        upper: {"arm_abduct": (15.0, 70.0), "arm_raise": (25.0, 75.0), "elbow": (30.0, 110.0)},
-    }
-    roll = (62.0, 88.0) if sign > 0 else (-88.0, -62.0)
-    return _posture(
-        rare=True,
-        body={"roll": roll, "head_turn": (-25, 25), "curl": (5, 30)},
-        both={"hip_flex": (40, 105), "knee": (45, 115), "hip_abduct": (-5, 25), "hip_twist": (0, 30)},
-        left=arms["left"],
-        right=arms["right"],
-        kicks=12,
-        reach={"roll": (-100, 100), "curl": (0, 60)},
-    )
-
-
-_CLINIC_POSTURES = {
-    "relaxed": _posture(),
-    "arms-up": _posture(both={"arm_abduct": (90, 140), "arm_raise": (-5, 15), "arm_twist": (0, 30)}),
-    "arms-down": _posture(both={"arm_abduct": (15, 55), "arm_raise": (0, 35), "elbow": (20, 80)}),
-    "fencing-left": _posture(
-        body={"head_turn": (40, 62)},
-        left={"arm_abduct": (75, 110), "elbow": (8, 30), "hip_flex": (10, 35), "knee": (10, 40)},
-        right={"elbow": (90, 125)},
-    ),
-    "fencing-right": _posture(
-        body={"head_turn": (-62, -40)},
-        right={"arm_abduct": (75, 110), "elbow": (8, 30), "hip_flex": (10, 35), "knee": (10, 40)},
-        left={"elbow": (90, 125)},
-    ),
-    "stretched": _posture(both={"hip_flex": (3, 22), "hip_abduct": (10, 30), "knee": (8, 35)}, kicks=40),
-    "frog": _posture(
-        both={"hip_flex": (35, 70), "hip_abduct": (50, 70), "hip_twist": (50, 78), "knee": (80, 115)}
-    ),
-    "hands-together": _posture(
-        both={"arm_abduct": (25, 50), "arm_raise": (40, 65), "arm_twist": (40, 80), "elbow": (85, 115)}
-    ),
-    "legs-to-chest": _posture(
-        rare=True,
-        body={"curl": (22, 40)},
-        both={"hip_flex": (100, 120), "hip_abduct": (12, 38), "knee": (35, 110), "hip_twist": (-5, 35)},
-        kicks=15,
-    ),
-    "legs-up": _posture(
-        rare=True,
-        body={"curl": (15, 32)},
-        both={"hip_flex": (85, 112), "hip_abduct": (5, 28), "knee": (5, 45), "hip_twist": (-5, 20)},
-        kicks=15,
-    ),
-    "hands-to-feet": _posture(
-        rare=True,
-        body={"curl": (25, 40)},
-        both={
-            "hip_flex": (98, 115),
-            "hip_abduct": (15, 35),
-            "knee": (50, 85),
-            "arm_abduct": (30, 45),
-            "arm_raise": (62, 80),
-            "elbow": (5, 30),
-        },
-        kicks=6,
-    ),
-    "legs-crossed": _posture(
-        rare=True,
-        both={"hip_flex": (20, 50), "knee": (45, 85), "hip_twist": (35, 60)},
-        left={"hip_abduct": (-12, 6)},
-        right={"hip_abduct": (-6, 10), "hip_flex": (40, 75)},
-        kicks=12,
-    ),
-    "arms-crossed": _posture(
-        rare=True,
-        both={"arm_abduct": (15, 40), "arm_raise": (48, 70), "arm_twist": (60, 100), "elbow": (100, 132)},
-    ),
-    "hand-on-face": _posture(
-        rare=True,
-        left={"arm_abduct": (48, 66), "arm_raise": (36, 50), "arm_twist": (14, 34), "elbow": (112, 126)},
-    ),
-    "half-side": _posture(
-        rare=True,
-        body={"roll": (30, 55), "head_turn": (15, 45)},
-        both={"hip_flex": (50, 95), "knee": (60, 110)},
-    ),
-    "half-side-right": _posture(
-        rare=True,
-        body={"roll": (-55, -30), "head_turn": (-45, -15)},
-        both={"hip_flex": (50, 95), "knee": (60, 110)},
-    ),
-}
-COMMON = tuple(name for name, p in _CLINIC_POSTURES.items() if not p.rare)
-RARE = tuple(name for name, p in _CLINIC_POSTURES.items() if p.rare)
-# What photographs of infants at home show beside those.
-_HOME_POSTURES = {
-    "half-turned-left": _posture(
-        body={"roll": (22, 60), "head_turn": (-20, 50), "twist": (-18, 10)},
-        both={"hip_flex": (25, 95), "knee": (30, 110), "arm_raise": (10, 65)},
-        reach={"roll": (-100, 100)},
-    ),
-    "half-turned-right": _posture(
-        body={"roll": (-60, -22), "head_turn": (-50, 20), "twist": (-10, 18)},
-        both={"hip_flex": (25, 95), "knee": (30, 110), "arm_raise": (10, 65)},
-        reach={"roll": (-100, 100)},
-    ),
-    "soles-up": _posture(
-        body={"curl": (15, 42)},
-        both={"hip_flex": (98, 124), "hip_abduct": (8, 40), "knee": (55, 105), "hip_twist": (-10, 45)},
-        kicks=10,
-    ),
-    "knees-drawn-up": _posture(
-        body={"curl": (8, 30)},
-        both={"hip_flex": (85, 120), "hip_abduct": (5, 45), "knee": (95, 135), "hip_twist": (0, 55)},
-        kicks=12,
-    ),
-    "folded": _posture(
-        body={"curl": (20, 42), "head_nod": (0, 22)},
-        both={
-            "hip_flex": (95, 122),
-            "hip_abduct": (0, 28),
-            "knee": (90, 132),
-            "arm_abduct": (18, 48),
-            "arm_raise": (42, 68),
-            "arm_twist": (45, 100),
-            "elbow": (95, 132),
-        },
-        kicks=8,
-    ),
-    "on-left-side": _on_side(1),
-    "on-right-side": _on_side(-1),
-}
-POSTURES = {**_CLINIC_POSTURES, **_HOME_POSTURES}
-HOME_COMMON = COMMON + tuple(name for name, p in _HOME_POSTURES.items() if not p.rare)
-HOME_RARE = RARE + tuple(name for name, p in _HOME_POSTURES.items() if p.rare) * 3
-
-
-@dataclass(frozen=True)
 class Wave:
     """One joint's course: base plus sines.
 
@@ -283,6 +117,8 @@ class Motion:
     right: dict[str, Wave]
     kicks: tuple[Kick, Kick]
     blink: tuple[float, float]
+    stance: Stance | None = None
+    pitch: Wave | None = None
 
     def at(self, seconds: float) -> BodyPose:
         """The pose `seconds` after the video's start."""
@@ -290,11 +126,13 @@ class Motion:
         period, phase = self.blink
         if (seconds + phase) % period < 0.22:
             body["eyes"] = 0.0
+        if self.pitch is not None:
+            body["pitch"] = self.pitch.at(seconds)
         left, right = (
             _kicked({name: wave.at(seconds) for name, wave in waves.items()}, kick.at(seconds))
             for waves, kick in zip((self.left, self.right), self.kicks, strict=True)
         )
-        return BodyPose(Side(**left), Side(**right), **body)
+        return BodyPose(Side(**left), Side(**right), **body, stance=self.stance)
 
 
 def motion(rng: np.random.Generator, posture: str) -> Motion:
@@ -308,7 +146,9 @@ def motion(rng: np.random.Generator, posture: str) -> Motion:
     body = {name: _wave(rng, _dof(p, name, BODY_TABLE), p.body.get(name), liveliness) for name in BODY_DOFS}
     left, right = (
         {
-            name: _wave(rng, _dof(p, name, SIDE_TABLE), own.get(name, p.both.get(name)), liveliness)
+            name: _wave(
+                rng, _dof(p, name, SIDE_TABLE), own.get(name, p.both.get(name)), liveliness * _unrest(p, name)
+            )
             for name in SIDE_DOFS
         }
         for own in (p.left, p.right)
@@ -316,7 +156,18 @@ def motion(rng: np.random.Generator, posture: str) -> Motion:
     kicks = (_kick(rng, p.kicks * liveliness), _kick(rng, p.kicks * liveliness))
     if rng.random() < 0.06:  # asleep
         body["eyes"] = Wave(0.0, np.zeros((_SLOW_SINES, 3)), (0.1, 0.0), 0.0, 1.0)
-    return Motion(posture, body, left, right, kicks, (rng.uniform(2.5, 6), rng.uniform(0, 6)))
+    blink = (rng.uniform(2.5, 6), rng.uniform(0, 6))
+    pitch = None
+    if p.stance is not None:
+        low, high = p.pitch
+        pitch = _wave(rng, Dof(low, high, 2.5, 0.6, low - 5, high + 5), None, liveliness)
+    return Motion(posture, body, left, right, kicks, blink, p.stance, pitch)
+
+
+def _unrest(posture: Posture, name: str) -> float:
+    """Share of a joint's usual movement: legs that carry the trunk keep quieter."""
+    carrying = posture.stance is not None and not posture.stance.trunk
+    return 0.4 if carrying and name in ("hip_flex", "hip_abduct", "hip_twist", "knee") else 1.0
 
 
 def _dof(posture: Posture, name: str, table: dict[str, Dof]) -> Dof:
@@ -355,6 +206,8 @@ def _kick(rng: np.random.Generator, height: float) -> Kick:
 
 def _kicked(side: dict[str, float], kick: float) -> dict[str, float]:
     """The hip flexes while the knee opens."""
+    if kick == 0:  # a leg that carries the infant
+        return side
     side["hip_flex"] = _limited(side["hip_flex"] + kick, *_limits("hip_flex"))
     side["knee"] = _limited(side["knee"] - 0.8 * kick, *_limits("knee"))
     return side

@@ -1,8 +1,9 @@
-"""A raters' file whose spread is the published one."""
+"""Labels as human raters give them, whose spread is the published one: a raters' file, or a data set's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from scipy.optimize import brentq
 
 from edgeio import replacing
 from edgepose.data.human_spread import IN_MOTION_HUMAN, HumanSpread
+from edgepose.data.records import Dataset, PoseRecord
+from edgepose.data.rulers import ruler_lengths
+from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoints import IN_MOTION_19
 
 RATERS, IMAGES = 10, 100
@@ -43,6 +47,66 @@ def rater_offsets(rng: np.random.Generator, raters: int, images: int, human: Hum
             points *= mean / np.linalg.norm(points, axis=-1).mean()
         offsets[:, :, k] = points
     return offsets
+
+
+def rated(dataset: Dataset, split: str, spread: float = 1.0, seed: int = 0) -> tuple[Dataset, list[str]]:
+    """A data set in which one rater, another in every frame, labelled one split; the other splits stay exact.
+
+    Args:
+        split: which one.
+        spread: times the published spread of ten experts.
+        seed: of the raters.
+
+    Returns:
+        the data set, and what was done, for the user.
+
+    Raises:
+        UsageError: a spread that is not positive.
+        BadDataset: no frame in the split, or one without a head length to spread by.
+    """
+    if not 0 < spread < np.inf:
+        raise UsageError(
+            f"the raters' spread is {spread}", "give a positive number; 1 is the published spread"
+        )
+    chosen = dataset.split(split)
+    if not chosen:
+        raise BadDataset(f"{dataset.name} has no frame in split '{split}'", "name another split")
+    lengths = ruler_lengths(chosen, dataset.keypoints)
+    if np.isnan(lengths.px).any():
+        lacking = chosen[int(np.flatnonzero(np.isnan(lengths.px))[0])]
+        raise BadDataset(
+            f"{lacking.image} has no head length, in which raters' spread is measured",
+            "take it out of the data set",
+        )
+    names = dataset.keypoints.names
+    human = spread_for(names)
+    offsets = rater_offsets(np.random.default_rng(seed), RATERS, len(chosen), human)
+    rng = np.random.default_rng([seed, 1])
+    raters = rng.integers(RATERS, size=len(chosen))
+    moved = spread * offsets[raters, np.arange(len(chosen))] * lengths.px[:, None, None]
+    by_id = {r.id: replace(r, keypoints_px=r.keypoints_px + d) for r, d in zip(chosen, moved, strict=True)}
+    records: tuple[PoseRecord, ...] = tuple(by_id.get(record.id, record) for record in dataset.records)
+    distances = np.linalg.norm(moved / lengths.px[:, None, None], axis=-1)
+    known = np.isfinite(np.stack([r.keypoints_px for r in chosen])).all(-1)
+    notes = [
+        f"labels of split '{split}' are moved by {distances[known].mean():.4f} head lengths in the mean, "
+        f"95 % by less than {np.percentile(distances[known], 95):.4f}; the other splits are as they were"
+    ]
+    others = [name for name in names if name not in IN_MOTION_HUMAN.names]
+    if others:
+        notes.append(f"no spread is published for {', '.join(others)}: they have the mean of all body parts")
+    return replace(dataset, records=records), notes
+
+
+def spread_for(names: Sequence[str]) -> HumanSpread:
+    """The published spread of these keypoints; the mean of all body parts for those that it does not list."""
+    columns = IN_MOTION_HUMAN.h_for(names), IN_MOTION_HUMAN.h95_for(names)
+    means = IN_MOTION_HUMAN.h_all, IN_MOTION_HUMAN.h95_all
+    h, h95 = (
+        tuple(np.where(np.isnan(column), mean, column).tolist())
+        for column, mean in zip(columns, means, strict=True)
+    )
+    return HumanSpread(tuple(names), h, h95, IN_MOTION_HUMAN.source)
 
 
 def _centred(points: np.ndarray) -> np.ndarray:

@@ -32,6 +32,11 @@ class Setup:
         level: share of cameras held upright, as a person would; the others' turn is `roll`, by the infant.
         exposure: factor. cast: standard deviation of the picture's warmth.
         hands: chance of an adult's hands. mixed: chance of a second light of another colour.
+        quarters: quarter turns of cameras held upright, one of which a video has.
+        azimuth: where cameras stand around the infant, degrees; -90 is where it faces when it sits, and
+            where its feet are when it lies on the back.
+        postures: what it films, names of `postures.POSTURES`; none for the variety's common and rare ones.
+        spots: of `hands.SPOTS` and `hands.UPRIGHT_SPOTS`, where both hands hold the infant; none for any.
     """
 
     name: str
@@ -53,6 +58,10 @@ class Setup:
     cast: float = 0.05
     hands: float = 0.0
     mixed: float = 0.0
+    quarters: tuple[int, ...] = (0, 0, 0, 0, 0, 0, 1, -1)
+    azimuth: tuple[float, float] = (0.0, 360.0)
+    postures: tuple[str, ...] = ()
+    spots: tuple[str, ...] = ()
 
 
 SETUPS = {
@@ -356,13 +365,13 @@ def camera(rng: np.random.Generator, setup: Setup, size: tuple[int, int], reach:
         size: height, width in px.
         reach: (P, 3) keypoints at many moments of the video.
     """
-    tilt, azimuth = np.radians(rng.uniform(*setup.tilt)), rng.uniform(0, 2 * np.pi)
+    tilt, azimuth = np.radians(rng.uniform(*setup.tilt)), rng.uniform(*np.radians(setup.azimuth))
     roll = np.radians(rng.uniform(*setup.roll))
     target = (reach.min(axis=0) + reach.max(axis=0)) / 2 * (1, 1, 0.5)
     back = np.array([np.sin(tilt) * np.cos(azimuth), np.sin(tilt) * np.sin(azimuth), np.cos(tilt)])
     up = np.array([np.sin(roll), np.cos(roll), 0.0])
     if setup.level and rng.random() < setup.level:
-        lean = np.radians(rng.normal(0, 7)) + np.pi / 2 * pick(rng, (0, 0, 0, 0, 0, 0, 1, -1))
+        lean = np.radians(rng.normal(0, 7)) + np.pi / 2 * pick(rng, setup.quarters)
         side = np.cross(back, (0.0, 0.0, 1.0))
         up = np.cos(lean) * np.array([0.0, 0.0, 1.0]) + np.sin(lean) * side / np.linalg.norm(side)
     position = target + back * rng.uniform(*setup.distance)

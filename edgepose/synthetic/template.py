@@ -26,9 +26,9 @@ from edgepose.synthetic.body import (
     BodyPose,
     Proportions,
     Skeleton,
-    posed,
 )
 from edgepose.synthetic.implicit import Blob, distance, smooth_union, surface_net
+from edgepose.synthetic.stance import posed
 
 INFLUENCES = 4
 

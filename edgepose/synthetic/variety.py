@@ -5,10 +5,19 @@ A data set is of one variety, named where it is made and in its `dataset.json`; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from edgeio import lookup
-from edgepose.synthetic.motion import COMMON, HOME_COMMON, HOME_RARE, RARE
+from edgepose.synthetic.carried import (
+    FOURS_POSTURES,
+    PRONE_POSTURES,
+    SIDE_POSTURES,
+    SITTING_POSTURES,
+    STANDING_POSTURES,
+    SUPINE_POSTURES,
+)
+from edgepose.synthetic.postures import COMMON, HOME_COMMON, HOME_RARE, RARE
 from edgepose.synthetic.scene import HOME_COLOURS, HOME_PATTERNS, SETUP_DECK, SETUPS, Setup, Wardrobe
 
 
@@ -48,8 +57,9 @@ def _home_setup(
     distance: tuple[float, float],
     fill: tuple[float, float],
     margin: float,
+    **other: Any,
 ) -> Setup:
-    return Setup(
+    made = Setup(
         name,
         sizes=_HOME_SIZES,
         tilt=tilt,
@@ -70,6 +80,7 @@ def _home_setup(
         hands=0.3,
         mixed=0.55,
     )
+    return replace(made, **other)
 
 
 _HOME_SETUPS = {
@@ -80,7 +91,114 @@ _HOME_SETUPS = {
         _home_setup("close-up", (5, 62), (48, 90), (1.05, 1.4), -0.12),
     )
 }
-CLINIC, HOME = "clinic", "home"
+_HOME_WARDROBE = Wardrobe(
+    (7, 28),
+    {
+        "diaper": 0.16,
+        "onesie": 0.22,
+        "vest": 0.06,
+        "long-sleeved": 0.22,
+        "sleepsuit": 0.16,
+        "pyjamas": 0.18,
+    },
+    HOME_COLOURS,
+    HOME_PATTERNS,
+    trousers={"diaper": 0.25, "onesie": 0.55, "vest": 0.5, "long-sleeved": 0.85},
+    kinds={"trousers": 0.45, "leggings": 0.25, "footed-trousers": 0.15, "shorts": 0.15},
+    hat=0.12,
+)
+_UPRIGHT = (*(0,) * 18, 1, -1)
+_FRONT, _FEET = (-205.0, 25.0), (-150.0, -30.0)
+_POSTURE_SETUPS = {
+    s.name: s
+    for s in (
+        _home_setup(
+            "foot-end",
+            (22, 76),
+            (65, 140),
+            (0.75, 1.15),
+            0.01,
+            azimuth=_FEET,
+            level=0.9,
+            postures=("soles-up", "knees-drawn-up", "folded", *SUPINE_POSTURES),
+        ),
+        _home_setup("on-the-side", (5, 76), (65, 140), (0.75, 1.15), 0.01, postures=tuple(SIDE_POSTURES)),
+        _home_setup("prone-above", (3, 38), (65, 130), (0.75, 1.1), 0.01, postures=tuple(PRONE_POSTURES)),
+        _home_setup(
+            "prone-low", (42, 84), (70, 170), (0.75, 1.15), 0.01, level=0.9, postures=tuple(PRONE_POSTURES)
+        ),
+        _home_setup(
+            "prone-front",
+            (48, 82),
+            (60, 130),
+            (0.75, 1.15),
+            0.01,
+            azimuth=(-140.0, -40.0),
+            level=0.95,
+            postures=tuple(PRONE_POSTURES),
+        ),
+        _home_setup(
+            "on-fours",
+            (35, 85),
+            (75, 180),
+            (0.7, 1.1),
+            0.01,
+            level=0.92,
+            quarters=_UPRIGHT,
+            postures=tuple(FOURS_POSTURES),
+        ),
+        _home_setup(
+            "sitting",
+            (42, 86),
+            (70, 180),
+            (0.7, 1.1),
+            0.01,
+            azimuth=_FRONT,
+            level=0.95,
+            hands=0.25,
+            quarters=_UPRIGHT,
+            postures=tuple(SITTING_POSTURES),
+            spots=("armpits", "flanks"),
+        ),
+        _home_setup(
+            "sitting-above",
+            (14, 48),
+            (70, 140),
+            (0.75, 1.1),
+            0.01,
+            level=0.9,
+            hands=0.2,
+            quarters=_UPRIGHT,
+            postures=tuple(SITTING_POSTURES),
+            spots=("armpits", "flanks"),
+        ),
+        _home_setup(
+            "standing",
+            (52, 87),
+            (80, 200),
+            (0.72, 1.05),
+            0.01,
+            azimuth=(-230.0, 50.0),
+            level=0.96,
+            hands=0.75,
+            quarters=_UPRIGHT,
+            postures=tuple(STANDING_POSTURES),
+            spots=("armpits", "flanks", "hips"),
+        ),
+        _home_setup(
+            "postures-close-up",
+            (20, 80),
+            (55, 100),
+            (1.0, 1.35),
+            -0.12,
+            azimuth=_FRONT,
+            level=0.9,
+            postures=("folded", *SUPINE_POSTURES, *SIDE_POSTURES, *SITTING_POSTURES, *PRONE_POSTURES),
+            spots=("armpits", "flanks"),
+        ),
+    )
+}
+CLINIC, HOME, POSTURES = "clinic", "home", "home-postures"
 VARIETIES = {
     v.name: v
     for v in (
@@ -103,26 +221,34 @@ VARIETIES = {
             generator=1,
             setups=_HOME_SETUPS,
             deck=("from-above",) * 4 + ("from-the-side",) * 3 + ("close-up",) * 3,
-            wardrobe=Wardrobe(
-                (7, 28),
-                {
-                    "diaper": 0.16,
-                    "onesie": 0.22,
-                    "vest": 0.06,
-                    "long-sleeved": 0.22,
-                    "sleepsuit": 0.16,
-                    "pyjamas": 0.18,
-                },
-                HOME_COLOURS,
-                HOME_PATTERNS,
-                trousers={"diaper": 0.25, "onesie": 0.55, "vest": 0.5, "long-sleeved": 0.85},
-                kinds={"trousers": 0.45, "leggings": 0.25, "footed-trousers": 0.15, "shorts": 0.15},
-                hat=0.12,
-            ),
+            wardrobe=_HOME_WARDROBE,
             common=HOME_COMMON,
             rare=HOME_RARE,
             rare_deck=(True, False, False, True, False),
             stream=1,
+        ),
+        Variety(
+            POSTURES,
+            "Infants at home on tummy and side, sitting, on all fours and held upright, from all around.",
+            generator=1,
+            setups=_POSTURE_SETUPS,
+            deck=(
+                *("foot-end",) * 2,
+                *("on-the-side",) * 2,
+                *("prone-above",) * 3,
+                *("prone-low",) * 2,
+                *("prone-front",) * 2,
+                *("on-fours",) * 3,
+                *("sitting",) * 3,
+                "sitting-above",
+                *("standing",) * 2,
+                *("postures-close-up",) * 2,
+            ),
+            wardrobe=_HOME_WARDROBE,
+            common=tuple(dict.fromkeys(p for s in _POSTURE_SETUPS.values() for p in s.postures)),
+            rare=(),
+            rare_deck=(False,),
+            stream=2,
         ),
     )
 }

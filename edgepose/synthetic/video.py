@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from edgepose.data.records import SPLITS
-from edgepose.synthetic.body import Skeleton, keypoints_world, posed
+from edgepose.synthetic.body import Skeleton, keypoints_world
 from edgepose.synthetic.hands import hands
 from edgepose.synthetic.lighting import light
 from edgepose.synthetic.motion import Motion, motion
@@ -35,6 +35,7 @@ from edgepose.synthetic.scene import (
     shake,
     shaken,
 )
+from edgepose.synthetic.stance import posed
 from edgepose.synthetic.toys import toys
 from edgepose.synthetic.variety import CLINIC
 from edgepose.synthetic.variety import variety as variety_of
@@ -219,7 +220,7 @@ def video(
     rare = _dealt(source, Draw.RARE_DECK, drawn.rare_deck, number)
     who = infant(rng(Draw.INFANT), drawn.wardrobe)
     moving = rng(Draw.MOTION)
-    course = motion(moving, pick(moving, drawn.rare if rare else drawn.common))
+    course = motion(moving, pick(moving, setup.postures or (drawn.rare if rare else drawn.common)))
     reach = np.concatenate([keypoints_world(posed(course.at(s), who.proportions)) for s in _REACH_SECONDS])
     chosen = size if isinstance(size, tuple) else _shaped(pick(rng(Draw.SIZE), setup.sizes), size)
     filming = rng(Draw.CAMERA)
@@ -236,7 +237,7 @@ def video(
         shake=shake(filming, setup),
         bedding=bedding(rng(Draw.BEDDING), setup),
         toys=toys(rng(Draw.TOYS), setup.clutter[0], reach),
-        hands=hands(rng(Draw.HANDS), setup.hands, posed(course.at(0), who.proportions)),
+        hands=hands(rng(Draw.HANDS), setup.hands, posed(course.at(0), who.proportions), setup.spots),
         quality=int(filming.integers(setup.quality[0], setup.quality[1] + 1)),
     )
 

@@ -1,10 +1,10 @@
-"""Many inputs in several processes: what hangs or is killed is listed, and the rest goes on.
+"""Many inputs at once: what hangs or is killed is listed, and the rest goes on.
 
-Each process opens the model once and predicts one input after another by `batch.predict_input`, so that an
-input's outputs are those of a command of its own. A process whose input gives no frame for too long is
-killed: a decoder that hangs cannot be stopped otherwise. One that dies (for want of memory, mostly) costs its
-input one more try. OUT/archive.csv says of each input whether it is done, failed and why, or left;
-OUT/.NAME.failed.json keeps a failure, so that the same command passes over it until it is told to try again.
+Inputs are given to processes of this machine (`workers.py`) or to the nodes of a Ray cluster (`on_ray.py`),
+which predict each as a command of its own would. One whose process dies (for want of memory, mostly) is tried
+once more, one whose node is lost as often as Ray would try it. OUT/archive.csv says of each input whether it
+is done, failed and why, or left; OUT/.NAME.failed.json keeps a failure, so that the same command passes over
+it until it is told to try again.
 
 Memory is bounded by the number of processes: each holds one model and the frames of one input (`predict.py`).
 """
@@ -14,45 +14,36 @@ from __future__ import annotations
 import csv
 import errno
 import hashlib
-import multiprocessing
 import re
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from edgeio import Progress, UserError, cores, jobs, read_json, replacing, sha256_file, write_json
+from edgepose.engines import Engine, ray_cluster
 from edgepose.errors import EdgeposeError, UsageError
 from edgepose.tracking.batch import (
     Bars,
     InputOutcome,
     PredictRequest,
-    Run,
     check_for_videos,
     check_out,
-    open_run,
-    predict_input,
     settings_of,
-    sweep,
 )
+from edgepose.tracking.on_ray import OnRay
 from edgepose.tracking.sources import Source
 from edgepose.tracking.tables import check_format
+from edgepose.tracking.workers import MEMORY_HINT, DeadWorker, Ended, Pool, Processes, Setup, named
 
 DONE, FAILED, LEFT = "done", "failed", "left"
 _TRIES = 2  # of an input whose process died
-_BEAT_S = 0.5  # between two signs of life
+_LOSSES = 4  # of nodes, by which an input is given up: one more than Ray would retry
 _WRITE_EVERY_S = 5.0
-_START = multiprocessing.get_context("spawn")  # a fork would copy the locks of other threads
 _COLUMNS = ("input", "file", "state", "why", "frames", "skipped", "warnings", "mean_confidence", "seconds")
-
-
-class DeadWorker(EdgeposeError):
-    """A process that predicted an input was killed, or hung."""
 
 
 class FailedBefore(EdgeposeError):
@@ -90,15 +81,18 @@ class ArchiveRequest:
 
     Attributes:
         processes: inputs at once; None is one a core, and one for a checkpoint, which takes all cores.
+            On a cluster it bounds what the nodes have room for.
         timeout_s: seconds without a frame after which an input is listed as failed.
         retry_failed: try again what failed in an earlier run with the same settings.
         shard: the part of the inputs to predict.
+        engine: where inputs are predicted.
     """
 
     processes: int | None = None
     timeout_s: float = 300.0
     retry_failed: bool = False
     shard: Shard = field(default_factory=Shard)
+    engine: Engine = field(default_factory=Engine)
 
 
 def predict_archive(
@@ -115,6 +109,8 @@ def predict_archive(
     Raises:
         UserError: a wrong request, model or confidence file; nothing was predicted.
         OtherJob: another command works on the same part in the same folder.
+        MissingPackage: Ray is not installed.
+        EngineError: the engine cannot be reached, or is gone; what was done is kept and listed.
         OSError: the output cannot be written, the disk is full; what was done before is kept and listed.
     """
     check_format(request.format)
@@ -124,6 +120,10 @@ def predict_archive(
         raise UsageError(f"--timeout {archive.timeout_s:g} is no time to wait", "give seconds")
     check_out(out)
     chosen = archive.shard.of(sources)
+    if not archive.engine.is_local:  # nodes have other working folders
+        model, out = model.absolute(), out.absolute()
+        request = replace(request, confidence=request.confidence and request.confidence.absolute())
+        chosen = tuple(map(_absolute, chosen))
     with jobs.locked(out, archive.shard.table):
         work = _Archive(model, chosen, request, archive, out, overwrite)
         with bars("predicting", "inputs") as progress:
@@ -131,40 +131,21 @@ def predict_archive(
     return work.outcomes
 
 
+def _absolute(source: Source) -> Source:
+    paths = tuple(path.absolute() for path in source.paths)
+    return replace(source, paths=paths, root=source.root.absolute())
+
+
 @dataclass
 class _Task:
     source: Source
     key: str
-    tries: int = 0
-
-
-class _Worker:
-    """A process that predicts one input at a time, as its parent sees it."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.connection, theirs = _START.Pipe()
-        self.process = _START.Process(target=_work, args=(theirs, *arguments), daemon=True)
-        self.process.start()
-        theirs.close()
-        self.task: _Task | None = None
-        self.deadline: float | None = None  # for its next sign of life
-        self.is_open = False  # its model
-
-    def give(self, task: _Task) -> None:
-        self.task, self.deadline = task, None
-        with suppress(OSError):  # it died: found out when it is listened to
-            self.connection.send(task.source)
-
-    def end(self) -> int:
-        """Kill it; its exit code, that of a signal negative."""
-        self.connection.close()
-        self.process.kill()
-        self.process.join()
-        return int(self.process.exitcode or 0)
+    deaths: int = 0
+    losses: int = 0
 
 
 class _Archive:
-    """The inputs of one command, on their way through the processes."""
+    """The inputs of one command, on their way through a pool."""
 
     def __init__(
         self,
@@ -179,6 +160,7 @@ class _Archive:
         self._sources, self._found = sources, {s.name: InputOutcome(s, None) for s in sources}
         keys = _Keys(model, request)
         self._waiting: deque[_Task] = deque()
+        self._under_way: dict[str, _Task] = {}
         for source in sources:
             task = _Task(source, keys.of(source))
             again = overwrite or archive.retry_failed
@@ -187,11 +169,7 @@ class _Archive:
                 self._waiting.append(task)
             else:
                 self._found[source.name] = InputOutcome(source, None, before, before=True)
-        most = 1 if model.suffix == ".safetensors" else max(cores() // request.threads, 1)
-        self._processes = min(archive.processes or most, len(self._waiting))
-        each = request.workers or max(cores() // request.threads // max(self._processes, 1), 1)
-        self._arguments = (model, replace(request, workers=each), out, overwrite)
-        self._workers: list[_Worker] = []
+        self._setup = Setup(model, request, out, overwrite, archive.timeout_s)
         self._stopped: Exception | None = None
         self._written = -_WRITE_EVERY_S
 
@@ -202,88 +180,70 @@ class _Archive:
     def run(self, progress: Progress) -> None:
         """Predict all; raises what stops all inputs, once those under way have ended."""
         try:
-            while self._waiting or any(worker.task for worker in self._workers):
-                self._hand_out()
-                if time.monotonic() - self._written > _WRITE_EVERY_S:
-                    self._write()
-                progress(sum(_state(o) != LEFT for o in self._found.values()), len(self._found))
-                self._listen()
+            if self._waiting:
+                with self._pool() as pool:
+                    self._predict(pool, progress)
         finally:
-            for worker in list(self._workers):
-                self._end(worker)
             self._write()
         if self._stopped is not None:
             raise self._stopped
 
-    def _hand_out(self) -> None:
-        idle = [worker for worker in self._workers if worker.task is None]
-        while self._waiting:
-            if not idle and len(self._workers) < self._processes:
-                idle.append(_Worker(*self._arguments))
-                self._workers.append(idle[0])
-            if not idle:
-                return
-            idle.pop().give(self._waiting.popleft())
-
-    def _listen(self) -> None:
-        """Wait for the next thing that any process says, or fails to say in time."""
-        deadlines = [w.deadline for w in self._workers if w.deadline is not None]
-        left = max(min([*deadlines, time.monotonic() + _WRITE_EVERY_S]) - time.monotonic(), 0)
-        ready = wait([worker.connection for worker in self._workers if worker.task], left)
-        for worker in list(self._workers):
-            if worker.connection in ready:
-                self._hear(worker)
-            elif worker.deadline is not None and time.monotonic() > worker.deadline:
-                self._hung(worker)
-
-    def _hear(self, worker: _Worker) -> None:
-        try:
-            what, value = worker.connection.recv()
-        except (EOFError, OSError):
-            self._died(worker)
+    @contextmanager
+    def _pool(self) -> Iterator[Pool]:
+        asked, request = self._archive, self._setup.request
+        if asked.engine.is_local:
+            most = 1 if self._setup.model.suffix == ".safetensors" else max(cores() // request.threads, 1)
+            processes = min(asked.processes or most, len(self._waiting))
+            each = request.workers or max(cores() // request.threads // processes, 1)
+            pool: Pool = Processes(self._with_workers(each), processes)
+            try:
+                yield pool
+            finally:
+                pool.end()
             return
-        if what == "open":
-            worker.is_open = True
-        elif what == "watch":
-            worker.deadline = time.monotonic() + self._archive.timeout_s if value else None
-        elif what == "outcome" and worker.task is not None:
-            self._note(worker.task, value)
-            worker.task = worker.deadline = None
-        else:  # the same would come of every other input
-            self._stop(value)
-            self._end(worker)
+        with ray_cluster(asked.engine) as cluster:
+            lock = jobs.lock_path(self._out, self._table.name)
+            pool = OnRay(cluster, self._with_workers(request.workers or 1), asked.processes, lock)
+            try:
+                yield pool
+            finally:
+                pool.end()
 
-    def _died(self, worker: _Worker) -> None:
-        task, was_open = worker.task, worker.is_open
-        code = self._end(worker)
-        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        hint = "memory may have run out: give fewer --processes, and --retry-failed"
-        if not was_open:
-            self._stop(DeadWorker(f"a process ended {how} before it had opened the model", hint))
-        elif task is not None and task.tries + 1 < _TRIES:
-            task.tries += 1
-            if self._stopped is None:
-                self._waiting.append(task)  # last, when its neighbours may need less
-        elif task is not None:
-            what = f"{_named(task.source)} ended its process {_TRIES} times, at last {how}"
-            self._note(task, InputOutcome(task.source, None, DeadWorker(what, hint)))
+    def _with_workers(self, workers: int) -> Setup:
+        return replace(self._setup, request=replace(self._setup.request, workers=workers))
 
-    def _hung(self, worker: _Worker) -> None:
-        task = worker.task
-        self._end(worker)
-        if task is not None:
-            error = DeadWorker(
-                f"{_named(task.source)} gave no frame for {self._archive.timeout_s:g} s",
-                "convert it, or give a longer --timeout, and --retry-failed",
-            )
+    def _predict(self, pool: Pool, progress: Progress) -> None:
+        while self._waiting or self._under_way:
+            while self._waiting and pool.has_room():
+                task = self._waiting.popleft()
+                self._under_way[task.source.name] = task
+                pool.give(task.source, again=task.losses > 0)
+            if time.monotonic() - self._written > _WRITE_EVERY_S:
+                self._write()
+            progress(sum(_state(o) != LEFT for o in self._found.values()), len(self._found))
+            for ended in pool.listen(_WRITE_EVERY_S):
+                self._take(self._under_way.pop(ended.source.name), ended)
+
+    def _take(self, task: _Task, ended: Ended) -> None:
+        if ended.outcome is not None:
+            self._note(task, replace(ended.outcome, source=task.source))
+        elif ended.stop is not None:  # the same would come of every other input
+            self._stop(ended.stop)
+        elif ended.died is not None:
+            task.deaths += 1
+            what = f"{named(task.source)} ended its process {_TRIES} times, at last {ended.died}"
+            self._again(task, task.deaths < _TRIES, DeadWorker(what, MEMORY_HINT))
+        else:
+            task.losses += 1
+            what = f"{named(task.source)} was lost {_LOSSES} times, at last since {ended.lost}"
+            self._again(task, task.losses < _LOSSES, DeadWorker(what, MEMORY_HINT))
+
+    def _again(self, task: _Task, may: bool, error: DeadWorker) -> None:
+        """Try an input again, last, when its neighbours may need less; or list it."""
+        if not may:
             self._note(task, InputOutcome(task.source, None, error))
-
-    def _end(self, worker: _Worker) -> int:
-        self._workers.remove(worker)
-        code = worker.end()
-        if worker.task is not None:
-            sweep(self._out, worker.task.source.name)
-        return code
+        elif self._stopped is None:
+            self._waiting.append(task)
 
     def _note(self, task: _Task, outcome: InputOutcome) -> None:
         self._found[task.source.name] = outcome
@@ -333,10 +293,6 @@ class _Keys:
                 stat = path.stat()
                 digest.update(f"{source.file_name(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
         return digest.hexdigest()
-
-
-def _named(source: Source) -> str:
-    return str(source.paths[0]) if len(source.paths) == 1 else source.name
 
 
 def _failed_before(path: Path, key: str) -> FailedBefore | None:
@@ -394,56 +350,3 @@ def _row(outcome: InputOutcome) -> dict[str, Any]:
         "mean_confidence": frames["mean_confidence"],
         "seconds": summary["speed"]["wall_s"],
     }
-
-
-# In a process of its own
-
-
-def _work(connection: Connection, model: Path, request: PredictRequest, out: Path, overwrite: bool) -> None:
-    """Predict what comes through the connection, until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's, which ends this process
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        try:
-            run = open_run(model, request, out, overwrite, _Watched(connection).bars)
-        except (UserError, OSError) as error:
-            connection.send(("stop", error))
-            return
-        connection.send(("open", None))
-        while True:
-            source = connection.recv()
-            connection.send(_outcome(run, source))
-
-
-def _outcome(run: Run, source: Source) -> tuple[str, Any]:
-    try:
-        return "outcome", predict_input(run, source)
-    except (BrokenPipeError, ConnectionResetError):
-        raise
-    except OSError as error:  # of the disk
-        return "stop", error
-    except MemoryError:
-        hint = "give fewer --processes or --workers, and --retry-failed"
-        return "outcome", InputOutcome(source, None, DeadWorker(f"memory ran out for {source.name}", hint))
-
-
-class _Watched:
-    """Bars that nobody sees, and by which the parent knows that frames come."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self._last = connection, 0.0
-
-    @contextmanager
-    def bars(self, title: str, unit: str) -> Iterator[Progress]:
-        self._tell(True)
-        try:
-            yield self._beat
-        finally:
-            self._tell(False)
-
-    def _beat(self, done: int, total: int) -> None:
-        if time.monotonic() - self._last > _BEAT_S:
-            self._tell(True)
-
-    def _tell(self, watch: bool) -> None:
-        self._last = time.monotonic()
-        self._connection.send(("watch", watch))

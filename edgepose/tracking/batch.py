@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeio import Progress, UserError, cores, jobs, read_json, sha256_file, write_json
+from edgeio import Progress, UserError, cores, jobs, leftovers, read_json, sha256_file, write_json
 from edgepose.errors import UsageError
 from edgepose.inference.estimator import Estimator
 from edgepose.inference.runners import open_runner
@@ -29,7 +28,7 @@ from edgepose.tracking.predict import Prediction, PredictSettings, predict_sourc
 from edgepose.tracking.smoothing import parse_smoothing
 from edgepose.tracking.sources import Source
 from edgepose.tracking.summary import speed, summarise
-from edgepose.tracking.tables import TableFormat, check_format, write_table
+from edgepose.tracking.tables import FORMATS, TableFormat, check_format, write_table
 from edgepose.tracking.tracking import parse_crop, parse_turn
 from edgepose.tracking.video import Fingerprint, fingerprint
 
@@ -214,7 +213,7 @@ def check_out(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     probe = out / f".probe.{os.getpid()}.partial"
     probe.touch()
-    probe.unlink()
+    probe.unlink(missing_ok=True)  # another machine's process may have this one's number
 
 
 def _predicted(run: Run, source: Source) -> InputOutcome:
@@ -291,14 +290,14 @@ def _finished(path: Path, job: dict[str, Any], overwrite: bool) -> dict[str, Any
 
 
 def sweep(out: Path, name: str) -> None:
-    """Remove what a killed run left half written for this input."""
-    for path in out.glob(".*.partial*"):
-        left = re.fullmatch(rf"\.{re.escape(name)}[-.\w]*\.(\d+)\.partial(\.\w+)*", path.name)
-        if left and Path("/proc").exists() and not Path(f"/proc/{left[1]}").exists():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+    """Remove what a killed run left half written for this input, whose name the caller has locked."""
+    forms = [f for form in FORMATS.values() for f in (form, form.beside) if f is not None]
+    tails = (".json", "-sheet.png", "-confidence.png", "-overlay.mp4", "-overlay.png")
+    for path in leftovers(out, [name + tail for tail in (*tails, *(form.suffix for form in forms))]):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _write(

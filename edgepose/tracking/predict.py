@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -26,7 +26,7 @@ from edgeio.ahead import ahead, side_by_side
 from edgepose.data.images import decode_parallel, image_size, other_pages, page_count
 from edgepose.errors import BadImage, UsageError
 from edgepose.inference.estimator import Clock, Estimator, Placed, Pose
-from edgepose.inference.finding import Turn, find_turn
+from edgepose.inference.finding import Turn, find, find_turn, is_found
 from edgepose.tracking.clock import ASSUMED_RATE
 from edgepose.tracking.confidence import Confidence
 from edgepose.tracking.pictures import Thumbnail, Thumbnails
@@ -236,13 +236,26 @@ class _Work:
                     self._progress(len(self.frame_poses), max(expected, len(self.frame_poses)))
 
     def _image(self, estimator: Estimator, frame: Frame) -> tuple[Frame, Pose, Turn | None]:
-        turn, quarters = None, self._settings.turn
+        quarters = self._settings.turn
+        if self._crop.mode == AUTO:
+            pose, turn = find(estimator, frame.image, True, quarters, self.clock)
+            return frame, self._against_whole(estimator, frame, pose, quarters, turn), turn
+        turn = None
         if quarters is None:
             turn = find_turn([estimator], [frame.image], self.clock)
             quarters = turn.quarters
-        if self._crop.mode == AUTO:
-            return frame, Look(turns=quarters).at(estimator, frame.image, self.clock).pose, turn
         return frame, self._framed_pose(estimator, frame, quarters), turn
+
+    def _against_whole(
+        self, estimator: Estimator, frame: Frame, pose: Pose, quarters: int | None, turn: Turn | None
+    ) -> Pose:
+        """The pose with the whole picture's word on second infants; or the whole picture's own, where the
+        region shows nobody."""
+        if pose.whole:
+            return pose
+        turned = turn.quarters if turn is not None else quarters or 0
+        wide = estimator.pose(estimator.place(frame.image, None, self.clock, turned), True, self.clock)
+        return replace(pose, doubles=wide.doubles) if is_found(pose) else wide
 
     def all(self, frames: Iterable[Frame], depth: int, expected: int | None, stride: int) -> None:
         """Predict a video's frames, one in `stride`; results are in `frame_poses`."""

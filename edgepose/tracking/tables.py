@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edgeio import lookup, replacing
-from edgepose.errors import EdgeposeError
+from edgepose.errors import MissingPackage
 from edgepose.tracking.exchange import (
     SCORER,
     write_deeplabcut_csv,
@@ -46,10 +46,6 @@ COLUMNS = {
 
 
 Write = Callable[[Track, dict[str, Any], Path], None]
-
-
-class MissingPackage(EdgeposeError):
-    """A format whose package is not installed."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ that the networks were trained on. Stage two predicts on that square. On the nex
 at once, on the square as it follows the poses: it moves a fraction of the way for each of them, so that it
 adds no jitter of its own; where the infant comes near its edge, it is laid anew and looked at again. When too
 few keypoints are confident, the infant is lost, and stage one begins again on the same picture. The whole
-picture is also looked at once in `RECHECK` pictures, to see whether a second infant is there.
+picture is also looked at once in `RECHECK` pictures, to see whether a second infant is there; where nobody is
+followed then, as on the first picture, the infant is searched for in windows of the picture too
+(`inference/finding.py`).
 
 **The square follows `BEHIND` pictures late.** What is found in one picture depends on that picture and on the
 poses up to `BEHIND` pictures before it: so as many pictures are looked at at once, and the result is the same
@@ -24,7 +26,7 @@ import numpy as np
 from edgepose.errors import UsageError
 from edgepose.geometry import Box, Size
 from edgepose.inference.estimator import Clock, Estimator, Pose
-from edgepose.inference.finding import extent, is_found, square
+from edgepose.inference.finding import extent, find, is_found, square
 
 _FOLLOW = 0.4  # of the way to where the infant is
 _INSIDE = 0.1  # of the square's side, that the infant must keep from its edge
@@ -105,7 +107,8 @@ class Look:
 
     Attributes:
         box: the square that the infant is followed in; None where it is looked for in the whole picture.
-        recheck: whether the whole picture's word on second infants is due.
+        recheck: whether the whole picture's word on second infants is due, or the thorough search for the
+            infant.
         turns: right angles by which the picture is turned clockwise before the network sees it.
     """
 
@@ -129,6 +132,10 @@ class Look:
                 doubles = see(None).doubles if self.recheck else np.nan
                 return Sight(replace(found, doubles=doubles), laid, square(found, size))
         wide, missed = see(None), self.box is not None
+        if self.recheck:
+            near, _ = find(estimator, image, True, self.turns, clock)
+            if is_found(near):
+                return Sight(replace(near, doubles=wide.doubles), square(near, size), missed=missed)
         if is_found(wide):
             near = see(laid := square(wide, size))
             if is_found(near):

@@ -18,10 +18,13 @@ from edgepose.models.variants import Normalisation
 Arrays = dict[str, Any]  # by name; NumPy on the host, the backend's tensors in the graph
 
 # Uniform numbers a frame: flip, scale, rotation, three gains, saturation; then shift to the right and
-# down, and for each of the erased boxes its centre, width, height and brightness.
+# down, and for each of the erased boxes its centre, width, height and brightness; then for each keypoint that
+# is cut out which one, the box's width, height and brightness.
 BASE_DRAWS = 7
 ERASED = 3
-DRAWS = BASE_DRAWS + 2 + 5 * ERASED
+CUT = 5
+CUT_DRAWS = 4 * CUT
+DRAWS = BASE_DRAWS + 2 + 5 * ERASED + CUT_DRAWS
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Augmentation:
         shift: largest shift to either side, as a share of the canvas.
         erase: largest side of the boxes that are painted over, as a share of the canvas. What they hide keeps
             its labels (random erasing, Zhong et al. 2020).
+        cutout: largest side of the boxes that are painted over keypoints drawn at random, as a share of the
+            canvas: labelled ones, or where a frame's keypoint has no label the teacher's. What they hide
+            keeps its labels (joint cutout, Xie et al. 2021).
     """
 
     key: str
@@ -47,6 +53,7 @@ class Augmentation:
     colour: float = 0.0
     shift: float = 0.0
     erase: float = 0.0
+    cutout: float = 0.0
 
     def arrays(self, draws: np.ndarray, size: Size) -> Arrays:
         """What the graph needs of the draws.
@@ -58,7 +65,8 @@ class Augmentation:
         Returns:
             to_input (B, 2, 3), from canvas pixels to the augmented input's; to_canvas, its inverse;
             flipped (B,) bool; colour (B, 3, 3), new = colour @ old; erased (B, ERASED, 5), boxes as centre,
-            width and height in shares of the canvas and brightness 0..1; all float32.
+            width and height in shares of the canvas and brightness 0..1; cutout (B, CUT, 4), which keypoint
+            as 0..1, width and height, brightness; all float32.
         """
         flipped = draws[:, 0] < self.flip
         low, high = self.scale
@@ -66,7 +74,8 @@ class Augmentation:
         degrees = self.rotation_degrees * (2 * draws[:, 2] - 1)
         shifts = self.shift * (2 * draws[:, 7:9] - 1)
         maps = [_affine(*row, size) for row in zip(flipped, scales, degrees, shifts, strict=True)]
-        boxes = draws[:, 9:].reshape(len(draws), ERASED, 5)
+        boxes = draws[:, BASE_DRAWS + 2 : -CUT_DRAWS].reshape(len(draws), ERASED, 5)
+        cuts = draws[:, -CUT_DRAWS:].reshape(len(draws), CUT, 4)
         return {
             "to_input": np.stack([m.matrix for m in maps]).astype(np.float32),
             "to_canvas": np.stack([m.inverse().matrix for m in maps]).astype(np.float32),
@@ -75,6 +84,11 @@ class Augmentation:
             **(
                 {"erased": (boxes * np.array([1.0, 1.0, self.erase, self.erase, 1.0])).astype(np.float32)}
                 if self.erase
+                else {}
+            ),
+            **(
+                {"cutout": (cuts * np.array([1.0, self.cutout, self.cutout, 1.0])).astype(np.float32)}
+                if self.cutout
                 else {}
             ),
         }
@@ -89,6 +103,16 @@ AUGMENTATIONS = {
         Augmentation("home", scale=(0.7, 1.3), rotation_degrees=45.0, colour=0.4, shift=0.1, erase=0.25),
         Augmentation(
             "home-any-turn", scale=(0.7, 1.3), rotation_degrees=180.0, colour=0.4, shift=0.1, erase=0.25
+        ),
+        # A student's harder view beside a teacher that sees the frame as it is.
+        Augmentation(
+            "home-cutout",
+            scale=(0.7, 1.3),
+            rotation_degrees=60.0,
+            colour=0.4,
+            shift=0.1,
+            erase=0.25,
+            cutout=0.15,
         ),
         Augmentation("none", flip=0.0, scale=(1.0, 1.0), rotation_degrees=0.0),
     )
@@ -119,6 +143,7 @@ def augmented(
     normalisation: Normalisation,
     has_colour: bool = False,
     erase: float = 0.0,
+    cutout: float = 0.0,
 ) -> Arrays:
     """Apply the draws, in the graph.
 
@@ -128,7 +153,7 @@ def augmented(
         swaps: K indices, see `KeypointSet.swaps`.
         normalisation: the network's.
         has_colour: whether `colour` does anything.
-        erase: not 0 where boxes are painted over.
+        erase, cutout: not 0 where boxes are painted over.
 
     Returns:
         The arrays without images, and with inputs (B, H, W, 3) float32 for the network, keypoints_px and
@@ -143,6 +168,8 @@ def augmented(
         pixels = ops.clip(ops.einsum("bhwc,bdc->bhwd", pixels, arrays["colour"]), 0.0, 255.0)
     if erase:
         pixels = _erased(pixels, arrays["erased"])
+    if cutout:
+        pixels = _erased(pixels, _cut_out(arrays, swaps, (height, width)))
     points = move_points(arrays["keypoints_px"], arrays["to_input"], arrays["flipped"], swaps)
     annotated = swap(arrays["annotated"], arrays["flipped"], swaps)
     limit = np.array([width, height], np.float32)
@@ -164,11 +191,36 @@ def _erased(pixels: Tensor, boxes: Tensor) -> Tensor:
     height, width = pixels.shape[1:3]
     across = np.arange(0.5, width, dtype=np.float32)[None, None, :] / width
     down = np.arange(0.5, height, dtype=np.float32)[None, :, None] / height
-    for k in range(ERASED):
+    for k in range(boxes.shape[1]):
         x, y, w, h, grey = (boxes[:, k, i, None, None] for i in range(5))
         inside = (ops.abs(across - x) < w / 2) & (ops.abs(down - y) < h / 2)
         pixels = ops.where(inside[..., None], 255.0 * grey[..., None], pixels)
     return pixels
+
+
+def _cut_out(arrays: Arrays, swaps: tuple[int, ...], size: Size) -> Tensor:
+    """Boxes (B, CUT, 5) for `_erased` about keypoints of the augmented frames, in the graph.
+
+    Each is drawn from the keypoints that somebody knows; without any, the boxes are empty.
+    """
+    from edgepose.frameworks import keras
+
+    ops = keras().ops
+    labelled, taught = arrays["annotated"], arrays.get("teacher_confidence")
+    points, known = arrays["keypoints_px"], labelled
+    if taught is not None:
+        points = ops.where(labelled[..., None], points, arrays["teacher_px"])
+        known = labelled | (taught > 0)
+    points = move_points(points, arrays["to_input"], arrays["flipped"], swaps)
+    rank = ops.cumsum(ops.cast(swap(known, arrays["flipped"], swaps), "float32"), axis=1)  # 1 for the first
+    count = rank[:, -1, None]
+    draws = arrays["cutout"]
+    wanted = ops.minimum(ops.floor(draws[..., 0] * count) + 1, count)
+    chosen = ops.cast(rank[:, None] < wanted[..., None], "int32")  # how many come before the wanted one
+    places = ops.minimum(ops.sum(chosen, axis=-1), len(swaps) - 1)
+    centre = ops.take_along_axis(points, places[..., None], axis=1) / np.array(size[::-1], np.float32)
+    sides = ops.where(count[..., None] > 0, draws[..., 1:3], 0.0)
+    return ops.concatenate([centre, sides, draws[..., 3:]], axis=-1)
 
 
 def normalised(images: Tensor, normalisation: Normalisation) -> Tensor:

@@ -50,6 +50,15 @@ class TrainingProgress:
     rows: tuple[LogRow, ...] = ()
     best_epoch: int | None = None
 
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> TrainingProgress:
+        """Of what `plain` gave."""
+        return cls(**{**plain, "rows": tuple(plain["rows"])})
+
     def after(self, losses: Mapping[str, float], seconds: float) -> TrainingProgress:
         """One step later."""
         sums = {name: self.sums.get(name, 0.0) + value for name, value in losses.items()}
@@ -84,7 +93,7 @@ def save_state(path: Path, variables: Mapping[str, Any], progress: TrainingProgr
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise FloatingPointError(name)
-    metadata = {"schema_version": SCHEMA_VERSION, **asdict(progress)}
+    metadata = {"schema_version": SCHEMA_VERSION, **progress.plain()}
     with replacing(path) as temporary:
         temporary.write_bytes(save(arrays, {_KEY: json.dumps(metadata)}))
 
@@ -110,4 +119,4 @@ def load_state(path: Path, variables: Mapping[str, Any]) -> TrainingProgress:
         raise BadCheckpoint(f"{path} is the state of another network or optimizer", _HINT)
     for name, array in arrays.items():
         variables[name].assign(array)
-    return TrainingProgress(**plain | {"rows": tuple(plain["rows"])})
+    return TrainingProgress.from_plain(plain)

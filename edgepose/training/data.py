@@ -10,7 +10,7 @@ from edgeio import Progress, lookup
 from edgepose.codec import Codec
 from edgepose.data.fingerprint import data_sha256
 from edgepose.data.framing import Framing, Placing
-from edgepose.data.mixture import Group, Source, open_mixture, source_of
+from edgepose.data.mixture import NONE, Group, MixedFraming, Mixture, Source, open_mixture, source_of
 from edgepose.data.records import SPLITS, Dataset, PoseRecord, is_labelled
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
@@ -94,7 +94,7 @@ class TrainingData:
     Attributes:
         keypoints: of the network.
         mapping: from the data set's keypoints to the network's.
-        records: labelled frames to train on.
+        records: frames to train on, labelled as a rule; see `has_labels`.
         validation: labelled frames to validate on, or empty.
         unlabelled: how many frames of the training split were left out for want of a keypoint.
         groups: of `records`, where several data sets are mixed by weight.
@@ -114,9 +114,20 @@ class TrainingData:
     validation_groups: tuple[tuple[str, int], ...] = ()
     shared: tuple[str, ...] = ()
 
+    @property
+    def has_labels(self) -> tuple[bool, ...]:
+        """Which of the training frames have a keypoint of the network to learn from."""
+        return tuple(is_labelled(record, self.mapping) for record in self.records)
+
     def sha256(self, workers: int) -> str:
         """Over ids, annotations and images of all frames, in their order."""
         return data_sha256((*self.records, *self.validation), workers)
+
+    def frames_sha256(self, workers: int) -> str:
+        """Over ids and images of the training frames and what frames them: all that a teacher sees."""
+        by_id = self.framing.by_id if isinstance(self.framing, MixedFraming) else {}
+        framed = (replace(r, keypoints_px=by_id[r.id][1]) if r.id in by_id else r for r in self.records)
+        return data_sha256(tuple(framed), workers)
 
     def reader(self, size: Size, workers: int) -> Reader:
         return Reader(size, self.framing, self.mapping, len(self.keypoints), workers)
@@ -140,11 +151,12 @@ class TrainingData:
         return next(iter(parts.values())) if len(parts) == 1 else Validators(parts)
 
 
-def open_training_data(request: DataRequest, labelled: bool = True) -> TrainingData:
+def open_training_data(request: DataRequest, labelled: bool = True, taught: bool = False) -> TrainingData:
     """Read the data set and choose its frames.
 
     Args:
         labelled: train on labelled frames only; else on all of the split, which another teaches.
+        taught: keep the frames whose labels a mixture's source gives to a teacher (`Source.labels`).
 
     Raises:
         UsageError: unknown split; no keypoint in common with the network.
@@ -158,7 +170,7 @@ def open_training_data(request: DataRequest, labelled: bool = True) -> TrainingD
                 f"unknown split '{split}'", f"known: {', '.join(SPLITS)}, all; or none to validate"
             )
     if request.is_mixture:
-        return _mixed(request)
+        return _mixed(request, labelled, taught)
     if request.select_by is not None:
         raise UsageError("one data set leaves nothing to select by", "leave --select-by out")
     framing = Framing(request.crop, request.margin)
@@ -217,8 +229,14 @@ def _check_validation(request: DataRequest, name: str, count: int) -> None:
         )
 
 
-def _mixed(request: DataRequest) -> TrainingData:
+def _mixed(request: DataRequest, labelled: bool, taught: bool) -> TrainingData:
     """Several data sets, or one that is drawn otherwise than it stands, in the network's keypoints."""
+    for source in request.sources:
+        if source.labels == NONE and not taught:
+            raise UsageError(
+                f"{source.data}: labels=none leaves frames that nobody explains",
+                "leave this data set out, or use `edgepose distill` with a loss that has a teacher",
+            )
     keypoints = request.keypoint_set
     found = open_mixture(
         request.sources,
@@ -238,6 +256,14 @@ def _mixed(request: DataRequest) -> TrainingData:
         lookup({label: label for label in labels}, "data set with frames to validate on", request.select_by)
         labels.sort(key=lambda label: label != request.select_by)
     same = mapping(dataset.keypoints, dataset.keypoints)
+    kept = [not labelled or is_labelled(record, same) for record in found.records]
+    if not any(kept):
+        raise BadDataset(
+            f"{dataset.name}: no frame is left to learn from by its labels",
+            "let one data set keep some labels, or use `edgepose distill --loss teacher-only`",
+        )
+    if not taught:
+        found = _labelled_alone(found, same)
     return TrainingData(
         dataset,
         dataset.keypoints,
@@ -251,3 +277,16 @@ def _mixed(request: DataRequest) -> TrainingData:
         tuple((label, len(found.validation[label])) for label in labels),
         found.shared,
     )
+
+
+def _labelled_alone(found: Mixture, same: Mapping) -> Mixture:
+    """A mixture without the frames whose labels are not to be learnt from."""
+    records: list[PoseRecord] = []
+    groups: list[Group] = []
+    start = 0
+    for group in found.groups:
+        mine = [r for r in found.records[start : start + group.count] if is_labelled(r, same)]
+        start += group.count
+        records += mine
+        groups.append(replace(group, count=len(mine)))
+    return replace(found, records=tuple(records), groups=tuple(groups))

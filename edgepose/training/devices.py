@@ -9,6 +9,7 @@ from typing import Any
 from edgeio import lookup
 from edgepose.errors import UsageError
 from edgepose.training.augmentation import Arrays
+from edgepose.training.hosts import process_count
 
 AUTO = "auto"
 
@@ -73,14 +74,14 @@ def computing(precision: str) -> Iterator[None]:
 
 
 def device_count() -> int:
-    """How many devices share a batch."""
+    """How many devices share a batch, those of other processes included."""
     from edgepose.frameworks import keras
 
     if keras().backend.backend() != "jax":
         return 1
     import jax
 
-    return int(jax.local_device_count())
+    return int(jax.device_count())
 
 
 def check_shares(batch: int, accumulate: int) -> None:
@@ -97,13 +98,23 @@ def check_shares(batch: int, accumulate: int) -> None:
 
 
 def shard(arrays: Arrays) -> Arrays:
-    """Arrays (B, ...) shared between the devices along B, under Keras's data-parallel distribution."""
+    """Arrays (B, ...) shared between the devices along B, under Keras's data-parallel distribution.
+
+    Where several processes train together, each gives its own rows, in the order of the processes.
+    """
     from edgepose.frameworks import keras
 
     distribution = keras().distribution
     active = distribution.distribution()
     if active is None:
         return arrays
+    if process_count() > 1:
+        import jax
+
+        layouts = {key: active.get_data_layout(value.shape).backend_layout for key, value in arrays.items()}
+        return {
+            key: jax.make_array_from_process_local_data(layouts[key], value) for key, value in arrays.items()
+        }
     return {
         key: distribution.distribute_tensor(value, active.get_data_layout(value.shape))
         for key, value in arrays.items()

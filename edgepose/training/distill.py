@@ -89,6 +89,7 @@ def _taught(
     listener: Listener,
 ) -> Path:
     pairs = _pairs(request, training_data, teacher, listener) if teacher else None
+    quota = request.quota(training_data) if teacher else None
     with open_setup(student, listener, _binding(request, teacher), training_data) as setup:
         model = setup.network()
         truth = setup.ground_truth(model)
@@ -96,6 +97,12 @@ def _taught(
             return setup.train(model, setup.objective(Term("ground_truth", truth)))
         if said := check_teacher(teacher, training_data, student.workers):
             listener.say(said)
+        if quota is not None:
+            alone = len(quota.has_labels) - sum(quota.has_labels)
+            listener.say(
+                f"{alone} of {len(quota.has_labels)} frames are without labels, and the teacher's alone; "
+                f"{quota.labelled} of the {student.batch} of every batch have labels"
+            )
         taught, terms = _terms(request, truth, pairs, training_data.keypoints.swaps)
         whole = model
         if request.listens_to.features:
@@ -104,7 +111,8 @@ def _taught(
             terms.append(Term("features", features, fading(request.feature_weight)))
         extras = _extras(request, setup, teacher, taught)
         maps = len(model.outputs) - 1
-        return setup.train(whole, setup.objective(*terms), network=model, maps=maps, extras=extras)
+        goal = setup.objective(*terms)
+        return setup.train(whole, goal, network=model, maps=maps, extras=extras, quota=quota)
 
 
 def _terms(
@@ -113,7 +121,7 @@ def _terms(
     """The teacher's maps on the student's grid, and the terms towards them and towards the labels."""
     share = request.share if request.listens_to.labels else 1.0
     taught = TEACHER_TARGETS[request.targets](
-        TeacherContext(truth.targets, truth.kinds, swaps, pairs.pairs, share)
+        TeacherContext(truth.targets, truth.kinds, swaps, pairs.pairs, share, request.gate)
     )
     said = Term("teacher", taught)
     if not request.listens_to.labels:
@@ -160,7 +168,7 @@ def _extras(
     )
     job = {
         "teacher_sha256": teacher.sha256,
-        "data_sha256": read_json(setup.folder.description, "choose another --out")["data_sha256"],
+        "frames_sha256": training_data.frames_sha256(workers),
         "targets": request.targets,
         "pairs": [list(pair) for pair in taught.context.pairs],
         "framing": training_data.framing.plain(),
@@ -235,5 +243,7 @@ def _binding(request: DistillRequest, teacher: Teacher | None) -> dict[str, Any]
             "share": request.share if teacher and request.listens_to.labels else None,
             "feature_weight": request.feature_weight if request.listens_to.features else None,
             "targets": request.targets if teacher else None,
+            "confidence": request.gate if teacher else None,
+            "labelled_share": request.labelled_share,
         }
     }

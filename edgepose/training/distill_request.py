@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from edgeio import lookup
+from edgepose.data.mixture import Group
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
+from edgepose.inference.peers import PEERS
 from edgepose.models.variants import checked_resolution, variant
 from edgepose.training.data import TrainingData, open_training_data
+from edgepose.training.pipeline import Quota
 from edgepose.training.request import FitRequest
+from edgepose.training.teacher import check_teacher_name
 from edgepose.training.teacher_targets import TEACHER_TARGETS
 
 _SMOKE_FRAMES = 16
@@ -41,7 +45,8 @@ class DistillRequest:
 
     Attributes:
         student: the run; its data's labelled frames, or with "teacher-only" all of the split's.
-        teacher: key of the teacher's network.
+        teacher: key of the teacher's network, or of a peer (`inference.peers.PEERS`): a black box whose
+            keypoints become rendered targets.
         weights: the teacher's checkpoint or .tflite. None for the one that comes with the project, where
             there is one for the keypoint set; else it is trained first, on the same data.
         default_start: start from the student's weights that come with the project, where there are any
@@ -51,6 +56,8 @@ class DistillRequest:
         loss: a name in LOSSES.
         share: of the teacher, beside labels, where a keypoint is annotated too, between 0 and 1; the labels
             have the rest. A keypoint that only one of them knows is learned from that one alone.
+        labelled_share: of every batch that has labels, where some frames have none; None for half.
+        gate: a keypoint that the teacher is less confident of has no say.
         feature_weight: of the features' term at the start of the run; see `features.FeatureLoss`.
         targets: a name in TEACHER_TARGETS.
         cache: folder of the teacher's outputs, which runs may share; None for one in the run's folder.
@@ -67,6 +74,8 @@ class DistillRequest:
     unlabelled_limit: int | None = None
     loss: str = "fpd"
     share: float = 0.5
+    labelled_share: float | None = None
+    gate: float = 0.0
     feature_weight: float = 0.01
     targets: str = "rendered"
     cache: Path | None = None
@@ -82,9 +91,18 @@ class DistillRequest:
         """Raise UsageError or UnknownName for what can never work."""
         self.student.check()
         checked_resolution(variant(self.student.model), self.student.resolution)
-        checked_resolution(variant(self.teacher), self.teacher_resolution)
+        check_teacher_name(self.teacher)
         lookup(LOSSES, "loss", self.loss)
         lookup(TEACHER_TARGETS, "kind of teacher targets", self.targets)
+        if self.teacher in PEERS:
+            self._check_peer(PEERS[self.teacher].name)
+        else:
+            checked_resolution(variant(self.teacher), self.teacher_resolution)
+        if not 0 <= self.gate <= 1:
+            raise UsageError(f"the teacher's confidence is {self.gate}", "give a number from 0 to 1")
+        if self.gate and self.targets == "resized":
+            raise UsageError("maps that are resized have no gate", "use --teacher-targets rendered")
+        self._check_labelled_share()
         if not 0 < self.share < 1:
             raise UsageError(
                 f"the teacher's share is {self.share}",
@@ -114,13 +132,61 @@ class DistillRequest:
                 "leave them out, or --teacher-weights",
             )
 
+    def _check_peer(self, name: str) -> None:
+        if self.weights is None and self.listens_to.teacher:
+            raise UsageError(
+                f"{name} is not trained here",
+                "import its file by `edgepose import-tflite` for --teacher-weights",
+            )
+        if self.listens_to.features or self.targets == "resized":
+            raise UsageError(
+                f"{name} is a black box that gives keypoints alone", "use --loss fpd, and rendered targets"
+            )
+        if self.teacher_resolution or self.teacher_epochs:
+            raise UsageError(
+                f"{name} is not trained here", "leave --teacher-resolution and --teacher-epochs out"
+            )
+
+    def _check_labelled_share(self) -> None:
+        share, batch = self.labelled_share, self.student.batch
+        if share is None:
+            return
+        if not 1 <= round(share * batch) <= batch - 1:
+            raise UsageError(
+                f"a share of {share} of {batch} frames leaves no place for frames with labels, or for others",
+                "give a number between 0 and 1, or a larger --batch",
+            )
+        if not (self.listens_to.labels and self.listens_to.teacher):
+            raise UsageError(
+                f"--labelled-share has no effect with --loss {self.loss}", "leave it out, or use --loss fpd"
+            )
+
+    def quota(self, training_data: TrainingData) -> Quota | None:
+        """How many frames of every batch have labels; None where that is not asked, or all have.
+
+        Raises:
+            UsageError: a share is asked for, and every frame has labels.
+        """
+        has = training_data.has_labels
+        mixed = any(has) and not all(has) and self.listens_to.labels and self.student.batch > 1
+        if not mixed:
+            if self.labelled_share is not None:
+                raise UsageError(
+                    "--labelled-share has no effect where every frame has labels",
+                    "leave it out, or give --unlabelled, or labels=COUNT behind a --data",
+                )
+            return None
+        share = 0.5 if self.labelled_share is None else self.labelled_share
+        return Quota(min(max(round(share * self.student.batch), 1), self.student.batch - 1), has)
+
     def training_data(self) -> TrainingData:
         """The student's frames, those without labels last.
 
         Raises:
             BadDataset: no labelled frame where labels are asked for, or no frame at all.
         """
-        training_data = open_training_data(self.student.data, labelled=self.listens_to.labels)
+        listens = self.listens_to
+        training_data = open_training_data(self.student.data, listens.labels, listens.teacher)
         if self.unlabelled is None:
             return training_data
         return _with_unlabelled(training_data, self.unlabelled, self.unlabelled_limit)
@@ -158,4 +224,8 @@ def _with_unlabelled(training_data: TrainingData, folder: Path, limit: int | Non
             f"{folder} holds {twice} images that are among the labelled or validation frames",
             "give a folder of others",
         )
-    return replace(training_data, records=training_data.records + more)
+    groups = training_data.groups
+    if groups:  # of which a folder of images is one more, of the others' mean weight
+        weight = sum(group.weight for group in groups) / len(groups)
+        groups = (*groups, Group(found.label, len(more), weight))
+    return replace(training_data, records=training_data.records + more, groups=groups)

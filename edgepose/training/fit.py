@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgepose.training.data import TrainingData
+from edgepose.training.hosts import joined
 from edgepose.training.loop import Listener
 from edgepose.training.losses import Term
 from edgepose.training.request import FitRequest
@@ -23,10 +24,14 @@ def fit(
         the checkpoint that scored best on the validation split, or the last one without validation.
 
     Raises:
-        UserError: bad input, or a loss that is no longer a number; says what and what to do.
+        UserError: bad input, a loss that is no longer a number, or another process that is gone; says what
+            and what to do.
         KeyboardInterrupt: asked to stop; the state is saved first.
     """
-    with open_setup(request, listener, training_data=training_data) as setup:
+    with (
+        joined(request.hosts),
+        open_setup(request, listener, training_data=training_data) as setup,
+    ):
         model = setup.network()
         goal = setup.objective(Term("ground_truth", setup.ground_truth(model)))
         return setup.train(model, goal)

@@ -22,9 +22,11 @@ from edgeio.ahead import ahead
 from edgepose.errors import EdgeposeError
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.training.augmentation import Arrays
+from edgepose.training.averaging import WeightAverage
 from edgepose.training.checkpoints import LogRow, TrainingProgress, load_state, save_state, variables_by_name
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraints
 from edgepose.training.forecast import Forecast
+from edgepose.training.hosts import STOP_EVERY, any_of, from_first, process_count, process_index
 from edgepose.training.pipeline import Batch, Stream
 from edgepose.training.runs import RunFolder, TensorBoard, write_log
 from edgepose.training.steppers import Stepper, StepperSetup, make_stepper
@@ -68,6 +70,7 @@ class LoopSetup:
         folder: where the run lives.
         tensorboard: log for TensorBoard too.
         constraints: what is cut from the weights on the way; what every step keeps is in `stepper_setup`.
+        average: of the network's weights, which is validated and kept in their place; None for themselves.
     """
 
     stepper_setup: StepperSetup
@@ -84,6 +87,7 @@ class LoopSetup:
     folder: RunFolder
     tensorboard: bool = False
     constraints: WeightConstraints = NO_CONSTRAINTS
+    average: WeightAverage | None = None
 
     @property
     def steps(self) -> int:
@@ -117,13 +121,21 @@ class _Session:
     def __post_init__(self) -> None:
         setup = self.setup
         self.stepper = make_stepper(setup.stepper_setup)
+        self._writes = process_index() == 0
         self._variables = variables_by_name(setup.stepper_setup.model, setup.stepper_setup.optimizer)
-        self._board = TensorBoard(setup.folder.tensorboard) if setup.tensorboard else None
+        if setup.average:
+            self._variables |= setup.average.by_name
+        writes_board = setup.tensorboard and self._writes
+        self._board = TensorBoard(setup.folder.tensorboard) if writes_board else None
         self.progress, self._latest = TrainingProgress(), None
         self._forecast = Forecast(self.listener.say)
-        if setup.folder.state.exists():
-            self.progress = load_state(setup.folder.state, self._variables)
-            self.stepper.push()
+        saved = None
+        if self._writes and setup.folder.state.exists():
+            saved = load_state(setup.folder.state, self._variables).plain()
+        saved = from_first(saved, self._variables)
+        self.stepper.push()
+        if saved is not None:
+            self.progress = TrainingProgress.from_plain(saved)
             self._write_derived()
             self.listener.say(self._resumed())
 
@@ -144,7 +156,9 @@ class _Session:
                 self._edit(batch.step)
                 rate = setup.learning_rate(batch.step / setup.steps)
                 losses.add(batch, self.stepper.step(batch.parts(setup.accumulate), scalars, rate))
-                if asked_to_stop.is_set():
+                if setup.average:
+                    self.stepper.average(setup.average.decay_at(batch.step))
+                if self._must_stop(batch.step, asked_to_stop):
                     losses.settle()
                     self._save()
                     raise KeyboardInterrupt
@@ -155,11 +169,33 @@ class _Session:
         rate = setup.learning_rate((stop - 1) / setup.steps)
         self._end_epoch({"learning_rate": rate, "sigma": scalars["sigma"]})
 
+    def _must_stop(self, step: int, asked: threading.Event) -> bool:
+        """Whether a process was asked to stop; where several train together, all stop at the same step."""
+        if process_count() == 1:
+            return asked.is_set()
+        return (step + 1) % STOP_EVERY == 0 and any_of(asked.is_set())
+
     def _edit(self, step: int) -> None:
         edit = self.setup.constraints.edits.get(step)
         if edit is not None:
             self.stepper.pull()
             edit()
+            self.stepper.push()
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The network is the average in the block, where one is kept."""
+        average = self.setup.average
+        if average is None:
+            yield
+            return
+        self.stepper.pull()
+        average.exchange()
+        self.stepper.push()
+        try:
+            yield
+        finally:
+            average.exchange()
             self.stepper.push()
 
     def _end_epoch(self, settings: LogRow) -> None:
@@ -168,7 +204,8 @@ class _Session:
         if setup.validate:
             self._save()  # so that a kill in a long validation costs no step, and NaN is told before it
         started = time.monotonic()
-        scores = setup.validate(self.stepper.predict) if setup.validate else {}
+        with self._averaged():
+            scores = setup.validate(self.stepper.predict) if setup.validate else {}
         seconds = progress.seconds + time.monotonic() - started
         row: LogRow = {"epoch": len(progress.rows), "step": progress.step, **settings, **means, **scores}
         row["seconds"] = round(seconds, 1)
@@ -189,6 +226,8 @@ class _Session:
     def _save(self) -> None:
         """The state first, then what is derived from it."""
         self.stepper.pull()
+        if not self._writes:
+            return
         try:
             save_state(self.setup.folder.state, self._variables, self.progress)
         except FloatingPointError as error:
@@ -198,8 +237,11 @@ class _Session:
 
     def _write_derived(self) -> None:
         """Checkpoints of the network and the log, from the state that was just saved or loaded."""
+        if not self._writes:
+            return
         setup, progress = self.setup, self.progress
-        weights = weights_of(setup.network)
+        with self._averaged():
+            weights = weights_of(setup.network)
         save_checkpoint(setup.folder.last, weights, setup.info)
         ends_best = progress.best_epoch is not None and progress.best_epoch == len(progress.rows) - 1
         if ends_best and progress.step == len(progress.rows) * setup.steps_per_epoch:
@@ -210,7 +252,9 @@ class _Session:
         setup = self.setup
         files = [str(setup.stream.frames.records[i].image) for i in batch.indices]
         epoch = batch.step // setup.steps_per_epoch
-        write_json(setup.folder.diverged, {"step": batch.step, "epoch": epoch, "what": what, "files": files})
+        if self._writes:
+            told = {"step": batch.step, "epoch": epoch, "what": what, "files": files}
+            write_json(setup.folder.diverged, told)
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         kept = _kept(setup.folder.last)
         raise Diverged(

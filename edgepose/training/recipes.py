@@ -77,13 +77,15 @@ def _distil(key: str, paper: str, teacher: str, options: str, *measured: str) ->
 
 # Real infants (SyRIP), adults in unusual poses (LSPET and what it leaves out), and made-up infants:
 # INFANTS is `data synth --videos 100 --frames 20 --seed 0 --size 640x480`, HOME is
-# `data synth --variety home --videos 1000 --frames 2 --seed 5 --size 320x240`.
+# `data synth --variety home --videos 1000 --frames 2 --seed 5 --size 320x240`, POSTURES the same with
+# `--variety home-postures --seed 7`.
 _REAL = (
     "--keypoints in-motion-19 --partial --drop-shared "
-    "--data coco:SYRIP=3,crop=person,margin=0.1-0.6,crops=6,turn=upright "
-    "--data lspet:LSPET=1,crop=person,margin=0.2,turn=upright "
-    "--data lspet:LSPET-MORE=0.7,crop=person,margin=0.2,turn=upright "
-    "--data in-motion:INFANTS=1 --data in-motion:HOME=2,crop=person,margin=0.1-0.6,crops=2,turn=upright "
+    "--data coco:SYRIP=3,crop=person,margin=0.1-0.6,crops=5,turn=upright "
+    "--data lspet:LSPET=1,crop=person,margin=0.25,turn=upright "
+    "--data lspet:LSPET-MORE=0.4,crop=person,margin=0.25,turn=upright "
+    "--data in-motion:INFANTS=1 --data in-motion:HOME=1.3,crop=person,margin=0.1-0.6,turn=upright "
+    "--data in-motion:POSTURES=2,crop=person,margin=0.1-0.6,turn=upright "
     "--augmentation home --sigma efficientpose-final --schedule cosine --batch 16 --out RUN"
 )
 
@@ -143,6 +145,18 @@ TRAINING_RECIPES = {
             _TWO_CORES,
             "0.35, half of it the teacher's",
             f"{_LSPET}at 0.0003, without a label, 72.1/39.8/15.6; before 69.3/36.5/14.8",
+        ),
+        TrainingRecipe(
+            "distil-few-labels",
+            "PoseDual, Xie et al. 2021: easy and hard view; here by a black box that finds infants itself",
+            "edgepose distill --teacher blazepose --teacher-weights TEACHER.tflite --student rt-lite "
+            "--keypoints in-motion-19 --partial --drop-shared --teacher-confidence 0.1 "
+            "--augmentation home-cutout "
+            "--data coco:SYRIP=1,crop=person,margin=0.35,turn=upright,labels=50 "
+            "--data lspet:LSPET-MORE=1,crop=person,turn=upright,labels=none "
+            "--init MPII.safetensors --sigma efficientpose-final --schedule cosine --epochs 6 "
+            "--steps-per-epoch 100 --out RUN",
+            _TWO_CORES,
         ),
     )
 }

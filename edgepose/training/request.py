@@ -34,6 +34,8 @@ class FitRequest:
         sigma_schedule: a name in SIGMA_SCHEDULES; None for the network's own.
         centre: where a target's peak lies, one of `codec.CENTRES`.
         augmentation: a name in AUGMENTATIONS.
+        ema: decay of an exponential moving average of the weights, which is validated and kept in their
+            place; None for none.
         precision: "auto" or a name in `devices.PRECISIONS`.
         seed: of weights, order, augmentation and dropout.
         checkpoint_every: steps between saved states, besides every epoch's end.
@@ -42,6 +44,7 @@ class FitRequest:
         workers: threads that decode.
         tensorboard: log for TensorBoard too.
         overwrite: begin anew where `out` holds a run.
+        hosts: which of several processes this is, see `hosts.parse_hosts`; None to train alone.
     """
 
     model: str
@@ -58,6 +61,7 @@ class FitRequest:
     sigma_schedule: str | None = None
     centre: str = CENTRES[0]
     augmentation: str = "paper"
+    ema: float | None = None
     precision: str = AUTO
     seed: int = 0
     checkpoint_every: int = 500
@@ -65,6 +69,7 @@ class FitRequest:
     workers: int = 2
     tensorboard: bool = False
     overwrite: bool = False
+    hosts: str | None = None
 
     def check(self) -> None:
         """Raise UsageError or UnknownName for what can never work."""
@@ -82,6 +87,10 @@ class FitRequest:
         if not 0 < self.learning_rate < float("inf"):
             raise UsageError(
                 f"the learning rate is {self.learning_rate}", "give a positive number, such as 0.001"
+            )
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise UsageError(
+                f"the average's decay is {self.ema}", "give a number between 0 and 1, such as 0.999"
             )
         if self.seed < 0:
             raise UsageError(f"the seed is {self.seed}", "give 0 or more")
@@ -101,4 +110,4 @@ class FitRequest:
 
 
 # They decide how fast a run is and where things lie, not what comes out: a run that goes on may change them.
-_UNBOUND = ("out", "init", "checkpoint_every", "memory_gib", "workers", "tensorboard", "overwrite")
+_UNBOUND = ("out", "init", "checkpoint_every", "memory_gib", "workers", "tensorboard", "overwrite", "hosts")

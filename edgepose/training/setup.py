@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from edgepose.models.checkpoint import CheckpointInfo, build, read_checkpoint
 from edgepose.models.networks import HEAD_WIDTH
 from edgepose.models.variants import NORMALISATIONS, Variant, checked_resolution, variant
 from edgepose.training.augmentation import AUGMENTATIONS, augmented, normalised
+from edgepose.training.averaging import weight_average
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraint, WeightConstraints
 from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
+from edgepose.training.hosts import Share, agree, process_count, process_index
 from edgepose.training.loop import Listener, LoopSetup, run
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
-from edgepose.training.pipeline import Extras, Stream
+from edgepose.training.pipeline import Extras, Quota, Stream
 from edgepose.training.request import FitRequest
 from edgepose.training.runs import RunFolder, check_tensorboard
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
@@ -99,6 +101,7 @@ class TrainingSetup:
         maps: int = -1,
         extras: Extras | None = None,
         constraints: WeightConstraints = NO_CONSTRAINTS,
+        quota: Quota | None = None,
     ) -> Path:
         """Run to the end.
 
@@ -109,16 +112,19 @@ class TrainingSetup:
             maps: index among the model's outputs of the maps that are kept.
             extras: more arrays for the graph, see `Stream`.
             constraints: what is done to the weights beside the steps.
+            quota: labelled frames in every batch, see `Stream`.
 
         Returns:
             the checkpoint that scored best, or the last one without validation.
         """
         request = self.request
-        stream = self._stream(extras)
+        stream = self._stream(extras, quota)
         rate = LEARNING_RATES[request.learning_rate_schedule]
         codec = Codec(self.input_size, self.map_size)
+        average = None if request.ema is None else weight_average(network or model, request.ema)
+        stepper_setup = self._stepper_setup(model, goal, maps, constraints.every_step)
         loop_setup = LoopSetup(
-            stepper_setup=self._stepper_setup(model, goal, maps, constraints.every_step),
+            stepper_setup=replace(stepper_setup, averaged=average.pairs if average else ()),
             network=network or model,
             info=self.info,
             stream=stream,
@@ -132,6 +138,7 @@ class TrainingSetup:
             folder=self.folder,
             tensorboard=request.tensorboard,
             constraints=constraints,
+            average=average,
         )
         progress = run(loop_setup, self.listener)
         return self.folder.last if progress.best_epoch is None else self.folder.best
@@ -140,13 +147,14 @@ class TrainingSetup:
     def _budget(self) -> int:
         return int(self.request.memory_gib * _GIB)
 
-    def _stream(self, extras: Extras | None) -> Stream:
+    def _stream(self, extras: Extras | None, quota: Quota | None) -> Stream:
         request = self.request
         frames = self.training_data.open_frames(
             self.input_size, request.workers, self._budget, self.listener.step
         )
         augmentation, groups = AUGMENTATIONS[request.augmentation], self.training_data.groups
-        return Stream(frames, augmentation, request.batch, request.seed, extras, groups)
+        share = Share(process_index(), process_count(), request.accumulate)
+        return Stream(frames, augmentation, request.batch, request.seed, extras, groups, quota, share)
 
     def _stepper_setup(
         self, model: Any, goal: Objective, maps: int, constraints: tuple[WeightConstraint, ...]
@@ -161,6 +169,7 @@ class TrainingSetup:
                 normalisation=normalisation,
                 has_colour=AUGMENTATIONS[self.request.augmentation].colour > 0,
                 erase=AUGMENTATIONS[self.request.augmentation].erase,
+                cutout=AUGMENTATIONS[self.request.augmentation].cutout,
             ),
             compute=goal,
             normalise=partial(normalised, normalisation=normalisation),
@@ -185,7 +194,7 @@ def open_setup(
     Raises:
         UserError: bad input; says what and what to do.
     """
-    listener = listener or Listener()
+    listener = listener if listener and process_index() == 0 else Listener()
     request.check()
     training_data = training_data or open_training_data(request.data)
     if training_data.keypoints.guessed:
@@ -204,10 +213,23 @@ def open_setup(
         check_tensorboard()
     bound = {**_binding(request, training_data, info, precision), **(binding or {})}
     folder = RunFolder(request.out)
-    with jobs.locked(folder.path), computing(precision):
+    agree({**bound, jobs.CODE: jobs.code_sha256()})
+    with _claimed(folder, bound, request, training_data), computing(precision):
+        yield TrainingSetup(request, training_data, info, precision, listener)
+
+
+@contextmanager
+def _claimed(
+    folder: RunFolder, bound: Mapping[str, Any], request: FitRequest, training_data: TrainingData
+) -> Iterator[None]:
+    """The folder is this job's; where several processes train together, process 0 claims it."""
+    if process_index() > 0:
+        yield
+        return
+    with jobs.locked(folder.path):
         facts = _facts(request, training_data)
         jobs.claim(folder.description, bound, request.overwrite, folder.clear, facts, results=folder.results)
-        yield TrainingSetup(request, training_data, info, precision, listener)
+        yield
 
 
 def _info(request: FitRequest, training_data: TrainingData) -> CheckpointInfo:

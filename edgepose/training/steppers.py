@@ -12,6 +12,7 @@ from edgeio import lookup
 from edgepose.training.augmentation import Arrays
 from edgepose.training.constraints import WeightConstraint
 from edgepose.training.devices import shard
+from edgepose.training.fused_passes import in_fewer_passes
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class StepperSetup:
         normalise: images (B, H, W, 3) uint8 -> inputs, for prediction.
         maps: index among the model's outputs of the maps that are kept.
         constraints: what every step keeps of some variables.
+        averaged: variables of the model, each with its average; see `averaging`.
     """
 
     model: Any
@@ -35,6 +37,7 @@ class StepperSetup:
     normalise: Callable[[Any], Any]
     maps: int = -1
     constraints: tuple[WeightConstraint, ...] = ()
+    averaged: tuple[tuple[Any, Any], ...] = ()
 
 
 class Stepper(Protocol):
@@ -42,6 +45,10 @@ class Stepper(Protocol):
 
     def step(self, parts: list[Arrays], scalars: Mapping[str, float], learning_rate: float) -> list[Arrays]:
         """One optimizer step on the parts of a batch: the losses of each, still on the device."""
+        ...
+
+    def average(self, decay: float) -> None:
+        """Move each average towards its variable: decay x average + (1 - decay) x variable."""
         ...
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -72,12 +79,13 @@ class TensorFlowStepper:
 
         tf = tensorflow()
         model, optimizer = stepper_setup.model, stepper_setup.optimizer
+        trained = in_fewer_passes(model)
 
         def step(arrays: Arrays, scalars: Arrays) -> Arrays:
             sample = stepper_setup.augment(arrays)
             with tf.GradientTape() as tape:
                 losses = stepper_setup.compute(
-                    _listed(model(sample["inputs"], training=True)), sample, scalars
+                    _listed(trained(sample["inputs"], training=True)), sample, scalars
                 )
                 scaled = optimizer.scale_loss(losses["loss"])
             gradients = tape.gradient(scaled, model.trainable_variables)
@@ -90,7 +98,12 @@ class TensorFlowStepper:
         def predict(images: Any) -> Any:
             return _listed(model(stepper_setup.normalise(images), training=False))[stepper_setup.maps]
 
+        def average(decay: Any) -> None:
+            for variable, mean in stepper_setup.averaged:
+                mean.assign(decay * tf.identity(mean) + (1 - decay) * tf.identity(variable))
+
         self._optimizer = optimizer
+        self._average = as_graph(average)
         self._step = as_graph(step)
         self._predict = as_graph(predict)
 
@@ -98,6 +111,11 @@ class TensorFlowStepper:
         self._optimizer.learning_rate = learning_rate
         values = _scalar_arrays(scalars)
         return [self._step(part, values) for part in parts]
+
+    def average(self, decay: float) -> None:
+        from edgepose.frameworks import tensorflow
+
+        self._average(tensorflow().constant(decay, "float32"))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         return np.asarray(self._predict(images), np.float32)
@@ -115,11 +133,14 @@ class JaxStepper:
     _state: tuple[
         list[Any], list[Any], list[Any]
     ]  # of the model's variables, trainable or not; the optimizer's
+    _means: list[Any]  # of averaged variables
 
     def __init__(self, stepper_setup: StepperSetup) -> None:
         import jax
 
         self._model, self._optimizer = stepper_setup.model, stepper_setup.optimizer
+        self._averaged = stepper_setup.averaged
+        self._average = jax.jit(_jax_average(stepper_setup), donate_argnums=0)
         self._step = jax.jit(_jax_step(stepper_setup), donate_argnums=0)
         self._predict = jax.jit(_jax_predict(stepper_setup))
         # The last: a loss-scaling optimizer has one without use before that of the optimizer inside.
@@ -135,10 +156,16 @@ class JaxStepper:
             losses.append(found)
         return losses
 
+    def average(self, decay: float) -> None:
+        trainable, others, _ = self._state
+        self._means = self._average(self._means, trainable, others, np.float32(decay))
+
     def predict(self, images: np.ndarray) -> np.ndarray:
         return np.asarray(self._predict(self._state[0], self._state[1], images), np.float32)
 
     def pull(self) -> None:
+        for (_, mean), value in zip(self._averaged, self._means, strict=True):
+            mean.assign(value)
         for variables, values in zip(self._variables(), self._state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
@@ -149,6 +176,7 @@ class JaxStepper:
 
         trainable, others, slots = ([jnp.copy(v.value) for v in some] for some in self._variables())
         self._state = trainable, others, slots
+        self._means = [jnp.copy(mean.value) for _, mean in self._averaged]
 
     def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
         model = self._model
@@ -179,6 +207,20 @@ def _jax_step(stepper_setup: StepperSetup) -> Callable[[Any, Arrays, Arrays], An
         return (moved, others, slots), values
 
     return step
+
+
+def _jax_average(stepper_setup: StepperSetup) -> Callable[[Any, Any, Any, Any], Any]:
+    model = stepper_setup.model
+    # Where each averaged variable lies: in which of the two lists, and at what place.
+    lists = model.trainable_variables, model.non_trainable_variables
+    found = {id(v): (n, i) for n, variables in enumerate(lists) for i, v in enumerate(variables)}
+    places = [found[id(variable)] for variable, _ in stepper_setup.averaged]
+
+    def average(means: Any, trainable: Any, others: Any, decay: Any) -> Any:
+        values = [(trainable, others)[n][i] for n, i in places]
+        return [decay * mean + (1 - decay) * value for mean, value in zip(means, values, strict=True)]
+
+    return average
 
 
 def _jax_predict(stepper_setup: StepperSetup) -> Callable[[Any, Any, Any], Any]:

@@ -1,4 +1,4 @@
-"""Teachers: any of our checkpoints, or any .tflite with a sidecar as a black box."""
+"""Teachers: any of our checkpoints, or any .tflite with a sidecar as a black box, a peer's too."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeio import lookup
 from edgepose.errors import UsageError
 from edgepose.geometry import Size
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.keras_runner import KerasRunner
+from edgepose.inference.peers import PEERS
+from edgepose.inference.person_detector import PersonDetector
 from edgepose.inference.runners import open_runner
+from edgepose.inference.spec import ModelSpec
 from edgepose.keypoints import KeypointSet
-from edgepose.models.variants import variant
+from edgepose.models.variants import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -22,9 +26,12 @@ class Teacher:
     """A network whose output another one learns.
 
     Attributes:
+        network: key of the variant, or of the `Peer`.
         map_size: (height, width) of its maps in cells; None where it gives keypoints only.
         run: canvases (B, H, W, 3) uint8 of its input size, B at most BATCH -> its output (B, ...) float32.
         decode: that output -> keypoints (B, K, 2) in px of its input, and confidence (B, K).
+        detector: what finds the person for it in a whole picture; None where it sees what the student's
+            framing shows.
     """
 
     path: Path
@@ -35,13 +42,14 @@ class Teacher:
     map_size: Size | None
     run: Callable[[np.ndarray], np.ndarray]
     decode: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    detector: PersonDetector | None = None
 
 
 def open_teacher(path: Path, network: str, threads: int = 1) -> Teacher:
     """A teacher from its file, a .safetensors checkpoint or a .tflite with its sidecar.
 
     Args:
-        network: key of the network that the file should be of.
+        network: key of the network that the file should be of, or of a peer (`PEERS`).
         threads: of the TFLite runtime.
 
     Raises:
@@ -49,24 +57,31 @@ def open_teacher(path: Path, network: str, threads: int = 1) -> Teacher:
         UsageError: the file is of another network.
         BadCheckpoint, BadModel, ExportError: missing, damaged, or a .tflite without a sidecar.
     """
-    variant(network)
+    check_teacher_name(network)
     runner = open_runner(path, threads)
     spec = runner.spec
-    _check_network(path, spec.network, network)
+    _check_network(path, spec, network)
     run = runner.run_filled if isinstance(runner, KerasRunner) else runner.run
     return Teacher(
         path,
-        spec.sha256,
+        spec.hashes,
         network,
         spec.keypoints,
         spec.input_size,
         (spec.output_shape[0], spec.output_shape[1]) if spec.gives_maps else None,
         lambda canvases: run(spec.normalisation.apply(canvases)),
         PoseDecoder(spec),
+        runner.detector,
     )
 
 
-def _check_network(path: Path, found: str | None, wanted: str) -> None:
+def check_teacher_name(network: str) -> None:
+    """Raise UnknownName for what is neither a network of ours nor a peer."""
+    lookup({key: key for table in (VARIANTS, PEERS) for key in table}, "model", network)
+
+
+def _check_network(path: Path, spec: ModelSpec, wanted: str) -> None:
+    found = spec.network or (spec.output if spec.output in PEERS else None)
     if found is None:
         raise UsageError(f"{path} is no network of edgepose's", "give --teacher-weights of one")
     if found != wanted:

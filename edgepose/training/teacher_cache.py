@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from edgeio import Progress, replacing, write_json
+from edgepose.data.framing import Framing, Input, prepare
 from edgepose.data.records import PoseRecord
-from edgepose.errors import BadModel
+from edgepose.errors import BadImage, BadModel, NobodyFound
+from edgepose.geometry import Letterbox
 from edgepose.inference.keras_runner import BATCH
 from edgepose.training.augmentation import Arrays
 from edgepose.training.frames import Reader
@@ -31,7 +33,8 @@ class TeacherQuery:
     """A teacher and the frames that it is to run on.
 
     Attributes:
-        reader: draws the teacher's canvases.
+        reader: draws the teacher's canvases, and knows the student's framing. A teacher with a detector sees
+            the whole picture instead.
         records: N frames.
         targets: what is kept of an output.
     """
@@ -48,17 +51,51 @@ class TeacherQuery:
             BadImage: an unusable image.
             BadModel: the teacher's output holds NaN or infinities.
         """
-        items, found = self.reader.inputs([self.records[i] for i in indices]), []
+        records = [self.records[i] for i in indices]
+        if self.teacher.detector is not None:
+            return _stacked([self._detected(record, item) for record, item in self._regions(records)])
+        items, found = self.reader.inputs(records), []
         while batch := list(islice(items, BATCH)):
             output = self.teacher.run(np.stack([item.canvas for item in batch]))
-            if not np.isfinite(output).all():
-                names = ", ".join(str(item.record.image) for item in batch[:3])
-                raise BadModel(
-                    f"{self.teacher.path} gives NaN or infinity on {names} or one of its batch",
-                    "do not use this teacher: train or export it again",
-                )
+            self._check(output, batch)
             found.append(self.targets.arrays(self.teacher, batch, output))
-        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        return _stacked(found)
+
+    def _regions(self, records: Sequence[PoseRecord]) -> Iterator[tuple[PoseRecord, Input | None]]:
+        """Each record with what the teacher's detector shows of its whole picture; None: it finds nobody."""
+        teacher, workers = self.teacher, self.reader.workers
+        found = prepare(records, teacher.input_size, Framing(), workers, teacher.detector)
+        for record, item in zip(records, found, strict=True):
+            if isinstance(item, Input):
+                yield record, item
+            elif isinstance(item[1], NobodyFound):
+                yield record, None
+            else:
+                raise BadImage(item[1].what, f"{item[1].hint}, or take it out of the data set")
+
+    def _detected(self, record: PoseRecord, item: Input | None) -> Arrays:
+        """Arrays of one frame; zeros, which have no say, where nobody is found."""
+        if item is None:
+            return {
+                name: np.zeros((1, *shape), kind) for name, (shape, kind) in self.targets.shapes().items()
+            }
+        output = self.teacher.run(item.canvas[None])
+        self._check(output, [item])
+        size = self.targets.context.targets.input_size
+        framed: Letterbox = self.reader.framing.letterbox(record, item.image_size, size)
+        return self.targets.arrays(self.teacher, [item], output, [framed])
+
+    def _check(self, output: np.ndarray, batch: Sequence[Input]) -> None:
+        if not np.isfinite(output).all():
+            names = ", ".join(str(item.record.image) for item in batch[:3])
+            raise BadModel(
+                f"{self.teacher.path} gives NaN or infinity on {names} or one of its batch",
+                "do not use this teacher: train or export it again",
+            )
+
+
+def _stacked(found: Sequence[Arrays]) -> Arrays:
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from edgepose.data.framing import Framing, Input, prepare
+from edgepose.data.records import PoseRecord
 from edgepose.errors import UsageError
 from edgepose.inference.keras_runner import BATCH
+from edgepose.inference.person_detector import PersonDetector
 from edgepose.keypoints import mapping
 from edgepose.training.checkpoints import LogRow
 from edgepose.training.data import TrainingData
@@ -35,8 +40,22 @@ def check_teacher(teacher: Teacher, training_data: TrainingData, workers: int) -
     spread = np.linspace(0, len(training_data.validation) - 1, count).astype(int)
     records = tuple(training_data.validation[i] for i in spread)
     frames = training_data.reader(teacher.input_size, workers).open(records, 0, lambda done, total: None)
-    scores = validator(training_data.dataset, records, frames, back, teacher.decode, BATCH)(teacher.run)
-    return _words(teacher, count, scores)
+    validate = validator(training_data.dataset, records, frames, back, teacher.decode, BATCH)
+    if teacher.detector is None:
+        return _words(teacher, count, validate(teacher.run))
+    return _words(teacher, count, validate.score(_found(teacher, teacher.detector, records, workers)))
+
+
+def _found(
+    teacher: Teacher, detector: PersonDetector, records: Sequence[PoseRecord], workers: int
+) -> np.ndarray:
+    """(N, K, 2) in pixels of the pictures; NaN where nobody is found, or for an unusable one."""
+    found = np.full((len(records), len(teacher.keypoints), 2), np.nan)
+    for i, item in enumerate(prepare(records, teacher.input_size, Framing(), workers, detector)):
+        if isinstance(item, Input):
+            points, _ = teacher.decode(teacher.run(item.canvas[None]))
+            found[i] = item.placed.to_image.apply(points[0])
+    return found
 
 
 def _words(teacher: Teacher, count: int, scores: LogRow) -> str:

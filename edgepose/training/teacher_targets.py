@@ -1,14 +1,15 @@
 """A teacher's output on the student's grid, by name, and the loss towards it.
 
-The teacher sees each frame once, without augmentation, on its own canvas of the same framing. What it saw
-then moves with the labels: coordinates exactly, maps by resampling.
+The teacher sees each frame once, without augmentation, on its own canvas of the same framing, or in the
+region that its own detector finds in the whole picture. What it saw then moves with the labels: coordinates
+exactly, maps by resampling. So the teacher has the easy view, and the student the augmented one.
 
 Source: half of the error to the teacher, half to the ground truth, Zhang et al. 2019 (FPD).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from edgepose.data.framing import Input
 from edgepose.frameworks import Tensor
-from edgepose.geometry import Affine, Letterbox, Size, letterbox
+from edgepose.geometry import Affine, Letterbox, Placement, Size, letterbox
 from edgepose.training.augmentation import Arrays, move_points, resample, swap
 from edgepose.training.losses import Targets, masked_mse
 from edgepose.training.teacher import Teacher
@@ -32,6 +33,7 @@ class TeacherContext:
         swaps: the student's K, see `KeypointSet.swaps`.
         pairs: (teacher's keypoint, student's keypoint).
         share: weight of the teacher's target for a keypoint that is annotated too; 1 on any other.
+        gate: a keypoint that the teacher is less confident of has no say; the labels' weight is then whole.
     """
 
     targets: Targets
@@ -39,6 +41,7 @@ class TeacherContext:
     swaps: tuple[int, ...]
     pairs: tuple[tuple[int, int], ...]
     share: float
+    gate: float = 0.0
 
     @property
     def known(self) -> np.ndarray:
@@ -53,6 +56,10 @@ class TeacherContext:
 
         return keras().ops.where(annotated, self.share, 1.0)
 
+    def heard(self, confidence: Tensor) -> Tensor:
+        """Which keypoints the teacher is confident enough of, (B, K) bool."""
+        return (confidence > 0) & (confidence >= self.gate)
+
 
 class TeacherTargets(Protocol):
     """One way from a teacher's output to a loss; called, it is that loss (see `losses.Loss`)."""
@@ -64,12 +71,22 @@ class TeacherTargets(Protocol):
         """Shape and type of what is kept of one frame, by name."""
         ...
 
-    def arrays(self, teacher: Teacher, items: Sequence[Input], output: np.ndarray) -> Arrays:
-        """What is kept of B frames, from the teacher's output (B, ...) on them."""
+    def arrays(
+        self, teacher: Teacher, items: Sequence[Input], output: np.ndarray, framed: Sequence[Letterbox] = ()
+    ) -> Arrays:
+        """What is kept of B frames, from the teacher's output (B, ...) on them.
+
+        Args:
+            framed: where the frames lie on the student's canvas; without, where the teacher's box does.
+        """
         ...
 
     def taught(self, kind: str) -> np.ndarray:
         """Which channels of an output of this kind have a target from the teacher."""
+        ...
+
+    def heard(self, sample: Arrays) -> Tensor | None:
+        """Of which keypoints (B, K) of augmented frames the teacher is confident enough; None for all."""
         ...
 
     def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor: ...
@@ -89,27 +106,46 @@ class Rendered:
         count = len(self.context.swaps)
         return {"teacher_px": ((count, 2), np.float32), "teacher_confidence": ((count,), np.float32)}
 
-    def arrays(self, teacher: Teacher, items: Sequence[Input], output: np.ndarray) -> Arrays:
-        """Keypoints in px of the student's canvas, and confidence 0..1: 0 where the teacher lacks one."""
+    def arrays(
+        self, teacher: Teacher, items: Sequence[Input], output: np.ndarray, framed: Sequence[Letterbox] = ()
+    ) -> Arrays:
+        """Keypoints in px of the student's canvas, and confidence 0..1: 0 where the teacher lacks one.
+
+        What a teacher that looks at the whole picture sees beside the student's canvas is somebody else's, or
+        nothing that the student can see: its confidence is 0.
+        """
         theirs, certainty = teacher.decode(output)
-        count = len(self.context.swaps)
+        count, size = len(self.context.swaps), self.context.targets.input_size
         points, confidence = np.zeros((len(items), count, 2)), np.zeros((len(items), count))
         sources, places = np.array(self.context.pairs).T
-        for i, item in enumerate(items):
-            assert isinstance(item.placed, Letterbox), "only a network's own first stage places otherwise"
-            to_student = between(item.placed, self.context.targets.input_size)
-            points[i, places] = to_student.apply(theirs[i, sources])
         confidence[:, places] = np.clip(certainty[:, sources], 0.0, 1.0)
+        for i, item in enumerate(items):
+            points[i, places] = self._to_student(item.placed, framed[i] if framed else None).apply(
+                theirs[i, sources]
+            )
+            if framed:
+                inside = ((points[i] >= 0) & (points[i] <= size[::-1])).all(-1)
+                confidence[i] = np.where(inside, confidence[i], 0.0)
         return {
             "teacher_px": points.astype(np.float32),
             "teacher_confidence": confidence.astype(np.float32),
         }
+
+    def _to_student(self, placed: Placement, framed: Letterbox | None) -> Affine:
+        if framed is not None:
+            return placed.to_image.then(framed.to_canvas)
+        assert isinstance(placed, Letterbox), "only a network's own first stage places otherwise"
+        return between(placed, self.context.targets.input_size)
 
     def taught(self, kind: str) -> np.ndarray:
         known = self.context.known
         if kind == "maps":
             return known
         return np.repeat(known[np.array(self.context.targets.segments)].all(-1), 2)
+
+    def heard(self, sample: Arrays) -> Tensor:
+        confidence = swap(sample["teacher_confidence"], sample["flipped"], self.context.swaps)
+        return self.context.heard(confidence)
 
     def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor:
         told = self._told(sample)
@@ -127,12 +163,12 @@ class Rendered:
         points = move_points(sample["teacher_px"], sample["to_input"], sample["flipped"], swaps)
         confidence = swap(sample["teacher_confidence"], sample["flipped"], swaps)
         inside = ops.all((points >= 0) & (points <= np.array([width, height], np.float32)), axis=-1)
-        annotated = confidence > 0
+        annotated = self.context.heard(confidence)
         return {
             "keypoints_px": points,
             "annotated": annotated,
             "present": annotated & inside,
-            "confidence": confidence,
+            "confidence": ops.where(annotated, confidence, 0.0),
         }
 
     def _maps(self, told: Arrays, sample: Arrays, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,7 +202,9 @@ class Resized:
     def shapes(self) -> dict[str, tuple[tuple[int, ...], type]]:
         return {"teacher_maps": ((*self.context.targets.map_size, len(self.context.swaps)), np.float16)}
 
-    def arrays(self, teacher: Teacher, items: Sequence[Input], output: np.ndarray) -> Arrays:
+    def arrays(
+        self, teacher: Teacher, items: Sequence[Input], output: np.ndarray, framed: Sequence[Letterbox] = ()
+    ) -> Arrays:
         """Maps (B, h, w, K) on the student's canvas, in half precision: 0.0005 of a map's value."""
         assert teacher.map_size is not None, "refused before the run began"
         targets = self.context.targets
@@ -183,6 +221,9 @@ class Resized:
     def taught(self, kind: str) -> np.ndarray:
         targets = self.context.targets
         return self.context.known if kind == "maps" else np.zeros(2 * len(targets.segments), bool)
+
+    def heard(self, sample: Arrays) -> None:
+        """All: a map says itself where nothing is."""
 
     def __call__(self, outputs: list[Tensor], sample: Arrays, sigma: Tensor) -> Tensor:
         maps = self._maps(sample)
@@ -213,32 +254,49 @@ class SharedTargets(Targets):
     Attributes:
         map_shares: K weights.
         paf_shares: 2 S weights.
+        heard: see `TeacherTargets.heard`.
     """
 
     map_shares: tuple[float, ...] = ()
     paf_shares: tuple[float, ...] = ()
+    heard: Callable[[Arrays], Tensor | None] = lambda sample: None
 
     def maps(self, sample: Arrays, sigma: Tensor) -> tuple[Tensor, Tensor]:
         maps, weight = super().maps(sample, sigma)
-        return maps, weight * np.array(self.map_shares, np.float32)
+        return maps, weight * self._shares(self.map_shares, self.heard(sample))
 
     def pafs(self, sample: Arrays, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        from edgepose.frameworks import keras
+
         fields, weight = super().pafs(sample, sigma)
-        return fields, weight * np.array(self.paf_shares, np.float32)
+        heard = self.heard(sample)
+        if heard is not None:
+            ops = keras().ops
+            first, second = (ops.take(heard, end, axis=1) for end in np.array(self.segments).T)
+            heard = ops.repeat(first & second, 2, axis=1)
+        return fields, weight * self._shares(self.paf_shares, heard)
+
+    def _shares(self, shares: tuple[float, ...], heard: Tensor | None) -> Tensor:
+        from edgepose.frameworks import keras
+
+        own = np.array(shares, np.float32)
+        return own if heard is None else keras().ops.where(heard, own, np.float32(1.0))
 
 
 def shared_targets(targets: Targets, taught: TeacherTargets, share: float) -> SharedTargets:
     """The labels' targets with `share` of the weight where a teacher has the rest."""
-    shares = {kind: np.where(taught.taught(kind), share, 1.0) for kind in ("maps", "pafs")}
-    return SharedTargets(**vars(targets), map_shares=tuple(shares["maps"]), paf_shares=tuple(shares["pafs"]))
+    maps, pafs = (np.where(taught.taught(kind), share, 1.0) for kind in ("maps", "pafs"))
+    return SharedTargets(**vars(targets), map_shares=tuple(maps), paf_shares=tuple(pafs), heard=taught.heard)
 
 
 def between(placed: Letterbox, size: Size) -> Affine:
     """From one canvas's px to those of a canvas of `size` that the same box was drawn on.
 
-    Both canvases round the scaled box to whole pixels, each in its own way; this knows both.
+    Both canvases round the scaled box to whole pixels, each in its own way; this knows both. Both are turned
+    alike.
     """
-    return placed.to_image.then(letterbox(size, size, placed.box).to_canvas)
+    there = letterbox(placed.image_size, size, placed.box, placed.turns)
+    return placed.to_image.then(there.to_canvas)
 
 
 def _averages(placed: Letterbox, map_size: Size, targets: Targets) -> tuple[np.ndarray, np.ndarray]:

@@ -53,7 +53,10 @@ class Validator:
         Raises:
             EdgeposeError: the maps hold NaN.
         """
-        found = np.concatenate(list(self._predicted(predict)))
+        return self.score(np.concatenate(list(self._predicted(predict))))
+
+    def score(self, found: np.ndarray) -> LogRow:
+        """The same of keypoints (N, K, 2) in original pixels; NaN where nothing was found, a miss."""
         sources = [source for source, _ in self.mapping.pairs]
         distances = normalised_distances(found[:, sources], self.annotated_px, self.head_length_px)
         return {

@@ -169,6 +169,7 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose data info infants": Run(),
     "edgepose data info infants --json": Run(),
     "edgepose device list": Run(),
+    "edgepose device operators models/int8/rt-int8-ptq-maps.tflite --on cortex-a76 --out runs/operators": _DEVICE,
     "edgepose device remove cortex-a76": _DEVICE,
     "edgepose device doctor": NotRun("its exit code is this machine's; test_device_command.py runs it"),
     "edgepose distill --teacher i --student rt-lite --smoke --out runs/smoke": NotRun(

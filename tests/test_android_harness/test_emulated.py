@@ -12,6 +12,7 @@ from android_harness import counting
 from android_harness.counting import measure
 from android_harness.emulator import EmulatedDevice
 from android_harness.errors import GuestCrashed
+from android_harness.operators import split_inference
 from android_harness.protocol import Job
 from android_harness.qemu import guest_command, guest_environment, run_guest
 from android_harness.session import DeviceSession
@@ -68,4 +69,19 @@ def test_instructions_are_counted_by_class(a76: EmulatedDevice, model: Path, tmp
     # Of so small a network the interpreter's own instructions are a good part.
     assert found.instructions.spread < 0.02
     assert 0 < (found.model_memory_bytes or 0) < 10_000_000
+    assert not (tmp_path / "job").exists()
+
+
+def test_operators_and_what_lies_around_them_add_up(a76: EmulatedDevice, model: Path, tmp_path: Path) -> None:
+    try:
+        found = split_inference(a76, model, tmp_path / "job")
+    except counting.NotCounted as reason:
+        pytest.skip(f"not counted here: {reason}")
+    whole = measure(a76, model, tmp_path / "job").instructions
+    assert whole is not None and found.instructions == pytest.approx(whole.per_inference, rel=0.02)
+    (convolution,) = found.operators
+    assert "gemm" in convolution.kernel and sum(convolution.functions.values()) == convolution.instructions
+    assert 64 * 16 * 192 // 4 < convolution.instructions < found.instructions
+    # The rest, and what the marks cost, which is not part of the inference.
+    assert found.in_operators + sum(found.others.values()) >= found.instructions
     assert not (tmp_path / "job").exists()

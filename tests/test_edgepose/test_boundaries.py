@@ -21,7 +21,7 @@ MAY_IMPORT = {
 # Inside edgepose, lowest first: a floor imports only from those below it, and a room from its own.
 FLOORS = (
     ("errors",),
-    ("frameworks", "geometry", "keypoints", "published", "upsampling"),
+    ("engines", "frameworks", "geometry", "keypoints", "published", "upsampling"),
     ("codec", "keypoint_file"),
     ("results",),
     ("data", "models"),
@@ -36,7 +36,7 @@ FLOORS = (
     ("__main__",),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = {"tensorflow", "keras", "tf_keras", "ai_edge_litert", "matplotlib", "scipy", "jinja2", "PIL"}
+HEAVY = {"tensorflow", "keras", "tf_keras", "ai_edge_litert", "matplotlib", "scipy", "jinja2", "PIL", "ray"}
 PACKAGES = [name for name in MAY_IMPORT if (ROOT / name).is_dir()]
 
 

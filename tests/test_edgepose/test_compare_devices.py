@@ -28,6 +28,7 @@ PIXEL = LatencyEstimate("Pixel", "Kryo, 2.15 GHz", 43.21, 8.4, "four MobileNets"
 TAUGHT = LatencyEstimate(
     "Pixel", "Kryo, 2.15 GHz", 20.0, None, "four MobileNets; not judged on integer models"
 )
+TOO_FAR = LatencyEstimate("Redmi", "Cortex-A53, 1.8 GHz", None, 28.5, "four MobileNets", "Paddle-Lite 2.11")
 
 
 def device(cpu: str, millions: float | None, **changes: Any) -> DeviceFacts:
@@ -149,6 +150,11 @@ def test_the_table_on_devices_shows_what_each_run_recorded(place: Callable[..., 
 def test_an_error_that_nobody_knows_is_no_number(place: Callable[..., Path]) -> None:
     rows = table(compared([place("rt", device("Cortex-A72", 100, estimates=(TAUGHT,)))]))
     assert rows["rt", "cortex-a72"]["Estimate, ms"] == "20.0 (Pixel, error not known)"
+
+
+def test_no_estimate_where_the_error_is_large_and_the_runtime_is_named(place: Callable[..., Path]) -> None:
+    rows = table(compared([place("rt", device("Cortex-A53", 100, estimates=(TOO_FAR,)))]))
+    assert rows["rt", "cortex-a53"]["Estimate, ms"] == "– (Redmi with Paddle-Lite 2.11, ± 28 %)"
 
 
 def test_no_section_where_all_ran_on_this_machine(place: Callable[..., Path]) -> None:

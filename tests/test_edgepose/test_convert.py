@@ -15,11 +15,14 @@ from edgepose import keypoints as keypoints_module
 from edgepose.cli import app
 from edgepose.data import sleap
 from edgepose.data.convert import convert
+from edgepose.data.head_length import head_lengths
+from edgepose.data.human_spread import IN_MOTION_HUMAN
 from edgepose.data.records import Dataset
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.keypoint_file import read_keypoints
 from edgepose.keypoints import IN_MOTION_19
+from edgepose.synthetic.raters import rated, spread_for
 
 
 @pytest.fixture(autouse=True)
@@ -166,3 +169,54 @@ def test_bad_slp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sleap_io", None)
     with pytest.raises(UsageError, match="sleap-io, which is not installed"):
         sleap.read(tmp_path / "bad.slp", tmp_path / "frames")
+
+
+# --- labels as a rater gives them -------------------------------------------------------------------
+
+
+def test_one_splits_labels_spread_as_raters_do_and_the_others_stay_exact(tmp_path: Path) -> None:
+    root = tiny_runs.make_data(tmp_path / "exact", train=150)
+    exact = open_dataset(f"in-motion:{root}")
+    noisy, notes = rated(exact, "train", 1.0, seed=3)
+    lengths = head_lengths(np.stack([r.keypoints_px for r in exact.records]), exact.keypoints).px
+    moved = np.stack(
+        [a.keypoints_px - b.keypoints_px for a, b in zip(noisy.records, exact.records, strict=True)]
+    )
+    distances = np.linalg.norm(moved, axis=-1) / lengths[:, None]
+    trained = np.array([r.split == "train" for r in exact.records])
+    assert not moved[~trained].any() and (distances[trained] > 0).all()
+    np.testing.assert_allclose(distances[trained].mean(0), IN_MOTION_HUMAN.h, rtol=0.25)
+    assert distances[trained].mean() == pytest.approx(IN_MOTION_HUMAN.h_all, rel=0.05)
+    tail = np.percentile(distances[trained], 95, axis=0)
+    np.testing.assert_allclose(tail, IN_MOTION_HUMAN.h95, rtol=0.45)
+    assert f"{distances[trained].mean():.4f} head lengths" in notes[0] and len(notes) == 1
+    wide, _ = rated(exact, "train", 2.0, seed=3)
+    again = np.stack(
+        [a.keypoints_px - b.keypoints_px for a, b in zip(wide.records, exact.records, strict=True)]
+    )
+    np.testing.assert_allclose(again, 2 * moved, atol=1e-9)
+    other, _ = rated(exact, "train", 1.0, seed=4)
+    assert not np.array_equal(other.records[0].keypoints_px, noisy.records[0].keypoints_px)
+
+
+def test_the_command_writes_a_set_whose_training_labels_are_rated(tmp_path: Path) -> None:
+    root = tiny_runs.make_data(tmp_path / "exact")
+    words = ["data", "convert", f"in-motion:{root}", "--to", "coco", "--out"]
+    assert CliRunner().invoke(app, [*words, str(tmp_path / "plain")]).exit_code == 0
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "rated"), "--rated", "1", "--seed", "3"])
+    assert done.exit_code == 0 and "labels of split 'train' are moved by 0.0" in done.output
+    plain, noisy = (open_dataset(f"coco:{tmp_path / name}") for name in ("plain", "rated"))
+    for a, b in zip(plain.records, noisy.records, strict=True):
+        assert np.array_equal(a.keypoints_px, b.keypoints_px) == (a.split != "train"), a.id
+    refused = CliRunner().invoke(app, [*words, str(tmp_path / "no"), "--seed", "3"])
+    assert isinstance(refused.exception, UsageError) and "no effect without --rated" in str(refused.exception)
+    for spread in ("0", "nan"):
+        refused = CliRunner().invoke(app, [*words, str(tmp_path / "no"), "--rated", spread])
+        assert isinstance(refused.exception, UsageError), refused.output
+    assert not (tmp_path / "no").exists()
+
+
+def test_keypoints_without_a_published_spread_have_the_mean_of_all() -> None:
+    found = spread_for(("brow", "nose"))
+    nose = IN_MOTION_HUMAN.h_for(["nose"])[0]
+    assert found.h == (IN_MOTION_HUMAN.h_all, nose) and found.h95[0] == IN_MOTION_HUMAN.h95_all

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from peer_models import detector, landmarks, movenet, write
 from PIL import Image
 from safetensors.numpy import load_file
 from tiny_runs import Crash, asked, crash_at, make_data, make_teacher, rows, same_state, tiny, use
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from edgeio import UnknownName, UserError, sha256_file
 from edgeio.jobs import OtherJob
+from edgepose import cli
 from edgepose.codec import Codec
 from edgepose.data.framing import Framing, Input
 from edgepose.data.records import PoseRecord
@@ -36,6 +38,7 @@ from edgepose.training.data import DataRequest, open_training_data
 from edgepose.training.distill import distill
 from edgepose.training.distill_request import smoke
 from edgepose.training.fit import fit
+from edgepose.training.frames import Reader
 from edgepose.training.loop import Listener
 from edgepose.training.losses import GroundTruth, Targets
 from edgepose.training.starting import start_path
@@ -135,6 +138,26 @@ def test_one_canvas_to_another_is_exact_for_every_rounding() -> None:
         np.testing.assert_allclose(between(frame.placed, STUDENT).apply(theirs), wanted, atol=1e-9)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_turned_frame_is_turned_on_both_canvases(turns: int) -> None:
+    """The teacher's keypoints and its maps land where the student's own canvas has the labels."""
+    frames = items(6, TEACHER)
+    turned, wanted = [], []
+    for frame in frames:
+        size = (int(frame.placed.box[3]), int(frame.placed.box[2]))
+        turned.append(replace(frame, placed=letterbox(size, TEACHER, turns=turns)))
+        wanted.append(letterbox(size, STUDENT, turns=turns).to_canvas.apply(frame.record.keypoints_px))
+    codec = Codec(TEACHER, FINE, sigma=3.0)
+    theirs = np.stack([f.placed.to_canvas.apply(f.record.keypoints_px) for f in turned])
+    maps, _ = codec.encode(theirs)
+    teacher = Teacher(Path("t"), "0", "rt", POINTS, TEACHER, FINE, lambda c: maps, codec.decode)
+    found = Rendered(context()).arrays(teacher, turned, maps)["teacher_px"]
+    np.testing.assert_allclose(found, np.stack(wanted), atol=0.05)
+    small = Resized(context()).arrays(teacher, turned, maps)["teacher_maps"].astype(np.float32)
+    decoded, _ = Codec(STUDENT, CELLS, decoder="soft-argmax").decode(small)
+    np.testing.assert_allclose(decoded, np.stack(wanted), atol=0.3)
+
+
 def test_rendered_keeps_the_teachers_keypoints_and_its_confidence() -> None:
     frames = items(5, TEACHER)
     teacher, maps = knowing_teacher(frames, confidence=0.5)
@@ -189,6 +212,33 @@ def test_the_teachers_doubt_weighs() -> None:
         sample = sample_of(frames, taught, teacher, maps)
         losses.append(float(taught([np.zeros((2, *CELLS, K), np.float32)], sample, np.float32(1.3))))
     assert losses[0] == pytest.approx(2 * losses[1], rel=1e-4)
+
+
+def test_a_keypoint_below_the_gate_has_no_say_and_is_the_labels_alone() -> None:
+    frames = items(3, TEACHER)
+    teacher, maps = knowing_teacher(frames)
+    taught = Rendered(replace(context(share=0.25), gate=0.4))
+    sample = sample_of(frames, taught, teacher, maps)
+    confidence = np.ones((3, K), np.float32)
+    confidence[:, :9] = 0.399  # sides are swapped in a mirrored frame: let both be alike
+    confidence = np.minimum(confidence, confidence[:, list(POINTS.swaps)])
+    sample["teacher_confidence"] = confidence
+    sure = confidence[0] >= 0.4
+    heard = np.asarray(taught.heard(sample))
+    np.testing.assert_array_equal(heard, np.broadcast_to(sure, (3, K)))
+    plain = taught.context.targets
+    shared = shared_targets(plain, taught, 0.75)
+    for kind, ends in (("maps", np.arange(K)[:, None]), ("pafs", np.repeat(np.array(SEGMENTS), 2, 0))):
+        weight = np.asarray(getattr(shared, kind)(sample, np.float32(1.3))[1])
+        annotated = np.asarray(getattr(plain, kind)(sample, np.float32(1.3))[1])
+        both = sure[ends].all(-1)
+        np.testing.assert_allclose(weight, annotated * np.where(both, 0.75, 1.0))
+    told = taught._told(sample)
+    for make in (taught._maps, taught._pafs):
+        weight = np.asarray(make(told, sample, np.float32(1.3))[1])
+        assert (weight > 0).any() and (weight == 0).any()
+    weight = np.asarray(taught._maps(told, sample, np.float32(1.3))[1])
+    np.testing.assert_array_equal(weight > 0, np.broadcast_to(sure, (3, K)))
 
 
 @pytest.mark.parametrize("kind", [Rendered, Resized])
@@ -419,6 +469,122 @@ def test_pictures_without_labels_are_learned_from(data: Path, weights: Path, tmp
     assert distill(bare).name == "last.safetensors"
 
 
+def test_frames_whose_labels_are_not_used_are_learned_from_the_teacher_and_runs_resume(
+    data: Path, weights: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    spec = f"{data}=1,labels=4,draw=1"
+    student = {
+        "data": DataRequest(spec, validation_split="none"),
+        "augmentation": "home-cutout",
+        "ema": 0.5,
+    }
+    cache = tmp_path / "cache"
+    options = {"cache": cache, "gate": 0.1, "labelled_share": 0.25}
+    distill(asked(data, tmp_path / "whole", weights, student, **options), Listener(say=said.append))
+    assert any("6 of 10 frames are without labels" in s and "1 of the 4 of every batch" in s for s in said)
+    assert all(
+        float(row["teacher"]) > 0 and float(row["ground_truth"]) > 0 for row in rows(tmp_path / "whole")
+    )
+    again = asked(data, tmp_path / "again", weights, student, **options)
+    with pytest.raises(Crash):
+        distill(again, crash_at(5, STEPS))
+    distill(again)
+    assert same_state(tmp_path / "whole", tmp_path / "again")
+    more = student | {"data": DataRequest(spec.replace("4", "8"), validation_split="none")}
+    distill(asked(data, tmp_path / "more", weights, more, **options))
+    assert len(list(cache.iterdir())) == 1, "the teacher saw these frames already"
+    with pytest.raises(OtherJob, match=r"labels: was '4', now '8'"):
+        distill(asked(data, tmp_path / "whole", weights, more, **options))
+    with pytest.raises(UsageError, match="where every frame has labels"):
+        distill(asked(data, tmp_path / "all", weights, labelled_share=0.5))
+    assert not (tmp_path / "all").exists()
+
+
+def peer(folder: Path) -> tuple[Path, Path]:
+    """MoveNet, and BlazePose behind its detector, as small files."""
+    files = {
+        "move": write(folder / "move.tflite", movenet(64)),
+        "blaze": write(folder / "blaze.tflite", landmarks()),
+        "find": write(
+            folder / "find.tflite", detector(np.array([[112.0, 150.0], [112.0, 60.0], [0, 0], [0, 0]]))
+        ),
+    }
+    words = [str(files["move"]), "--output", "movenet", "--out", str(folder / "in")]
+    assert CliRunner().invoke(cli.app, ["import-tflite", *words]).exit_code == 0
+    words = [str(files["blaze"]), "--output", "blazepose", "--detector", str(files["find"])]
+    assert CliRunner().invoke(cli.app, ["import-tflite", *words, "--out", str(folder / "in")]).exit_code == 0
+    return folder / "in" / "move.tflite", folder / "in" / "blaze-detected.tflite"
+
+
+def disc(path: Path, x: float, y: float, size: tuple[int, int] = (60, 80)) -> Path:
+    rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
+    bright = 255 * ((columns - x) ** 2 + (rows - y) ** 2 < 36)
+    Image.fromarray(np.repeat(bright[..., None], 3, -1).astype(np.uint8)).save(path)
+    return path
+
+
+def test_a_peer_teaches_as_a_black_box_and_finds_the_infant_itself(data: Path, tmp_path: Path) -> None:
+    """Its keypoints land on the student's own canvas, turned and cropped or not; what it lacks has no say."""
+    _, blaze = peer(tmp_path)
+    teacher = open_teacher(blaze, "blazepose")
+    assert (
+        teacher.detector is not None and teacher.map_size is None and teacher.keypoints.key == "blazepose-33"
+    )
+    places = [(30.0, 25.0), (50.0, 40.0)]
+    records = [
+        PoseRecord(
+            f"{i}",
+            disc(tmp_path / f"{i}.png", x, y),
+            np.array([[x - 9, y - 15], [x + 12, y + 13.0]] * 9 + [[x, y]]),
+            f"{i}",
+            "train",
+        )
+        for i, (x, y) in enumerate(places)
+    ]
+    black = PoseRecord("b", tmp_path / "b.png", records[0].keypoints_px, "b", "train")
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(black.image)
+    pairs = mapping(teacher.keypoints, POINTS).pairs
+    taught = Rendered(context(pairs=pairs))
+    for framing in (Framing(), Framing("person", 0.3), Framing("person", 0.3, "upright", POINTS)):
+        reader = Reader(teacher.input_size, framing, mapping(POINTS, POINTS), K)
+        found = TeacherQuery(teacher, reader, [*records, black], taught)([0, 1, 2])
+        known = taught.context.known
+        assert found["teacher_confidence"][:2, known].min() > 0.8
+        assert not found["teacher_confidence"][:, ~known].any()
+        assert not found["teacher_confidence"][2].any(), "nobody is found in a black picture"
+        for i, (record, place) in enumerate(zip(records, places, strict=True)):
+            placed = framing.letterbox(record, (60, 80), STUDENT)
+            wanted = placed.to_canvas.apply(np.array(place))
+            np.testing.assert_allclose(found["teacher_px"][i, known], [wanted] * int(known.sum()), atol=1.0)
+    beside = replace(records[0], keypoints_px=records[0].keypoints_px + np.array([30.0, 20.0]))
+    reader = Reader(teacher.input_size, Framing("person", 0.0), mapping(POINTS, POINTS), K)
+    found = TeacherQuery(teacher, reader, [beside], taught)([0])
+    assert not found["teacher_confidence"].any(), "somebody beside the student's crop"
+    spec = f"{data},labels=5"
+    student = {"data": DataRequest(spec, validation_split="val"), "epochs": 1}
+    said: list[str] = []
+    distill(asked(data, tmp_path / "run", blaze, student, teacher="blazepose"), Listener(say=said.append))
+    assert any("lacks keypoints of in-motion-19: head_top" in text for text in said)
+    assert any("the teacher on 4 validation frames" in text for text in said)
+    assert np.isfinite(float(rows(tmp_path / "run")[0]["teacher"]))
+
+
+def test_a_peer_without_a_detector_sees_what_the_student_sees(data: Path, tmp_path: Path) -> None:
+    move, _ = peer(tmp_path)
+    distill(asked(data, tmp_path / "run", move, {"epochs": 1}, teacher="movenet"))
+    assert float(rows(tmp_path / "run")[0]["teacher"]) > 0
+    with pytest.raises(UsageError, match="is of network movenet, not rt"):
+        open_teacher(move, "rt")
+    for changes, told in (
+        ({"targets": "resized"}, "black box that gives keypoints alone"),
+        ({"loss": "features"}, "no features|black box"),
+        ({"weights": None}, "is not trained here"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            replace(asked(data, tmp_path / "no", move, teacher="movenet"), **changes).check()
+
+
 def test_without_weights_the_teacher_is_trained_first_and_once(data: Path, tmp_path: Path) -> None:
     said: list[str] = []
     request = asked(data, tmp_path / "run", None, teacher_resolution=96, teacher_epochs=1)
@@ -576,6 +742,11 @@ def test_a_real_student_learns(
         ({"share": 1.0}, UsageError, "share is 1.0"),
         ({"share": float("nan")}, UsageError, "share is nan"),
         ({"cache_gib": -1.0}, UsageError, "bound is -1.0"),
+        ({"gate": 1.5}, UsageError, "confidence is 1.5"),
+        ({"gate": 0.1, "targets": "resized"}, UsageError, "have no gate"),
+        ({"labelled_share": 1.0}, UsageError, "leaves no place"),
+        ({"labelled_share": 0.5, "loss": "teacher-only"}, UsageError, "no effect with --loss teacher-only"),
+        ({"teacher": "movenet"}, UsageError, "is of network rt, not movenet"),
         ({"teacher_epochs": 3}, UsageError, "trained first"),
         ({"student": {"model": "rt-light"}}, UnknownName, "unknown model"),
         ({"student": {"resolution": 65}}, UsageError, "resolution of 65"),

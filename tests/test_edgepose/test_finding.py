@@ -47,7 +47,8 @@ def test_the_turn_is_found_and_points_come_back_to_the_picture(turns: int) -> No
     estimator, image = Estimator(UprightFinder()), picture(turns)
     found = find_turn([estimator], [image, image], Clock())
     assert found.decided and found.quarters == (4 - turns) % 4
-    pose = find(estimator, image, crop=True, turn=True, clock=Clock())
+    pose, found = find(estimator, image, crop=True, quarters=None, clock=Clock())
+    assert found is not None and found.quarters == (4 - turns) % 4
     wanted = quarter_turn(turns, SIZE).apply(truth(*DISC))
     assert not pose.whole and np.linalg.norm(pose.points_px - wanted, axis=1).max() < 1.5
 

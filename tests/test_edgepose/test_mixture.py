@@ -17,7 +17,7 @@ from edgepose.data.framing import Framing, upright_turns
 from edgepose.data.mixture import Group, Source, source_of
 from edgepose.data.records import PoseRecord
 from edgepose.keypoints import COCO_17, IN_MOTION_19
-from edgepose.training.data import DataRequest, open_training_data
+from edgepose.training.data import DataRequest, TrainingData, open_training_data
 from edgepose.training.fit import fit
 from edgepose.training.pipeline import _weighed
 
@@ -59,6 +59,9 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
             Source("a=b/c", 0.5, "person", (0.1, 0.6), 3, "upright", "torso"),
         ),
         ("a,crop=person,margin=0.3", Source("a", 1.0, "person", (0.3, 0.3))),
+        ("a=1,labels=none", Source("a", labels="none")),
+        ("a,labels=50,draw=3", Source("a", labels="50", draw=3)),
+        ("a,labels=0.5", Source("a", labels="0.5")),
     ],
 )
 def test_what_a_data_option_says(text: str, wanted: Source) -> None:
@@ -79,6 +82,11 @@ def test_what_a_data_option_says(text: str, wanted: Source) -> None:
         ("a,turn=left", "unknown turn"),
         ("a,ruler=foot", "unknown ruler"),
         ("a,margin=0.3", "without a crop"),
+        ("a,labels=some", "labels is 'some'"),
+        ("a,labels=0", "labels is '0'"),
+        ("a,labels=2.5", "labels is '2.5'"),
+        ("a,labels=none,draw=1", "draw has no effect on labels=none"),
+        ("a,labels=5,draw=x", "draw is 'x'"),
     ],
 )
 def test_a_data_option_that_cannot_be_used(text: str, said: str) -> None:
@@ -126,7 +134,7 @@ def test_keypoints_that_no_set_has_are_refused(two: tuple[Path, Path]) -> None:
 
 def test_shares_follow_the_weights_and_every_frame_comes() -> None:
     groups = (Group("a", 10, 1.0), Group("b", 30, 3.0), Group("c", 4, 4.0))
-    passes = [_weighed(0, number, 44, groups) for number in range(20)]
+    passes = [_weighed((0,), number, 44, groups) for number in range(20)]
     counts = np.bincount(np.concatenate(passes), minlength=44)
     shares = [counts[:10].sum(), counts[10:40].sum(), counts[40:].sum()]
     np.testing.assert_allclose(np.array(shares) / sum(shares), [1 / 8, 3 / 8, 4 / 8], atol=0.02)
@@ -177,3 +185,63 @@ def test_a_mixture_trains_and_validates_set_by_set(
     assert "photographs" not in json.dumps(run["settings"]["data"]["sources"])  # bound by hash instead
     with pytest.raises(UserError, match="weight"):
         fit(replace(request, data=replace(data, more=(spec.replace("=2,", "=3,"),))))
+
+
+# --- frames whose labels are not to be used ----------------------------------------------------------
+
+
+def many(tmp_path: Path, count: int = 12) -> Path:
+    return coco(tmp_path / "many", count)
+
+
+@pytest.mark.parametrize(("labels", "count"), [("4", 4), ("5", 5), ("0.5", 6), ("1", 1), ("12", 12)])
+def test_so_many_frames_keep_their_labels_video_by_video(labels: str, count: int, tmp_path: Path) -> None:
+    spec = f"coco:{many(tmp_path)}=1,crop=person,crops=2,labels={labels}"
+    found = open_training_data(DataRequest(spec), taught=True)
+    has = np.array(found.has_labels).reshape(2, 12)
+    assert len(found.records) == 24 and (has[0] == has[1]).all(), "each crop of a frame alike"
+    assert has[0].sum() == count
+    videos = [record.video for record, mine in zip(found.records, has[0], strict=False) if mine]
+    assert len(set(videos)) == -(-count // 2), "a video has two frames, and only the last may be cut"
+    plain = open_training_data(DataRequest(spec))  # nobody explains the others
+    assert len(plain.records) == plain.groups[0].count == 2 * count and all(plain.has_labels)
+    assert len(plain.validation) == len(found.validation) == 12
+
+
+def test_which_frames_keep_their_labels_follows_the_draw_and_the_teacher_sees_the_same(
+    tmp_path: Path,
+) -> None:
+    root = many(tmp_path)
+
+    def opened(options: str) -> TrainingData:
+        return open_training_data(DataRequest(f"coco:{root}=1,crop=person,{options}"), taught=True)
+
+    assert opened("labels=4").has_labels == opened("labels=4,draw=0").has_labels
+    draws = {opened(f"labels=4,draw={draw}").has_labels for draw in range(6)}
+    assert len(draws) > 1
+    four, eight = np.array(opened("labels=4").has_labels), np.array(opened("labels=8").has_labels)
+    assert (eight | ~four).all(), "more labels keep the fewer ones"
+    one, other = opened("labels=4"), opened("labels=8")
+    assert one.sha256(1) != other.sha256(1), "a run is held to its labels"
+    assert one.frames_sha256(1) == other.frames_sha256(1), "a teacher sees the same frames"
+    tight = opened("margin=0.1,labels=4")
+    assert tight.framing.plain() != one.framing.plain()
+    for record in one.records:  # framed by labels that are not learnt from
+        framing, points = one.framing.by_id[record.id]  # type: ignore[attr-defined]
+        assert framing.crop == "person" and np.isfinite(points).all()
+
+
+def test_a_set_without_labels_trains_and_validates_nothing_by_itself(two: tuple[Path, Path]) -> None:
+    infants, photographs = two
+    spec = f"coco:{photographs},labels=none"
+    found = open_training_data(DataRequest(str(infants), more=(spec,)), taught=True)
+    assert sum(found.has_labels) == 10 and len(found.records) == 16
+    assert dict(found.validation_groups) == {"in-motion:infants": 4}
+    with pytest.raises(UserError, match="frames that nobody explains"):
+        open_training_data(DataRequest(str(infants), more=(spec,)))
+    with pytest.raises(UserError, match="no frame is left"):
+        open_training_data(DataRequest(spec, validation_split="none"), taught=True)
+    alone = open_training_data(DataRequest(spec, validation_split="none"), labelled=False, taught=True)
+    assert len(alone.records) == 6
+    with pytest.raises(UserError, match="has 6 labelled frames to train on, and labels=7 wants more"):
+        open_training_data(DataRequest(spec.replace("none", "7")), taught=True)

@@ -492,12 +492,14 @@ def test_predict_leaves_a_frame_empty_in_which_nobody_is_found(
     assert none["num_keypoints"] == 0 and none["keypoints_raw"] == [None] * 66 and none["score"] == 0
 
 
-def test_a_peer_is_no_teacher_and_goes_into_no_bundle(models: Path, scored: Path, tmp_path: Path) -> None:
+def test_a_peer_goes_into_no_bundle_and_is_no_network_of_ours(
+    models: Path, scored: Path, tmp_path: Path
+) -> None:
     from edgepose.training.teacher import open_teacher
 
     bundled = ("bundle", models / "move.tflite", "--report", scored, "--out", tmp_path / "app.zip")
     refused(told(*bundled), "movenet", "edgepose export", code=2)
-    with pytest.raises(UsageError, match="no network of edgepose's"):
+    with pytest.raises(UsageError, match="is of network movenet, not rt"):
         open_teacher(models / "move.tflite", "rt")
 
 

@@ -14,16 +14,27 @@ from PIL import Image
 from edgeio.ahead import ahead
 from edgepose.codec import Codec
 from edgepose.data.framing import Framing
+from edgepose.data.mixture import Group
 from edgepose.data.records import PoseRecord, is_labelled, mapped_points
 from edgepose.errors import BadImage
 from edgepose.frameworks import keras
 from edgepose.geometry import Affine
 from edgepose.keypoints import IN_MOTION_19, LSP_14, MPII_16, mapping
 from edgepose.models.variants import NORMALISATIONS
-from edgepose.training.augmentation import AUGMENTATIONS, DRAWS, Arrays, Augmentation, augmented
+from edgepose.training.augmentation import (
+    AUGMENTATIONS,
+    BASE_DRAWS,
+    CUT,
+    CUT_DRAWS,
+    DRAWS,
+    Arrays,
+    Augmentation,
+    augmented,
+    move_points,
+)
 from edgepose.training.frames import Canvases, HeldFrames, Reader
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, masked_mse
-from edgepose.training.pipeline import Batch, Stream
+from edgepose.training.pipeline import Batch, Quota, Stream
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES, default_sigma_schedule
 
 SIZE, CELLS = (64, 64), (8, 8)
@@ -131,6 +142,55 @@ def test_colour_keeps_black_black_and_changes_the_rest() -> None:
     assert np.abs(pixels[:, :32]).max() < 1e-3
     assert np.abs(pixels[:, 32:] - images[:, 32:]).max() > 10
     assert pixels.max() <= 255.001
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_joints_are_cut_out_where_they_are(taught: bool) -> None:
+    """White pictures; each box lies about a keypoint that is labelled, or else about the teacher's."""
+    cutting = Augmentation("cut", scale=(0.8, 1.0), rotation_degrees=30.0, cutout=0.2)
+    points = np.random.default_rng(0).uniform(20, 44, (12, 19, 2))
+    points[:, 5:] = np.nan
+    theirs = np.random.default_rng(1).uniform(20, 44, (12, 19, 2))
+    draws = np.random.default_rng(2).random((12, DRAWS))
+    draws[:, -CUT_DRAWS:].reshape(12, CUT, 4)[..., 1:] = 0.5, 0.5, 0.0  # black boxes of 6.4 px
+    batch = arrays(np.full((12, 64, 64, 3), 255, np.uint8), points, cutting, draws)
+    if taught:
+        sure = np.zeros((12, 19), np.float32)
+        sure[:, 10:14] = 0.9
+        batch |= {"teacher_px": theirs.astype(np.float32), "teacher_confidence": sure}
+    found = augmented(batch, tuple(range(19)), PLAIN, cutout=0.2)
+    known = np.concatenate([points[:, :5], theirs[:, 10:14]], axis=1) if taught else points[:, :5]
+    moved = np.asarray(
+        move_points(
+            known.astype(np.float32), batch["to_input"], batch["flipped"], tuple(range(known.shape[1]))
+        )
+    )
+    inputs = np.asarray(found["inputs"])
+    white = np.asarray(augmented(batch, tuple(range(19)), PLAIN)["inputs"])
+    cut = (inputs != white).any(-1)
+    grid = np.arange(64) + 0.5
+    hits = np.zeros(known.shape[1])
+    for mask, places in zip(cut, moved, strict=True):
+        rows, columns = np.nonzero(mask)
+        assert 20 < len(rows) <= CUT * 49
+        beside = np.abs(np.stack([grid[columns], grid[rows]], -1)[:, None] - places).max(-1)
+        assert (beside.min(1) <= 3.3).all(), "a box that is about no keypoint"
+        hits += [mask[int(y), int(x)] for x, y in places]
+    assert (hits > 0).all(), "a keypoint that is never cut out"
+
+
+def test_nothing_is_cut_out_where_nobody_knows_a_keypoint() -> None:
+    images = np.full((2, 64, 64, 3), 200, np.uint8)
+    points = np.full((2, 19, 2), np.nan)
+    batch = arrays(
+        images,
+        points,
+        Augmentation("cut", 0.0, (1.0, 1.0), 0.0, cutout=0.5),
+        np.random.default_rng(0).random((2, DRAWS)),
+    )
+    np.testing.assert_array_equal(
+        augmented(batch, tuple(range(19)), PLAIN, cutout=0.5)["inputs"], PLAIN.apply(images)
+    )
 
 
 # --- targets and losses ---------------------------------------------------------------------------
@@ -296,6 +356,41 @@ def test_extras_ride_along() -> None:
     made = Stream(plain.frames, plain.augmentation, 4, 3, lambda indices: {"teacher": indices * 2.0})
     batch = next(made.batches(0, 1))
     assert batch.arrays["teacher"].tolist() == (batch.indices * 2.0).tolist()
+
+
+@pytest.mark.parametrize("groups", [(), (Group("a", 6, 1.0), Group("b", 4, 3.0))])
+def test_every_batch_has_its_labelled_frames(groups: tuple[Group, ...]) -> None:
+    has = np.arange(10) % 3 == 0  # 0, 3, 6, 9
+    plain = stream(batch=8)
+
+    def made() -> Stream:
+        quota = Quota(3, tuple(has.tolist()))
+        return Stream(plain.frames, plain.augmentation, 8, 3, groups=groups, quota=quota)
+
+    batches = list(made().batches(0, 24))
+    for batch in batches:
+        assert has[batch.indices].sum() == 3
+        for part in batch.parts(2):
+            assert has[part["images"][:, 0, 0, 0]].any(), "spread over the parts of a batch"
+    counts = np.bincount(np.concatenate([b.indices for b in batches]), minlength=10)
+    assert counts[has].sum() == 72 and counts[~has].sum() == 120
+    if not groups:
+        assert np.ptp(counts[has]) <= 1 and np.ptp(counts[~has]) <= 1
+    else:  # of the labelled, 0 and 3 are the first group's, of weight 1
+        assert counts[[0, 3]].sum() == pytest.approx(72 / 4, abs=10)
+        assert counts[[1, 2, 4, 5]].sum() == pytest.approx(120 / 4, abs=12), "at random over a long pass"
+    for start in (1, 7):
+        assert all(same(a, b) for a, b in zip(batches[start:], made().batches(start, 24), strict=True))
+
+
+def test_a_quota_of_some_changes_no_stream_without_one() -> None:
+    """The draws of an augmentation are what they were before there were quotas and cutouts."""
+    batch = next(stream().batches(0, 1))
+    rng = np.random.default_rng([3, 0])
+    order = rng.permutation(10)
+    draws = rng.random((10, BASE_DRAWS))[order[:4]]
+    assert batch.indices.tolist() == order[:4].tolist()
+    np.testing.assert_array_equal(batch.arrays["flipped"], draws[:, 0] < 0.5)
 
 
 # --- frames ---------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from edgeio import UnknownName, jobs, read_json
 from edgeio.jobs import OtherJob
 from edgepose.errors import BadModel, UsageError
 from edgepose.keypoints import IN_MOTION_19
-from edgepose.tracking import archive, batch, overlay, tables
+from edgepose.tracking import batch, overlay, tables, workers
 from edgepose.tracking.batch import InputOutcome, PredictRequest, predict_all
 from edgepose.tracking.sources import BadSource, find_sources
 from edgepose.tracking.video import BadVideo
@@ -651,7 +651,7 @@ def test_a_terminal_that_cannot_show_a_name(
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from edgepose.cli import main
 
-    monkeypatch.setattr(archive, "_START", multiprocessing.get_context("fork"))  # has the finder of discs
+    monkeypatch.setattr(workers, "_START", multiprocessing.get_context("fork"))  # has the finder of discs
     source = clip(tmp_path / "[b]a.mp4", 3)  # no markup of the terminal's
     (tmp_path / "bad.mp4").write_text("no video" * 50)
     model, out = tmp_path / "m.tflite", tmp_path / "out"

@@ -19,10 +19,11 @@ from edgeio.jobs import OtherJob
 from edgepose.cli import app
 from edgepose.cli import predict as cli_predict
 from edgepose.errors import BadModel, UsageError
-from edgepose.tracking import archive, batch
-from edgepose.tracking.archive import ArchiveRequest, DeadWorker, Shard, parse_shard, predict_archive
+from edgepose.tracking import batch, workers
+from edgepose.tracking.archive import ArchiveRequest, Shard, parse_shard, predict_archive
 from edgepose.tracking.batch import InputOutcome, PredictRequest, predict_all
 from edgepose.tracking.sources import Source, find_sources
+from edgepose.tracking.workers import DeadWorker
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.fixture(autouse=True)
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processes get what is replaced here: no model but the finder of discs, no figures."""
-    monkeypatch.setattr(archive, "_START", multiprocessing.get_context("fork"))
+    monkeypatch.setattr(workers, "_START", multiprocessing.get_context("fork"))
     monkeypatch.setattr(batch, "open_runner", lambda path, threads: BlobFinder(path))
     monkeypatch.setattr(batch, "draw_confidence", lambda *arguments: arguments[-1].write_bytes(b"figure"))
 

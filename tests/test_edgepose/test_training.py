@@ -40,6 +40,7 @@ from edgepose.keypoints import IN_MOTION_19, keypoint_set
 from edgepose.models.checkpoint import CheckpointInfo, read_checkpoint, save_checkpoint, weights_of
 from edgepose.models.variants import VARIANTS
 from edgepose.training import setup as training_setup
+from edgepose.training.averaging import weight_average
 from edgepose.training.data import DataRequest
 from edgepose.training.distill_request import LOSSES
 from edgepose.training.fit import fit
@@ -49,6 +50,7 @@ from edgepose.training.recipes import TRAINING_RECIPES
 from edgepose.training.request import FitRequest
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES
 from edgepose.training.setup import open_setup
+from edgepose.training.steppers import StepperSetup, make_stepper
 
 
 @pytest.fixture(scope="session")
@@ -207,6 +209,49 @@ def test_a_resumed_run_ends_with_the_same_weights(whole: Path, data: Path, tmp_p
     for name in ("last", "best"):
         a, b = (load_file(folder / f"{name}.safetensors") for folder in (whole, out))
         assert all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_the_average_of_the_weights_is_kept_in_their_place_and_resumes(
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
+    averaged, again = tmp_path / "whole", tmp_path / "again"
+    fit(request(data, averaged, ema=0.5))
+    with pytest.raises(Crash):
+        fit(request(data, again, ema=0.5), crash_at(5, STEPS))
+    fit(request(data, again, ema=0.5))
+    assert same_state(averaged, again) and rows(averaged) == rows(again)
+    state, plain = tensors(averaged), tensors(whole)
+    assert all(np.array_equal(state[key], plain[key]) for key in plain), "training is as without"
+    kept = load_file(averaged / "last.safetensors")
+    (name,) = (key for key in state if key.startswith("average/") and key.endswith("stem_conv/kernel"))
+    np.testing.assert_array_equal(kept["stem_conv/kernel"], state[name])
+    assert not np.array_equal(
+        kept["stem_conv/kernel"], load_file(whole / "last.safetensors")["stem_conv/kernel"]
+    )
+    assert rows(averaged)[2]["me"] != rows(whole)[2]["me"], "the average is validated"
+
+
+def test_an_average_moves_by_its_decay_and_exchanges_exactly() -> None:
+    kr = keras()
+    network = kr.Sequential([kr.Input((3,)), kr.layers.Dense(2), kr.layers.BatchNormalization()])
+    average = weight_average(network, 0.9)
+    assert len(average.pairs) == 6, "batch statistics too"
+    assert [average.decay_at(step) for step in (0, 1000)] == [0.1, 0.9]
+    variable, mean = average.pairs[0]
+    first = variable.numpy().copy()
+    setup = StepperSetup(
+        network, kr.optimizers.Adam(), dict, lambda *_: {}, lambda x: x, averaged=average.pairs
+    )
+    stepper = make_stepper(setup)
+    variable.assign(first + 1)
+    stepper.average(0.75)
+    np.testing.assert_allclose(mean.numpy(), first + 0.25, rtol=1e-6)
+    held = mean.numpy().copy()
+    average.exchange()
+    np.testing.assert_array_equal(variable.numpy(), held)
+    average.exchange()
+    np.testing.assert_array_equal(variable.numpy(), first + 1)
+    np.testing.assert_array_equal(mean.numpy(), held)
 
 
 def test_killed_without_warning_it_resumes_the_same(whole: Path, data: Path, tmp_path: Path) -> None:
@@ -449,11 +494,11 @@ class NoTensorFlow:
 sys.meta_path.insert(0, NoTensorFlow())
 import test_training as t
 tiny_runs.use(pytest.MonkeyPatch())
-t.fit(t.request(data, out / "whole"))
+t.fit(t.request(data, out / "whole", ema=0.5))
 try:
-    t.fit(t.request(data, out / "crashed"), t.crash_at(5, t.STEPS))
+    t.fit(t.request(data, out / "crashed", ema=0.5), t.crash_at(5, t.STEPS))
 except t.Crash:
-    t.fit(t.request(data, out / "crashed"))
+    t.fit(t.request(data, out / "crashed", ema=0.5))
 assert tiny_runs.same_state(out / "whole", out / "crashed")
 assert "tensorflow" not in sys.modules
 """
@@ -585,6 +630,7 @@ def test_divergence_names_step_and_files_and_keeps_the_last_good_checkpoint(
         ({"accumulate": 3}, UsageError, "4 cannot be cut into 3"),
         ({"learning_rate": float("nan")}, UsageError, "learning rate"),
         ({"seed": -1}, UsageError, "seed"),
+        ({"ema": 1.0}, UsageError, "decay is 1.0"),
         ({"init": Path("absent.safetensors")}, BadCheckpoint, "does not exist"),
     ],
 )
