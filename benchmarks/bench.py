@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=3, help="of each command; ten times as many of each step"
     )
+    parser.add_argument("--recipes", nargs="*", choices=_RECIPES, default=_RECIPES, help="beside int8")
     parser.add_argument("--parts", nargs="+", choices=list(_PARTS), default=list(_PARTS))
     chosen = parser.parse_args()
     load = os.getloadavg()[0]
@@ -159,9 +160,9 @@ def _infants(chosen: Namespace) -> Path:
 def _models(chosen: Namespace) -> dict[str, Path]:
     """RT Lite by recipe; exported once."""
     folder = chosen.work / "models"
-    made = {recipe: folder / f"{_NETWORK}-{recipe}-maps.tflite" for recipe in _RECIPES}
+    made = {recipe: folder / f"{_NETWORK}-{recipe}-maps.tflite" for recipe in chosen.recipes}
     if not all(path.exists() for path in made.values()):
-        recipes = [word for recipe in _RECIPES for word in ("--recipe", recipe)]
+        recipes = [word for recipe in chosen.recipes for word in ("--recipe", recipe)]
         _edgepose("export", f"default:{_NETWORK}", *recipes, "--output", "maps", "--out", folder)
     return {**made, "int8": _int8(chosen)}
 
