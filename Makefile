@@ -11,7 +11,7 @@ SPREAD  = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 CHECKED = -m 'not long' tests/test_edgepose/test_boundaries.py tests/test_declared.py tests/test_docs.py \
 	  tests/test_schemas.py tests/test_edgepose/test_results.py tests/test_words.py
 
-.PHONY: setup test test-all check lint types demo docs schemas docs-pictures android-runner app-test lock clean
+.PHONY: setup test test-all check lint types demo bench docs schemas docs-pictures android-runner app-test lock clean
 
 setup: $(READY)
 
@@ -44,6 +44,10 @@ types: $(READY)
 
 demo: $(READY)
 	PATH="$(abspath $(BIN)):$$PATH" ./demo.sh $(DEMO)
+
+# All benchmarks, with JSON and a table in reports/bench; BENCH="--seconds 180 --against CHECKOUT" and the like.
+bench: $(READY)
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 # The pages of docs/commands, out of the command line itself.
 docs: $(READY)

@@ -6,11 +6,13 @@ set -euo pipefail
 cd "$(dirname "$0")"
 out=${DEMO_OUT:-demo}
 teacher=i student=rt-lite
-videos=100 frames=3 size=320x240 epochs=10 # a fifth of the videos is scored, and a verdict needs 20
+clip=(--frames 30 --height 360)
+videos=100 frames=2 size=320x240 epochs=10 # a fifth of the videos is scored, and a verdict needs 20
 training=(--resolution 224 --batch 16) recipes=(--recipe fp32 --recipe fp16 --recipe dynamic --recipe int8)
 scoring=(--speed)
 if [ "${1:-}" = --smoke ]; then
   videos=12 frames=2 size=160x120 epochs=1
+  clip=(--frames 4 --height 120)
   training=(--resolution 64 --batch 4 --steps-per-epoch 3) recipes=(--recipe int8)
   scoring=(--no-speed)
 fi
@@ -18,29 +20,37 @@ data=$out/infants run=$out/run distilled=$out/models/$student-distilled.safetens
 calibrate=(--calibrate "$data" --count "$((videos / 2))")
 say() { printf '\n== %s\n' "$*"; }
 
-say "1/5 infants, made up and annotated exactly ($((videos * frames)) frames of $videos videos)"
+say "1/6 infants, made up and annotated exactly ($((videos * frames)) frames of $videos videos)"
 # The weights that come with edgepose were trained on infants of seed 0.
 edgepose data synth --out "$data" --videos "$videos" --frames "$frames" --seed 1 --size "$size"
 edgepose data show "$data" --out "$out/infants.png" --overwrite
 
-say "2/5 EfficientPose RT Lite learns from EfficientPose I and from the labels; both start from weights that come with edgepose"
+say "2/6 EfficientPose RT Lite learns from EfficientPose I and from the labels; both start from weights that come with edgepose"
 edgepose distill --teacher "$teacher" --student "$student" --data "$data" --out "$run" "${training[@]}" \
   --epochs "$epochs" --schedule cosine --sigma efficientpose-final --learning-rate 0.0003
 mkdir -p "$out/models"
 cp "$run/best.safetensors" "$distilled" # a name of its own beside the student that it started as
 
-say "3/5 exported for the phone"
+say "3/6 exported for the phone"
 edgepose export "$distilled" "${recipes[@]}" --output maps "${calibrate[@]}" --out "$out/tflite" --overwrite
 edgepose export "$distilled" --recipe fp16 --output keypoints "${calibrate[@]}" --out "$out/tflite" --overwrite
 
-say "4/5 scored on videos that no network has seen: the teacher, the student before and after, the files for the phone"
+say "4/6 scored on videos that no network has seen: the teacher, the student before and after, the files for the phone"
 edgepose evaluate "default:$teacher" "default:$student" "$distilled" "$out"/tflite/*.tflite \
   --data "$data" --out "$out/scored" --overwrite "${scoring[@]}"
 
-say "5/5 compared with the student as it was before"
+say "5/6 seen: the network as it was trained beside its int8 file for the phone, on a clip of a made-up infant"
+[ -s "$out/clip.mp4" ] || python docs/tutorial_clip.py "$out/clip.mp4" "${clip[@]}"
+edgepose predict "$out/clip.mp4" --model "$distilled" --overlay --out "$out/seen/full" --overwrite
+edgepose predict "$out/clip.mp4" --model "$out/tflite/$student-distilled-int8-maps.tflite" --overlay \
+  --out "$out/seen/phone" --overwrite
+python docs/side_by_side.py "$out"/seen/{full,phone}/clip-overlay.mp4 "$out/beside.mp4" --names "full" "int8, for the phone"
+
+say "6/6 compared with the student as it was before"
 edgepose compare "$out/scored" --baseline "$student" --overlays full --out "$out/report" \
   --title "The demo: RT Lite before and after it learnt from EfficientPose I, on made-up infants"
 printf '\n%s: the teacher. %s: the student before. %s-distilled: after; with -int8-maps and so on: its files for
 the phone. Made-up infants on which minutes were spent: the report shows the way and every measure on it, and
 no figure in it speaks of real infants.\n' "$teacher" "$student" "$student"
+printf 'Look at %s and %s.png\n' "$(realpath "$out")/beside.mp4" "$(realpath "$out")/beside"
 printf 'Open %s\n' "$(realpath "$out")/report/report.html"

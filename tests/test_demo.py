@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 TEACHER, STUDENT = "i", "rt-lite"
@@ -35,5 +37,10 @@ def test_the_demo_ends_with_a_report_of_teacher_student_and_files(tmp_path: Path
     after = f"{STUDENT}-distilled"
     files = {f"{after}-{kind}" for kind in ("int8-maps", "fp16-keypoints")}
     assert set(scored) == {TEACHER, STUDENT, after, *files}
+    with av.open(str(out / "beside.mp4")) as container:
+        (stream,) = container.streams.video
+        assert (stream.width, stream.height, stream.frames) == (320, 120, 4)
+    with Image.open(out / "beside.png") as picture:
+        assert picture.size == (480, 240), "three frames, the full network above the one for the phone"
     compared = json.loads((report.parent / "compare.json").read_text())
     assert compared["baseline"] == STUDENT

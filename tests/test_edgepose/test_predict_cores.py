@@ -98,6 +98,20 @@ def test_a_crop_outside_the_picture_is_one_error(tmp_path: Path) -> None:
         predicted(ManyFinders(), moving(tmp_path / "a.mp4", 4), workers=3, crop="0,0,500,20")
 
 
+def test_a_depth_that_is_said_anew_holds_items_back() -> None:
+    ended = [0]
+    most = []
+
+    def items():
+        for i in range(20):
+            most.append(i - ended[0])
+            yield i
+
+    for _ in side_by_side(items(), [lambda item: item] * 3, lambda: 1 if ended[0] < 10 else 4):
+        ended[0] += 1
+    assert ended[0] == 20 and set(most[:10]) == {0} and max(most[10:]) == 3
+
+
 def test_items_come_in_order_and_no_more_are_under_way_than_allowed() -> None:
     started, ended = [0], [0]
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from edgepose.errors import UsageError
-from edgepose.tracking.smoothing import Smoothing, breaks_in_time, parse_smoothing, smooth, uneven_steps
+from edgepose.tracking.smoothing import (
+    Smoothing,
+    breaks_in_time,
+    parse_smoothing,
+    smooth,
+    uneven_steps,
+)
 
 
 def walk(frames: int = 40) -> np.ndarray:
@@ -123,3 +129,17 @@ def test_specs_say_themselves(text: str) -> None:
 def test_specs_that_cannot_be(text: str) -> None:
     with pytest.raises(UsageError, match="--smooth"):
         parse_smoothing(text)
+
+
+@pytest.mark.parametrize(("length", "window"), [(3, 3), (40, 5), (5000, 9), (60, 41)])
+def test_the_median_is_scipy_s_to_the_bit(length: int, window: int) -> None:
+    from scipy.ndimage import median_filter
+
+    track = np.random.default_rng(length).normal(0, 100, (1, length, 2))
+    found = smooth(track.transpose(1, 0, 2), np.ones((length, 1), bool), np.zeros(length, bool), how(window))
+    wanted = median_filter(track[0], size=(window, 1), mode="nearest")
+    assert found.points_px[:, 0].tobytes() == wanted.tobytes() and found.too_short == 0
+
+
+def how(window: int) -> Smoothing:
+    return parse_smoothing(f"median:{window}")

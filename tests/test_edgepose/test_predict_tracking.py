@@ -10,7 +10,7 @@ from edgeio.ahead import side_by_side
 from edgepose.errors import UsageError
 from edgepose.inference.estimator import Clock, Estimator, Pose, second_peaks
 from edgepose.inference.finding import square
-from edgepose.tracking.tracking import RECHECK, Tracker, box_inside, parse_crop
+from edgepose.tracking.tracking import BEHIND, RECHECK, Sight, Tracker, box_inside, parse_crop
 
 SIZE = (240, 480)
 
@@ -63,6 +63,36 @@ def test_an_infant_that_leaps_is_lost_and_found_on_the_same_picture() -> None:
     assert tracker.lost == 1 and tracker.whole == 0
     for pose, d in zip(poses, discs, strict=True):
         assert np.linalg.norm(pose.points_px - truth(*d), axis=1).max() < 2
+
+
+def test_the_square_is_the_same_however_early_it_is_told_of_the_pictures() -> None:
+    """Early as one thread is done, late as four threads are."""
+    rng = np.random.default_rng(3)
+    pose = Pose(np.zeros((19, 2)), np.ones(19), 1.0, np.nan, False)
+    sights = [Sight(pose, laid=(0.0, 0.0, 9.0, 9.0))]
+    for _ in range(40):
+        x, y = rng.uniform(0, 50, 2)
+        box = (x, y, x + 60, y + 60)
+        missed = rng.random() < 0.2
+        sights.append(Sight(pose, laid=box if missed else None, aim=None if missed else box, missed=missed))
+    early, late = Tracker(), Tracker()
+    told = 0
+    for number, sight in enumerate(sights):
+        while told <= number - late.behind():
+            late.tell(sights[told])
+            told += 1
+        assert early.look() == late.look(), number
+        early.tell(sight)
+    assert late.behind() == BEHIND > number - told > 0
+
+
+def test_fewer_frames_of_the_file_are_waited_for_with_a_stride() -> None:
+    for stride, behind in ((1, BEHIND), (2, BEHIND // 2), (BEHIND, 1), (50, 1)):
+        tracker = Tracker(stride=stride)
+        tracker.look()
+        tracker.tell(Sight(Pose(np.zeros((19, 2)), np.ones(19), 1.0, np.nan, False), laid=(0, 0, 9, 9)))
+        tracker.look()
+        assert tracker.behind() == behind
 
 
 def test_an_empty_picture_is_predicted_whole() -> None:
