@@ -162,7 +162,7 @@ def _check_devices(jax: Any) -> None:
 
 
 def leave() -> None:
-    """Say goodbye to the other processes: where all of them end, and nowhere else, since it waits for them."""
+    """Say goodbye to the other processes: only where all of them end, since it waits for them."""
     if process_count() == 1:
         return
     import jax

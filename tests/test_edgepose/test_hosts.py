@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_pipeline import numbered
 from tiny_runs import HELPERS, make_data, rows, tensors
 
 from edgepose.errors import UsageError
 from edgepose.training.augmentation import AUGMENTATIONS
+from edgepose.training.frames import Canvases, HeldFrames
 from edgepose.training.hosts import Hosts, Share, parse_hosts
 from edgepose.training.pipeline import Stream
 
@@ -58,8 +58,14 @@ def test_the_parts_hold_the_same_frames_however_many_processes(parts: int) -> No
 
 
 def test_the_shares_of_a_stream_are_its_batches() -> None:
+    rng = np.random.default_rng(0)
+    canvases = Canvases(
+        rng.integers(0, 256, (7, 8, 8, 3), dtype=np.uint8), rng.random((7, 19, 2)), np.zeros((7, 2, 3))
+    )
+    frames = HeldFrames([None] * 7, canvases)  # type: ignore[list-item]
+
     def batches(share: Share) -> list[dict[str, np.ndarray]]:
-        stream = Stream(numbered(7), AUGMENTATIONS["home"], batch=4, seed=1, share=share)
+        stream = Stream(frames, AUGMENTATIONS["home"], batch=4, seed=1, share=share)
         return [batch.arrays for batch in stream.batches(2, 6)]
 
     for whole, first, second in zip(*map(batches, (Share(), Share(0, 2), Share(1, 2))), strict=True):
@@ -181,7 +187,8 @@ def test_processes_of_other_settings_do_not_train(data: Path, tmp_path: Path) ->
 
 def test_other_backends_are_refused(data: Path, tmp_path: Path) -> None:
     from edgepose.frameworks import keras
-    from edgepose.training.hosts import joined
+    from edgepose.training.frames import Canvases, HeldFrames
+from edgepose.training.hosts import joined
 
     assert keras().backend.backend() == "tensorflow"
     with pytest.raises(UsageError, match="--hosts needs Keras on JAX; set KERAS_BACKEND=jax"), joined("0/2"):
