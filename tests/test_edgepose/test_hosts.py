@@ -16,9 +16,10 @@ import pytest
 from tiny_runs import HELPERS, make_data, rows, tensors
 
 from edgepose.errors import UsageError
+from edgepose.frameworks import keras
 from edgepose.training.augmentation import AUGMENTATIONS
 from edgepose.training.frames import Canvases, HeldFrames
-from edgepose.training.hosts import Hosts, Share, parse_hosts
+from edgepose.training.hosts import Hosts, Share, joined, parse_hosts
 from edgepose.training.pipeline import Stream
 
 SLURM = {
@@ -185,11 +186,7 @@ def test_processes_of_other_settings_do_not_train(data: Path, tmp_path: Path) ->
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-def test_other_backends_are_refused(data: Path, tmp_path: Path) -> None:
-    from edgepose.frameworks import keras
-    from edgepose.training.frames import Canvases, HeldFrames
-from edgepose.training.hosts import joined
-
+def test_other_backends_are_refused() -> None:
     assert keras().backend.backend() == "tensorflow"
     with pytest.raises(UsageError, match="--hosts needs Keras on JAX; set KERAS_BACKEND=jax"), joined("0/2"):
         pass
