@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -75,11 +76,11 @@ def _record(folder: Path, number: int) -> PoseRecord:
 
 
 def _measured(frames: Frames, chosen: argparse.Namespace) -> dict[str, Any]:
-    """The least disturbed of the turns, of one pass over the frames each; the first turn warms up."""
+    """Medians over the turns, of one pass over the frames each; the first turn warms up."""
     stream = Stream(frames, AUGMENTATIONS["paper"], chosen.batch, seed=0)
     steps = stream.steps_per_pass
     turns = [_turn(stream.batches(k * steps, (k + 1) * steps)) for k in range(chosen.turns + 1)][1:]
-    wall, cpu, serial = (min(column) for column in zip(*turns, strict=True))
+    wall, cpu, serial = (median(column) for column in zip(*turns, strict=True))
     return {
         "frames_per_s": 1 / wall,
         "cpu_ms": 1000 * cpu,

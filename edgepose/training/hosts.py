@@ -168,7 +168,7 @@ def leave() -> None:
     import jax
 
     with captured_stderr():
-        jax.distributed.shutdown()
+        jax.distributed.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _is_loss(error: Exception) -> bool:
