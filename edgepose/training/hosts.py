@@ -7,10 +7,12 @@ the same batch. Process 0 alone writes and says what happens.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ _PORT = 29400
 _FORM = re.compile(r"(\d+)/(\d+)(?:@(.+:\d+))?")
 _SLURM_NAMES = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 # Seconds for all processes to start; after which a silent one is dead; for all to say goodbye.
-_START, _SILENT, _GOODBYE = 300, 100, 10
+_START, _SILENT, _GOODBYE = 300, 100, 300
 # Steps between two looks at whether a process was asked to stop, which all must do at the same step.
 STOP_EVERY = 8
 
@@ -90,17 +92,35 @@ def joined(text: str | None) -> Iterator[None]:
     _connect(hosts)
     try:
         yield
-    except KeyboardInterrupt:  # which all got at the same step
-        _leave()
-        raise
-    except Exception as error:
-        if _is_loss(error):
-            raise HostLost(
+    except BaseException as error:
+        lost = None
+        if isinstance(error, Exception) and _is_loss(error):
+            lost = HostLost(
                 f"process {hosts.index} of {hosts.count} stops: another one is gone ({_first_line(error)})",
                 "look at what that one said last; the same commands go on from the last saved state",
-            ) from None
-        raise
-    _leave()
+            )
+        _end_at_exit(lost or error)
+        if lost is None:
+            raise
+        raise lost from None
+    leave()
+
+
+def _end_at_exit(error: BaseException) -> None:
+    """End this process at its exit without a goodbye, unless that was said: JAX would wait for the others,
+    who wait for this one, and then abort all of them."""
+    import jax
+
+    if not jax.distributed.is_initialized():
+        return
+    code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+
+    def end() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    atexit.register(end)  # which runs before those registered earlier
 
 
 def _connect(hosts: Hosts) -> None:
@@ -141,11 +161,14 @@ def _check_devices(jax: Any) -> None:
         )
 
 
-def _leave() -> None:
+def leave() -> None:
+    """Say goodbye to the other processes: only where all of them end, since it waits for them."""
+    if process_count() == 1:
+        return
     import jax
 
     with captured_stderr():
-        jax.distributed.shutdown()
+        jax.distributed.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _is_loss(error: Exception) -> bool:
@@ -210,6 +233,7 @@ def agree(settings: Mapping[str, Any]) -> None:
     found = _gathered(np.frombuffer(digest, np.uint8))
     others = [i for i, row in enumerate(found) if not np.array_equal(row, found[0])]
     if others:
+        leave()
         raise UsageError(
             f"process {others[0]} was started with other settings, data or code than process 0",
             "give all of them the same command but for --hosts",

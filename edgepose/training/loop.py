@@ -26,7 +26,7 @@ from edgepose.training.averaging import WeightAverage
 from edgepose.training.checkpoints import LogRow, TrainingProgress, load_state, save_state, variables_by_name
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraints
 from edgepose.training.forecast import Forecast
-from edgepose.training.hosts import STOP_EVERY, any_of, from_first, process_count, process_index
+from edgepose.training.hosts import STOP_EVERY, any_of, from_first, leave, process_count, process_index
 from edgepose.training.pipeline import Batch, Stream
 from edgepose.training.runs import RunFolder, TensorBoard, write_log
 from edgepose.training.steppers import Stepper, StepperSetup, make_stepper
@@ -161,6 +161,7 @@ class _Session:
                 if self._must_stop(batch.step, asked_to_stop):
                     losses.settle()
                     self._save()
+                    leave()
                     raise KeyboardInterrupt
                 if (batch.step + 1) % setup.checkpoint_every == 0 and batch.step + 1 < stop:
                     losses.settle()

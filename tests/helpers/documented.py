@@ -149,6 +149,12 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose data info coco:path/to/export": _CVAT,
     "edgepose data keypoints coco:path/to/export --out toes.toml": _CVAT,
     "edgepose data info coco:path/to/export --keypoints toes.toml": _CVAT,
+    **{
+        f"edgepose train --model rt --data infants --out runs/two --batch 64 --hosts {i}/2": NotRun(
+            "needs two processes at once; tests/test_edgepose/test_hosts.py starts them"
+        )
+        for i in (0, 1)
+    },
     "edgepose train --model rt-lite --data coco:path/to/export --keypoints toes.toml --out runs/toes": _CVAT,
     "edgepose evaluate runs/toes/best.safetensors --data coco:path/to/export --out scored-toes": _CVAT,
     "edgepose export runs/toes/best.safetensors --recipe fp16 --out models/toes": _CVAT,
