@@ -276,6 +276,15 @@ def ray_cluster(engine: Engine) -> Iterator[RayCluster]:
                 ray.shutdown()
 
 
+def own_ray() -> Any:
+    """Ray, imported so that a cluster started in this process is on the loopback interface.
+
+    Raises:
+        MissingPackage: Ray is not installed.
+    """
+    return _import_ray(Engine(FORMS["ray"]))
+
+
 def _import_ray(engine: Engine) -> Any:
     settings = _SETTINGS | (_JOIN_SETTINGS if engine.address else _OWN_SETTINGS)
     for name, value in settings.items():  # Ray reads most of them when it is imported
