@@ -131,7 +131,7 @@ def draw(root: Path, clips: int, frames: int) -> Path:
 
 
 @dataclass
-class Seen:
+class Watched:
     """The summaries in a folder, as they appear.
 
     Attributes:
@@ -145,9 +145,9 @@ class Seen:
 
 
 @contextmanager
-def watched(out: Path) -> Iterator[Seen]:
+def watched(out: Path) -> Iterator[Watched]:
     """Look at the folder all the time that the block runs."""
-    seen, over = Seen(), threading.Event()
+    seen, over = Watched(), threading.Event()
 
     def look() -> None:
         for path in out.glob("clip*.json"):
@@ -184,7 +184,7 @@ def with_a_node_killed(sources: tuple[Source, ...], engine: Engine, out: Path, k
     """The counts of a run that loses a node."""
     when: dict[str, int] = {}
 
-    def killer(seen: Seen) -> None:
+    def killer(seen: Watched) -> None:
         while len(seen.inodes) < len(sources) // 3:
             time.sleep(0.02)
         when["done_before"] = len(seen.inodes)

@@ -135,7 +135,7 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose predict videos --model default:rt-lite --out tracks --shard 2/8": Run(swap=_TINY),
     "edgepose predict videos --model default:rt-lite --out tracks --engine ray": _RAY,
     "edgepose predict videos --model default:rt-lite --out tracks --engine ray:auto": _RAY,
-    "edgepose evaluate default:i default:rt default:rt-lite --data in-motion:infants --no-speed --out scored --engine ray": _RAY,
+    "edgepose evaluate default:rt default:rt-lite --data in-motion:infants --no-speed --engine ray": _RAY,
     # docs/tutorial.md
     "edgepose data synth --out infants --videos 100 --frames 3 --seed 1 --size 320x240": _DRAW,
     "edgepose data show infants --out infants.png": Run(),

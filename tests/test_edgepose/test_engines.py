@@ -84,7 +84,9 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return LOCAL if request.param == "local" else request.getfixturevalue("ray_engine")
 
 
-both = pytest.mark.parametrize("engine", ["local", "ray"], indirect=True)
+both = pytest.mark.parametrize(
+    "engine", ["local", pytest.param("ray", marks=pytest.mark.long)], indirect=True
+)
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +143,7 @@ def test_what_is_wrong_with_one_video_costs_no_other(tmp_path: Path, engine: Eng
     assert hidden(out) == [f".{name}.failed.json" for name in ("broken", "eats", "hangs", "killed")]
 
 
+@pytest.mark.long
 def test_a_full_disk_half_way_loses_nothing(tmp_path: Path, ray_engine: Engine) -> None:
     folder, out = clips(tmp_path / "in", *"ab", "full-c", *"xyz"), tmp_path / "out"
     (tmp_path / doubles.NO_SPACE).touch()
@@ -188,6 +191,7 @@ def test_a_node_killed_half_way(cluster: Any, ray_engine: Engine, tmp_path: Path
         assert (out / f"{name}.csv").read_bytes() == (alone / f"{name}.csv").read_bytes()
 
 
+@pytest.mark.long
 def test_many_models_are_scored_as_alone(tmp_path: Path, ray_engine: Engine) -> None:
     synthesise(tmp_path / "infants", 2, 1, 0, (240, 320), None)
     models = [WEIGHTS / "rt-lite.tflite", tmp_path / "broken.tflite", WEIGHTS / "rt.tflite"]
@@ -227,6 +231,7 @@ def test_what_no_node_has_room_for(ray_engine: Engine) -> None:
             cluster.tasks(print, 9)
 
 
+@pytest.mark.long
 def test_nodes_of_another_edgepose_or_without_the_storage(
     tmp_path: Path, ray_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +246,7 @@ def test_nodes_of_another_edgepose_or_without_the_storage(
     assert states(out) == "a:left b:left" and not hidden(out)
 
 
+@pytest.mark.long
 def test_a_ray_of_ones_own_is_seen_by_nobody() -> None:
     if find_spec("ray") is None:
         pytest.skip("Ray is not installed (pip install 'edgepose[ray]')")
