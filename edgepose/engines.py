@@ -43,6 +43,7 @@ _JOIN_SETTINGS = {"RAY_NUM_REDIS_GET_RETRIES": "1"}  # each takes most of a minu
 _OWN_SETTINGS = {
     # Not only of those systems: what it turns off is that a node takes the machine's outward address.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_worker_niceness": "0",  # that of the command, and no 15 more
 }
 
 
