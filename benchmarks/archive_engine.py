@@ -19,11 +19,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -68,13 +69,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         sources = find_sources([draw(root, chosen.clips, chosen.frames)]).found
-        cluster = Cluster(initialize_head=True, head_node_args=_NODE)
+        cluster = patient(lambda: Cluster(initialize_head=True, head_node_args=_NODE))
         engine = parse_engine(f"ray:{cluster.address}")
-        node = cluster.add_node(**_NODE)
+        node = patient(lambda: cluster.add_node(**_NODE))
         killed = with_a_node_killed(
             sources, engine, root / "killed", lambda: cluster.remove_node(node, False)
         )
-        cluster.add_node(**_NODE)
+        patient(lambda: cluster.add_node(**_NODE))
         rounds = []
         for i in range(chosen.rounds):
             alone = timed(sources, Engine(), root / f"alone{i}")
@@ -101,6 +102,16 @@ def main() -> None:
     }
     write_json(chosen.out, result)
     print(json.dumps(result, indent=1))
+
+
+def patient(start: Callable[[], Any]) -> Any:
+    """Start a node, again where Ray has lost patience: it waits half a minute, too short on a busy machine."""
+    for _ in range(5):
+        try:
+            return start()
+        except Exception as error:
+            print(f"a node did not start: {error}", file=sys.stderr)
+    return start()
 
 
 def runs(root: Path) -> list[str]:
@@ -180,7 +191,9 @@ def predict(sources: tuple[Source, ...], engine: Engine, out: Path) -> list[Inpu
     )
 
 
-def with_a_node_killed(sources: tuple[Source, ...], engine: Engine, out: Path, kill: Any) -> dict[str, Any]:
+def with_a_node_killed(
+    sources: tuple[Source, ...], engine: Engine, out: Path, kill: Callable[[], Any]
+) -> dict[str, Any]:
     """The counts of a run that loses a node."""
     when: dict[str, int] = {}
 

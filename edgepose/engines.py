@@ -347,12 +347,15 @@ def _check_address(engine: Engine) -> None:
 
 
 def _unreachable(engine: Engine, why: str) -> EngineError:
+    if not engine.address:
+        hint = "try again when the machine has less to do, or leave --engine out"
+        return EngineError(f"--engine {engine} did not start ({why})", hint)
     hint = "start it (ray start --head), check the address, or leave --engine out"
     return EngineError(f"--engine {engine} cannot be reached ({why})", hint)
 
 
 def _first_line(error: BaseException) -> str:
-    """What an error of Ray's says, which may be pages with a traceback: the cause stands last there."""
+    """What an error of Ray's says, which may be pages; of one that a task raised, its cause."""
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return lines[0][:200].rstrip(".") if lines else type(cause).__name__
