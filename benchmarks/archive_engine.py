@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def patient(start: Callable[[], Any]) -> Any:
-    """Start a node, again where Ray has lost patience: it waits half a minute, too short on a busy machine."""
+    """Start a node, again where Ray gives up: it waits half a minute, too short on a busy machine."""
     for _ in range(5):
         try:
             return start()
