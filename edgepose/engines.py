@@ -43,6 +43,7 @@ _JOIN_SETTINGS = {"RAY_NUM_REDIS_GET_RETRIES": "1"}  # each takes most of a minu
 _OWN_SETTINGS = {
     # Not only of those systems: what it turns off is that a node takes the machine's outward address.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_worker_niceness": "0",  # that of the command, and no 15 more
 }
 
 
@@ -276,6 +277,15 @@ def ray_cluster(engine: Engine) -> Iterator[RayCluster]:
                 ray.shutdown()
 
 
+def own_ray() -> Any:
+    """Ray, imported so that a cluster started in this process is on the loopback interface.
+
+    Raises:
+        MissingPackage: Ray is not installed.
+    """
+    return _import_ray(Engine(FORMS["ray"]))
+
+
 def _import_ray(engine: Engine) -> Any:
     settings = _SETTINGS | (_JOIN_SETTINGS if engine.address else _OWN_SETTINGS)
     for name, value in settings.items():  # Ray reads most of them when it is imported
@@ -337,12 +347,15 @@ def _check_address(engine: Engine) -> None:
 
 
 def _unreachable(engine: Engine, why: str) -> EngineError:
+    if not engine.address:
+        hint = "try again when the machine has less to do, or leave --engine out"
+        return EngineError(f"--engine {engine} did not start ({why})", hint)
     hint = "start it (ray start --head), check the address, or leave --engine out"
     return EngineError(f"--engine {engine} cannot be reached ({why})", hint)
 
 
 def _first_line(error: BaseException) -> str:
-    """What an error of Ray's says, which may be pages with a traceback: the cause stands last there."""
+    """What an error of Ray's says, which may be pages; of one that a task raised, its cause."""
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return lines[0][:200].rstrip(".") if lines else type(cause).__name__

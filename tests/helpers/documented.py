@@ -57,6 +57,7 @@ _TINY = {"default:rt-lite": "models/tiny.tflite"}
 _LSPET = {"lspet:path/to/lspet": "infants"}
 _DRAW = Run("--videos 3 --frames 2 --seed 1 --size 160x120 --workers 1", {"infants": "drawn"})
 _DEVICE = NotRun("needs qemu and a network; tests/test_android_harness runs it where they are")
+_RAY = NotRun("needs Ray; tests/test_edgepose/test_engines.py runs it where it is installed")
 _PHONE = NotRun("needs a phone; tests/test_android_harness runs it against a double of one")
 _THEIRS = NotRun("needs a file that its authors release; tests/test_edgepose/test_weights.py imports it")
 _CVAT = NotRun("needs an annotator's export; tests/test_edgepose/test_own_keypoints.py makes and uses one")
@@ -132,6 +133,9 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose predict videos --model default:rt-lite --out tracks": Run(swap=_TINY),
     "edgepose predict videos --model default:rt-lite --out tracks --retry-failed": Run(swap=_TINY),
     "edgepose predict videos --model default:rt-lite --out tracks --shard 2/8": Run(swap=_TINY),
+    "edgepose predict videos --model default:rt-lite --out tracks --engine ray": _RAY,
+    "edgepose predict videos --model default:rt-lite --out tracks --engine ray:auto": _RAY,
+    "edgepose evaluate default:rt default:rt-lite --data in-motion:infants --no-speed --engine ray": _RAY,
     # docs/tutorial.md
     "edgepose data synth --out infants --videos 100 --frames 3 --seed 1 --size 320x240": _DRAW,
     "edgepose data show infants --out infants.png": Run(),

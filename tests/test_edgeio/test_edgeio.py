@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from edgeio import UnknownName, UserError, lookup, read_json, replacing, sha256_file, write_json
+from edgeio import UnknownName, UserError, leftovers, lookup, read_json, replacing, sha256_file, write_json
 
 
 def test_an_error_is_one_line_and_survives_a_process_boundary():
@@ -48,3 +48,14 @@ def test_bad_json_names_the_file_and_the_hint(tmp_path):
 def test_sha256(tmp_path):
     (tmp_path / "f").write_bytes(b"edge")
     assert sha256_file(tmp_path / "f") == hashlib.sha256(b"edge").hexdigest()
+
+
+def test_what_killed_processes_left_is_found_by_its_whole_name(tmp_path):
+    left = {".a.12.partial.csv", ".a-sheet.7.partial.png", ".a_json.3.partial"}
+    others = {".a2.12.partial.csv", ".a-b.12.partial.csv", ".a.12.partial.h5", ".a.x.partial.csv", "a.csv"}
+    for name in left | others:
+        (tmp_path / name).touch()
+    with replacing(tmp_path / "a.csv") as mine:  # named as `replacing` names them
+        mine.touch()
+        found = {path.name for path in leftovers(tmp_path, ["a.csv", "a-sheet.png", "a_json"])}
+        assert found == left | {mine.name}

@@ -329,10 +329,12 @@ def test_an_interrupted_input_is_begun_anew(tmp_path: Path, monkeypatch: pytest.
     assert not list(out.iterdir()), "nothing half done is left"
     leftover = out / ".a.999999999.partial.csv"
     leftover.write_text("half")
-    other = out / ".b.999999999.partial.csv"
-    other.write_text("another's")
+    others = [out / f".{name}.999999999.partial.csv" for name in ("b", "a2", "a-b")]  # of other machines, say
+    for other in others:
+        other.write_text("another's")
     (outcome,) = run([source], out)
-    assert outcome.error is None and not leftover.exists() and other.exists()
+    assert outcome.error is None and not leftover.exists()
+    assert all(other.exists() for other in others), "inputs whose names begin alike are not this one's"
     assert len(rows(out / "a.csv")) == 6 * K
 
 
