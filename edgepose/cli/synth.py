@@ -27,8 +27,8 @@ def command(
         typer.Option(
             help="What is drawn: 'clinic' is infants on their back, filmed from above for an assessment; "
             "'home' is infants as families photograph them: dressed, close up, turned, from any side, in "
-            "adult hands; 'home-postures' is the same homes with infants on their tummy and side, sitting, on "
-            "all fours and held upright."
+            "adult hands; 'home-postures' is the same homes with infants on their tummy and side, sitting, "
+            "on all fours and held upright."
         ),
     ] = "clinic",
     workers: Annotated[
