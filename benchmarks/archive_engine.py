@@ -66,42 +66,45 @@ def main() -> None:
     import ray
     from ray.cluster_utils import Cluster
 
+    result: dict[str, Any] = {
+        "clips": chosen.clips,
+        "frames_per_clip": chosen.frames,
+        "model": _MODEL.name,
+        "ray": ray.__version__,
+        "processor": processor(),
+        "cores": cores(),
+    }
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         sources = find_sources([draw(root, chosen.clips, chosen.frames)]).found
         cluster = patient(lambda: Cluster(initialize_head=True, head_node_args=_NODE))
         engine = parse_engine(f"ray:{cluster.address}")
         node = patient(lambda: cluster.add_node(**_NODE))
-        killed = with_a_node_killed(
-            sources, engine, root / "killed", lambda: cluster.remove_node(node, False)
-        )
+        lost = with_a_node_killed(sources, engine, root / "killed", lambda: cluster.remove_node(node, False))
+        result |= {"node_killed": lost, "rounds": []}
+        keep(result, chosen.out)  # a round may take long, and what is measured stays
         patient(lambda: cluster.add_node(**_NODE))
-        rounds = []
         for i in range(chosen.rounds):
             alone = timed(sources, Engine(), root / f"alone{i}")
             there = timed(sources, engine, root / f"ray{i}")
-            rounds.append(
-                {"alone_s": alone, "ray_s": there, "ratio": round(there["clips_s"] / alone["clips_s"], 3)}
-            )
+            ratio = round(there["clips_s"] / alone["clips_s"], 3)
+            result["rounds"].append({"alone": alone, "ray": there, "ratio": ratio})
+            keep(result, chosen.out)
         cluster.shutdown()
         tables = [{(root / run / f"{s.name}.csv").read_bytes() for run in runs(root)} for s in sources]
         assert {len(each) for each in tables} == {1}, "the runs differ in what they say"
-    result = {
-        "clips": chosen.clips,
-        "frames_per_clip": chosen.frames,
-        "model": _MODEL.name,
-        "ray": ray.__version__,
-        "node_killed": killed,
-        "rounds": rounds,
-        "ratios": [r["ratio"] for r in rounds],
-        "median_ratio": median(r["ratio"] for r in rounds),
-        "tables_equal_to_the_byte": True,
-        "processor": processor(),
-        "cores": cores(),
-        "load_average": round(os.getloadavg()[0], 1),
+    result |= {
+        "median_ratio": median(r["ratio"] for r in result["rounds"]) if result["rounds"] else None,
+        "tables_equal_to_the_byte": bool(result["rounds"]),
     }
-    write_json(chosen.out, result)
+    keep(result, chosen.out)
     print(json.dumps(result, indent=1))
+
+
+def keep(result: dict[str, Any], out: Path) -> None:
+    """Write what is known so far, and how busy the machine is."""
+    result["load_average"] = round(os.getloadavg()[0], 1)
+    write_json(out, result)
 
 
 def patient(start: Callable[[], Any]) -> Any:
