@@ -491,10 +491,10 @@ def test_frames_whose_labels_are_not_used_are_learned_from_the_teacher_and_runs_
         distill(again, crash_at(5, STEPS))
     distill(again)
     assert same_state(tmp_path / "whole", tmp_path / "again")
-    more = student | {"data": DataRequest(spec.replace("4", "8"), validation_split="none")}
+    more = student | {"data": DataRequest(spec.replace("labels=4", "labels=8"), validation_split="none")}
     distill(asked(data, tmp_path / "more", weights, more, **options))
     assert len(list(cache.iterdir())) == 1, "the teacher saw these frames already"
-    with pytest.raises(OtherJob, match=r"labels: was '4', now '8'"):
+    with pytest.raises(OtherJob, match=r"data_sha256: was .*'labels': '4'.*'labels': '8'"):
         distill(asked(data, tmp_path / "whole", weights, more, **options))
     with pytest.raises(UsageError, match="where every frame has labels"):
         distill(asked(data, tmp_path / "all", weights, labelled_share=0.5))
