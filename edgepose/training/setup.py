@@ -194,7 +194,8 @@ def open_setup(
     Raises:
         UserError: bad input; says what and what to do.
     """
-    listener = listener if listener and process_index() == 0 else Listener()
+    speaks = request.hosts is None or process_index() == 0
+    listener = listener if listener and speaks else Listener()
     request.check()
     training_data = training_data or open_training_data(request.data)
     if training_data.keypoints.guessed:

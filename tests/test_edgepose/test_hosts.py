@@ -87,6 +87,7 @@ WORDS = (
     "train --model rt-lite --resolution 64 --epochs {epochs} --steps-per-epoch 3 --batch 4 --accumulate 2 "
     "--checkpoint-every 2 --schedule cosine --augmentation paper-colour"
 )
+PATIENCE_S = 1800
 needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
 
 
@@ -128,7 +129,11 @@ def pair(data: Path, out: Path, *more: str, epochs: int = 3) -> list[subprocess.
 
 def ends(*processes: subprocess.Popen[str]) -> list[tuple[int, str, str]]:
     """Exit code, stdout and stderr of each."""
-    told = [process.communicate() for process in processes]
+    try:
+        told = [process.communicate(timeout=PATIENCE_S) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()  # one that waits for another without end
     return [(process.returncode, *text) for process, text in zip(processes, told, strict=True)]
 
 
@@ -140,6 +145,7 @@ def saved(out: Path, process: subprocess.Popen[str]) -> None:
 
 
 @needs_jax
+@pytest.mark.long
 def test_two_processes_stopped_and_resumed_end_where_one_does(data: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     (whole,) = ends(start(data, one, epochs=30))
