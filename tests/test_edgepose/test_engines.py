@@ -159,6 +159,7 @@ def test_a_full_disk_half_way_loses_nothing(tmp_path: Path, ray_engine: Engine) 
     assert not hidden(out)
 
 
+@pytest.mark.long
 def test_a_node_killed_half_way(cluster: Any, ray_engine: Engine, tmp_path: Path, monkeypatch: Any) -> None:
     names = [f"stuck-{i:02d}" for i in range(10)]
     folder, out = clips(tmp_path / "in", *names), tmp_path / "out"
@@ -224,6 +225,7 @@ def test_what_would_be_wrong_on_a_cluster_is_refused(tmp_path: Path, change: dic
         evaluate_on(parse_engine("ray"), [], Request("d", **change), tmp_path, False, lambda *_: None, print)
 
 
+@pytest.mark.long
 def test_what_no_node_has_room_for(ray_engine: Engine) -> None:
     with ray_cluster(ray_engine) as cluster:
         assert cluster.node_cpus() == [1.0]
