@@ -111,10 +111,9 @@ def shard(arrays: Arrays) -> Arrays:
     if process_count() > 1:
         import jax
 
+        of_process: Any = jax.make_array_from_process_local_data
         layouts = {key: active.get_data_layout(value.shape).backend_layout for key, value in arrays.items()}
-        return {
-            key: jax.make_array_from_process_local_data(layouts[key], value) for key, value in arrays.items()
-        }
+        return {key: of_process(layouts[key], value) for key, value in arrays.items()}
     return {
         key: distribution.distribute_tensor(value, active.get_data_layout(value.shape))
         for key, value in arrays.items()
