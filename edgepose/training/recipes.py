@@ -90,13 +90,10 @@ _REAL = (
 )
 
 
-def _real_student(student: str) -> TrainingRecipe:
+def _real(network: str, paper: str, options: str) -> TrainingRecipe:
+    words = f"edgepose train --model {network} --init START {options} --steps-per-epoch 200 {_REAL}"
     return TrainingRecipe(
-        f"real-{student}",
-        f"none: ours, the default weights of {student}: half the loss to the labels, half to I's maps",
-        f"edgepose distill --teacher i --teacher-weights TEACHER --student {student} --init START "
-        f"--learning-rate 0.001 --epochs 6 --steps-per-epoch 200 {_REAL}",
-        _TWO_CORES,
+        f"real-{network}", f"none: ours, the default weights of {network}{paper}", words, _TWO_CORES
     )
 
 
@@ -105,15 +102,9 @@ TRAINING_RECIPES = {
     for r in (
         _paper("rt", "Table 1: PCKh@0.1 58.7, PCKh@0.5 99.7, ME 0.102"),
         _paper("b4", "Table 1: PCKh@0.1 81.1, PCKh@0.5 99.95, ME 0.068"),
-        TrainingRecipe(
-            "real-i",
-            "none: ours, the default weights of I, and the teacher of real-rt and real-rt-lite",
-            "edgepose train --model i --init START --learning-rate 0.0007 --epochs 5 --steps-per-epoch 200 "
-            f"{_REAL}",
-            _TWO_CORES,
-        ),
-        _real_student("rt"),
-        _real_student("rt-lite"),
+        _real("i", ", which came before POSTURES: HOME weighed 2", "--learning-rate 0.0007 --epochs 5"),
+        _real("rt", "", "--learning-rate 0.001 --epochs 8 --ema 0.99"),
+        _real("rt-lite", "", "--learning-rate 0.001 --epochs 8"),
         TrainingRecipe(
             "fine-tune",
             "none: ours, for some hundreds of steps on labels of another kind",
