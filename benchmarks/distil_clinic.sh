@@ -10,7 +10,7 @@
 #   noisy   500 made-up infants of home whose training labels spread as SPREAD times Table 2's raters do, 2,000 without
 #   half    half of SyRIP labelled; the other half and LIMIT of LSPET-more by the teacher alone
 #
-# BlazePose heavy is a black box that never saw our labels. I (default:i) learnt from SyRIP's and LSPET's labels: on
+# BlazePose heavy is a black box that did not learn from our labels. I (default:i) learnt from SyRIP's and LSPET's labels: on
 # them it says what a teacher is worth that knows the labels which the student lacks. With the defaults, days on two
 # cores; the committed figures say with what they were made.
 set -euo pipefail
