@@ -45,6 +45,7 @@ _WINDOWS = (
     (0.25, 0.25, 0.75),
     (-0.25, -0.25, 1.5),
 )
+_SECOND = 0.3  # as sure as of the first must the network be of a second infant: no single one of 36 was two
 _KEPT = 6  # of all windows in all turns, to look at their regions
 _REGIONS = 2  # looked at one after the other, each about what is found in the one before
 
@@ -199,6 +200,40 @@ def find(
     turn = _decide(np.array([look.sureness for look in looks])) if quarters is None else None
     found = looks[0 if turn is None else turn.quarters]
     return (found.pose if crop else _look(estimator, image, None, found.quarters, clock)), turn
+
+
+def second_infant(estimator: Estimator, image: np.ndarray, pose: Pose, quarters: int, clock: Clock) -> bool:
+    """Whether windows of a picture (H, W, 3) show somebody beside the infant of `pose`, nearly as surely.
+
+    A model with a detector of its own, or one that sees nobody, is not asked.
+    """
+    if estimator.has_detector or pose.peaks.max() <= 0:
+        return False
+    keypoints = estimator.spec.keypoints
+    looks = [_look(estimator, image, box, quarters, clock) for box in _windows(image.shape[:2])]
+    apart = [look for look in looks if look.peaks.max() > 0 and _apart(look, pose)]
+    if not apart:
+        return False
+    other = max(apart, key=lambda look: sureness(look, keypoints))
+    for _ in range(_REGIONS):
+        other = _look(estimator, image, region(other), quarters, clock)
+    return _apart(other, pose) and sureness(other, keypoints) >= _SECOND * sureness(pose, keypoints)
+
+
+def _apart(one: Pose, other: Pose) -> bool:
+    """Whether the middle of each pose's clear keypoints lies outside the other's box."""
+    boxes, middles = [], []
+    for pose in (one, other):
+        points = pose.points_px[pose.peaks >= _FAINT]
+        if not len(points):
+            return False
+        boxes.append((points.min(0), points.max(0)))
+        middles.append(np.median(points, axis=0))
+    inside = [
+        bool((middles[1 - k] >= low).all() and (middles[1 - k] <= high).all())
+        for k, (low, high) in enumerate(boxes)
+    ]
+    return not any(inside)
 
 
 def predict_found(

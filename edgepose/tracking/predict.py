@@ -26,7 +26,7 @@ from edgeio.ahead import ahead, side_by_side
 from edgepose.data.images import decode_parallel, image_size, other_pages, page_count
 from edgepose.errors import BadImage, UsageError
 from edgepose.inference.estimator import Clock, Estimator, Placed, Pose
-from edgepose.inference.finding import Turn, find, find_turn, is_found
+from edgepose.inference.finding import Turn, find, find_turn, is_found, second_infant
 from edgepose.tracking.clock import ASSUMED_RATE
 from edgepose.tracking.confidence import Confidence
 from edgepose.tracking.pictures import Thumbnail, Thumbnails
@@ -249,13 +249,16 @@ class _Work:
     def _against_whole(
         self, estimator: Estimator, frame: Frame, pose: Pose, quarters: int | None, turn: Turn | None
     ) -> Pose:
-        """The pose with the whole picture's word on second infants; or the whole picture's own, where the
-        region shows nobody."""
+        """The pose with the word of the rest of the picture on second infants; or the whole picture's own
+        pose, where the region shows nobody."""
         if pose.whole:
             return pose
         turned = turn.quarters if turn is not None else quarters or 0
         wide = estimator.pose(estimator.place(frame.image, None, self.clock, turned), True, self.clock)
-        return replace(pose, doubles=wide.doubles) if is_found(pose) else wide
+        if not is_found(pose):
+            return wide
+        second = second_infant(estimator, frame.image, pose, turned, self.clock)
+        return replace(pose, doubles=1.0 if second else wide.doubles)
 
     def all(self, frames: Iterable[Frame], depth: int, expected: int | None, stride: int) -> None:
         """Predict a video's frames, one in `stride`; results are in `frame_poses`."""

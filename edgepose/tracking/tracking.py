@@ -26,11 +26,11 @@ import numpy as np
 from edgepose.errors import UsageError
 from edgepose.geometry import Box, Size
 from edgepose.inference.estimator import Clock, Estimator, Pose
-from edgepose.inference.finding import extent, find, is_found, square
+from edgepose.inference.finding import extent, find, is_found, second_infant, square
 
 _FOLLOW = 0.4  # of the way to where the infant is
 _INSIDE = 0.1  # of the square's side, that the infant must keep from its edge
-RECHECK = 30
+RECHECK = 90  # a second infant is looked for with some ten looks
 BEHIND = 4  # frames of the file: an eighth of a second, and four cores
 
 AUTO, NONE = "auto", "none"
@@ -129,18 +129,29 @@ class Look:
                 laid = square(found, size)
                 found = see(laid)
             if is_found(found):
-                doubles = see(None).doubles if self.recheck else np.nan
-                return Sight(replace(found, doubles=doubles), laid, square(found, size))
+                if self.recheck:
+                    found = self._with_second(found, see(None), estimator, image, clock)
+                else:
+                    found = replace(found, doubles=np.nan)
+                return Sight(found, laid, square(found, size))
         wide, missed = see(None), self.box is not None
         if self.recheck:
             near, _ = find(estimator, image, True, self.turns, clock)
             if is_found(near):
-                return Sight(replace(near, doubles=wide.doubles), square(near, size), missed=missed)
+                near = self._with_second(near, wide, estimator, image, clock)
+                return Sight(near, square(near, size), missed=missed)
         if is_found(wide):
             near = see(laid := square(wide, size))
             if is_found(near):
                 return Sight(replace(near, doubles=wide.doubles), laid, missed=missed)
         return Sight(wide, missed=missed)
+
+    def _with_second(
+        self, found: Pose, wide: Pose, estimator: Estimator, image: np.ndarray, clock: Clock
+    ) -> Pose:
+        """The pose with the word of the rest of the picture on a second infant."""
+        second = second_infant(estimator, image, found, self.turns, clock)
+        return replace(found, doubles=1.0 if second else wide.doubles)
 
 
 class Tracker:

