@@ -58,7 +58,7 @@ def main() -> None:
         "networks": {},
     }
     for key, weights in DEFAULT_WEIGHTS.items():
-        estimator = Estimator(open_runner(weights.path))
+        estimator = Estimator(open_runner(weights.tflite_path))
         result["networks"][key] = {kind: flagged(estimator, images) for kind, images in shown.items()}
         for kind, shares in result["networks"][key].items():
             print(f"{key:8} {kind:18}", *(f"{name} {100 * share:.0f} %" for name, share in shares.items()))

@@ -359,9 +359,9 @@ def test_warnings_tell_one_infant_from_two_and_from_none(
     from edgepose.inference.estimator import Estimator
     from edgepose.inference.runners import open_runner
 
-    estimator = Estimator(open_runner(row.path))
+    estimator = Estimator(open_runner(row.tflite_path))
     flagged, pictures = shown
-    shares = {kind: flagged(estimator, images) for kind, images in pictures.items()}
+    shares = {kind: flagged(estimator, pictures[kind]) for kind in ("one", "two, beside", "nobody")}
     assert shares["one"]["any"] <= 0.25
     assert shares["two, beside"]["any"] >= 0.5
     assert shares["nobody"]["no-infant"] == 1
