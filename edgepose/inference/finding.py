@@ -10,7 +10,7 @@ against regions and turns by the labels, where the whole picture alone, judged b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -202,22 +202,24 @@ def find(
     return (found.pose if crop else _look(estimator, image, None, found.quarters, clock)), turn
 
 
-def second_infant(estimator: Estimator, image: np.ndarray, pose: Pose, quarters: int, clock: Clock) -> bool:
-    """Whether windows of a picture (H, W, 3) show somebody beside the infant of `pose`, nearly as surely.
+def with_second(estimator: Estimator, image: np.ndarray, pose: Pose, quarters: int, clock: Clock) -> Pose:
+    """The pose with the word of the rest of a picture (H, W, 3) on a second infant, as its `doubles`.
 
-    A model with a detector of its own, or one that sees nobody, is not asked.
+    1 where a window shows somebody beside the infant, nearly as surely; else the whole picture's.
+
+    A model with a detector of its own is asked for the whole picture alone.
     """
-    if estimator.has_detector or pose.peaks.max() <= 0:
-        return False
+    boxes = [None] if estimator.has_detector else _windows(image.shape[:2])
+    looks = [_look(estimator, image, box, quarters, clock) for box in boxes]
     keypoints = estimator.spec.keypoints
-    looks = [_look(estimator, image, box, quarters, clock) for box in _windows(image.shape[:2])]
     apart = [look for look in looks if look.peaks.max() > 0 and _apart(look, pose)]
-    if not apart:
-        return False
+    if estimator.has_detector or not apart:
+        return replace(pose, doubles=looks[0].doubles)
     other = max(apart, key=lambda look: sureness(look, keypoints))
     for _ in range(_REGIONS):
         other = _look(estimator, image, region(other), quarters, clock)
-    return _apart(other, pose) and sureness(other, keypoints) >= _SECOND * sureness(pose, keypoints)
+    second = _apart(other, pose) and sureness(other, keypoints) >= _SECOND * sureness(pose, keypoints)
+    return replace(pose, doubles=1.0 if second else looks[0].doubles)
 
 
 def _apart(one: Pose, other: Pose) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -26,7 +26,7 @@ from edgeio.ahead import ahead, side_by_side
 from edgepose.data.images import decode_parallel, image_size, other_pages, page_count
 from edgepose.errors import BadImage, UsageError
 from edgepose.inference.estimator import Clock, Estimator, Placed, Pose
-from edgepose.inference.finding import Turn, find, find_turn, is_found, second_infant
+from edgepose.inference.finding import Turn, find, find_turn, is_found, with_second
 from edgepose.tracking.clock import ASSUMED_RATE
 from edgepose.tracking.confidence import Confidence
 from edgepose.tracking.pictures import Thumbnail, Thumbnails
@@ -254,11 +254,9 @@ class _Work:
         if pose.whole:
             return pose
         turned = turn.quarters if turn is not None else quarters or 0
-        wide = estimator.pose(estimator.place(frame.image, None, self.clock, turned), True, self.clock)
-        if not is_found(pose):
-            return wide
-        second = second_infant(estimator, frame.image, pose, turned, self.clock)
-        return replace(pose, doubles=1.0 if second else wide.doubles)
+        if is_found(pose):
+            return with_second(estimator, frame.image, pose, turned, self.clock)
+        return estimator.pose(estimator.place(frame.image, None, self.clock, turned), True, self.clock)
 
     def all(self, frames: Iterable[Frame], depth: int, expected: int | None, stride: int) -> None:
         """Predict a video's frames, one in `stride`; results are in `frame_poses`."""

@@ -26,7 +26,7 @@ import numpy as np
 from edgepose.errors import UsageError
 from edgepose.geometry import Box, Size
 from edgepose.inference.estimator import Clock, Estimator, Pose
-from edgepose.inference.finding import extent, find, is_found, second_infant, square
+from edgepose.inference.finding import extent, find, is_found, square, with_second
 
 _FOLLOW = 0.4  # of the way to where the infant is
 _INSIDE = 0.1  # of the square's side, that the infant must keep from its edge
@@ -130,28 +130,22 @@ class Look:
                 found = see(laid)
             if is_found(found):
                 if self.recheck:
-                    found = self._with_second(found, see(None), estimator, image, clock)
+                    found = with_second(estimator, image, found, self.turns, clock)
                 else:
                     found = replace(found, doubles=np.nan)
                 return Sight(found, laid, square(found, size))
-        wide, missed = see(None), self.box is not None
+        missed = self.box is not None
         if self.recheck:
             near, _ = find(estimator, image, True, self.turns, clock)
             if is_found(near):
-                near = self._with_second(near, wide, estimator, image, clock)
+                near = with_second(estimator, image, near, self.turns, clock)
                 return Sight(near, square(near, size), missed=missed)
+        wide = see(None)
         if is_found(wide):
             near = see(laid := square(wide, size))
             if is_found(near):
                 return Sight(replace(near, doubles=wide.doubles), laid, missed=missed)
         return Sight(wide, missed=missed)
-
-    def _with_second(
-        self, found: Pose, wide: Pose, estimator: Estimator, image: np.ndarray, clock: Clock
-    ) -> Pose:
-        """The pose with the word of the rest of the picture on a second infant."""
-        second = second_infant(estimator, image, found, self.turns, clock)
-        return replace(found, doubles=1.0 if second else wide.doubles)
 
 
 class Tracker:
