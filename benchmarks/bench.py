@@ -250,26 +250,38 @@ def _predict(chosen: Namespace) -> Found:
             yield each
         elif each[0] != "blazepose-alone":
             runs[f"{each[0]} in our pipeline"] = (each[1], "none", _ROOT)
+    kinds = dict[str, int]()
+    for complexity, kind in enumerate(("lite", "full")):
+        if why := _missing(chosen, clip, complexity):
+            yield Skipped("predict", f"MediaPipe's own, {kind}", why)
+        else:
+            kinds[kind] = complexity
     rounds: dict[str, list[dict[str, Any]]] = {}
     for turn in range(chosen.rounds):
         for number, (name, (path, crop, root)) in enumerate(runs.items()):
             out = chosen.work / f"predicted/{turn}-{number}-{time.time_ns()}"
             asked = Namespace(model=path, crop=crop, overlay=False)
             rounds.setdefault(name, []).append(predict_speed.predict(clip, out, asked, root))
-        for complexity, kind in enumerate(("lite", "full")):
-            if chosen.mediapipe:
-                rounds.setdefault(f"MediaPipe's own, {kind}", []).append(_mediapipe(chosen, clip, complexity))
-    if not chosen.mediapipe:
-        yield Skipped("predict", "MediaPipe's own", "no --mediapipe")
+        for kind, complexity in kinds.items():
+            found = json.loads(_mediapipe(chosen, clip, complexity).stdout.splitlines()[-1])
+            rounds.setdefault(f"MediaPipe's own, {kind}", []).append(found)
     yield from _of_predict(rounds)
 
 
-def _mediapipe(chosen: Namespace, clip: Path, complexity: int) -> dict[str, Any]:
-    command = [chosen.mediapipe, _HERE / "mediapipe_pose.py", clip, str(complexity)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"MediaPipe failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def _missing(chosen: Namespace, clip: Path, complexity: int) -> str | None:
+    """Why MediaPipe's own cannot run, tried on one frame before anything is timed; None where it can."""
+    if not chosen.mediapipe:
+        return "no --mediapipe"
+    tried = _mediapipe(chosen, clip, complexity, "1")
+    last = (tried.stderr.strip().splitlines() or ["it says nothing"])[-1]
+    return f"MediaPipe failed: {last}" if tried.returncode else None
+
+
+def _mediapipe(
+    chosen: Namespace, clip: Path, complexity: int, *frames: str
+) -> subprocess.CompletedProcess[str]:
+    command = [chosen.mediapipe, _HERE / "mediapipe_pose.py", clip, str(complexity), *frames]
+    return subprocess.run(command, capture_output=True, text=True, check=not frames)
 
 
 def _of_predict(rounds: dict[str, list[dict[str, Any]]]) -> Found:

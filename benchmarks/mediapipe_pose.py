@@ -3,8 +3,10 @@
     /path/to/another/venv/bin/python benchmarks/mediapipe_pose.py clip.mp4 1
 
 Runs in an environment of its own, with `pip install mediapipe==0.10.14`, and imports nothing of edgepose.
-The second argument is its model_complexity: 0 lite, 1 full. It decodes with OpenCV, as its documentation
-does, and tracks: its detector runs only where the pose is lost.
+The second argument is its model_complexity: 0 lite, 1 full; a third, how many frames at most. It decodes with
+OpenCV, as its documentation does, and tracks: its detector runs only where the pose is lost. Its package
+brings the full network alone and fetches lite at first use; where there is no network, put
+`pose_landmark_lite.tflite` into its folder `mediapipe/modules/pose_landmark` by hand.
 """
 
 import json
@@ -18,10 +20,11 @@ import mediapipe
 
 def main() -> None:
     path, complexity = sys.argv[1], int(sys.argv[2])
+    most = float(sys.argv[3]) if len(sys.argv) > 3 else float("inf")
     before, started = time.process_time(), time.perf_counter()
     video, frames, found = cv2.VideoCapture(path), 0, 0
     with mediapipe.solutions.pose.Pose(model_complexity=complexity, smooth_landmarks=True) as pose:
-        while True:
+        while frames < most:
             good, image = video.read()
             if not good:
                 break
