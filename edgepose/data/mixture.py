@@ -29,8 +29,8 @@ from edgepose.keypoints import KeypointSet, mapping
 from edgepose.keypoints import Mapping as KeypointMapping
 
 MAX_MARGIN = 2.0
-ALL, NONE = "all", "none"  # what `labels` may say beside a count or a share
-_OPTIONS = ("crop", "margin", "crops", "turn", "ruler", "labels", "draw")
+ALL, NONE = "all", "none"  # what `labels` may say beside a count or a share, and what `teacher` may
+_OPTIONS = ("crop", "margin", "crops", "turn", "ruler", "labels", "draw", "teacher")
 _SPEC = re.compile(
     r"(?P<data>.*?)(?:=(?P<weight>[^=,:/]*))?(?P<options>(?:,(?:" + "|".join(_OPTIONS) + r")=[^,]*)*)"
 )
@@ -52,6 +52,8 @@ class Source:
             "none", a count, or a share below 1, such as "0.5". The others are a teacher's to explain; crop
             and turn still go by their labels. A set of none is not validated on; others are, on all labels.
         draw: the seed of which frames these are: whole videos at random, the last one perhaps in part.
+        teacher: "none" where a teacher is not asked about these frames, whose labels it could only blur:
+            drawn pictures, say, whose labels are exact. "all" as a rule.
     """
 
     data: str
@@ -63,6 +65,7 @@ class Source:
     ruler: str | None = None
     labels: str = ALL
     draw: int = 0
+    teacher: str = ALL
 
     def settings(self) -> dict[str, Any]:
         """What decides the result, as JSON; the frames are bound by their hash."""
@@ -109,13 +112,19 @@ def source_of(text: str, crop: str, margin: float) -> Source:
         ruler=given.get("ruler"),
         labels=_labels_of(text, given.get("labels", ALL)),
         draw=_count(text, "draw", given.get("draw", "0"), least=0),
+        teacher=given.get("teacher", ALL),
     )
+    lookup({ALL: ALL, NONE: NONE}, "teacher of a data set", source.teacher)
     lookup(dict.fromkeys(CROPS), "crop", source.crop)
     lookup(dict.fromkeys(TURNS), "turn", source.turn)
     if source.ruler is not None:
         lookup(RULERS, "ruler", source.ruler)
     if "draw" in given and source.labels in (ALL, NONE):
         raise UsageError(f"{text}: draw has no effect on labels={source.labels}", "leave it out")
+    if source.teacher == NONE and source.labels != ALL:
+        raise UsageError(
+            f"{text}: frames without labels and without a teacher teach nothing", "leave one of the two out"
+        )
     if source.crop != "person" and ("margin" in given or source.crops > 1):
         raise UsageError(f"{text}: margin and crops have no effect without a crop", "add crop=person")
     return source
@@ -208,6 +217,7 @@ class Mixture:
         near, absent: keypoints matched by a nearly equal definition in a source, or known to no source.
         unlabelled: frames left out for want of one of the network's keypoints.
         shared: pictures left out of training since they are in another split too.
+        untaught: ids of the records that a teacher is not asked about (`Source.teacher`).
     """
 
     dataset: Dataset
@@ -219,6 +229,7 @@ class Mixture:
     absent: tuple[str, ...]
     unlabelled: int
     shared: tuple[str, ...]
+    untaught: frozenset[str]
 
 
 def open_mixture(
@@ -273,6 +284,12 @@ def open_mixture(
         tuple(n for n in wanted.names if all(n in view.mapping.absent for view in views)),
         sum(part.unlabelled for part in parts),
         tuple(sorted(map(str, shared))),
+        frozenset(
+            r.id
+            for source, p in zip(sources, parts, strict=True)
+            if source.teacher == NONE
+            for r in p.records
+        ),
     )
 
 

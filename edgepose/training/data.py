@@ -100,6 +100,7 @@ class TrainingData:
         groups: of `records`, where several data sets are mixed by weight.
         validation_groups: how many of `validation` each data set has, by label; the first one chooses.
         shared: pictures left out of training since another split has them too.
+        untaught: ids of training frames that a teacher is not asked about.
     """
 
     dataset: Dataset
@@ -113,6 +114,7 @@ class TrainingData:
     groups: tuple[Group, ...] = ()
     validation_groups: tuple[tuple[str, int], ...] = ()
     shared: tuple[str, ...] = ()
+    untaught: frozenset[str] = frozenset()
 
     @property
     def has_labels(self) -> tuple[bool, ...]:
@@ -237,6 +239,11 @@ def _mixed(request: DataRequest, labelled: bool, taught: bool) -> TrainingData:
                 f"{source.data}: labels=none leaves frames that nobody explains",
                 "leave this data set out, or use `edgepose distill` with a loss that has a teacher",
             )
+        if source.teacher == NONE and not (taught and labelled):
+            raise UsageError(
+                f"{source.data}: teacher=none has no effect without a teacher and labels",
+                "leave it out, or use `edgepose distill` with a loss that has both",
+            )
     keypoints = request.keypoint_set
     found = open_mixture(
         request.sources,
@@ -276,6 +283,7 @@ def _mixed(request: DataRequest, labelled: bool, taught: bool) -> TrainingData:
         found.groups,
         tuple((label, len(found.validation[label])) for label in labels),
         found.shared,
+        found.untaught,
     )
 
 

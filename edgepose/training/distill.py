@@ -5,6 +5,7 @@ Source: FPD, Zhang et al. 2019; frames without labels learn from the teacher alo
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -136,12 +137,17 @@ def _pairs(
     """From the teacher's keypoints to the student's.
 
     Raises:
-        UsageError: nothing in common; some that the teacher lacks, with no labels to learn them from; or
-            a teacher without maps to resize.
+        UsageError: nothing in common; some that the teacher lacks, with no labels to learn them from; a
+            teacher without maps to resize; or resized maps and frames that it is not to be asked about.
     """
     if request.targets == "resized" and teacher.map_size is None:
         raise UsageError(
             f"{teacher.path} gives keypoints and no maps to resize", "use --teacher-targets rendered"
+        )
+    if request.targets == "resized" and training_data.untaught:
+        raise UsageError(
+            "maps that are resized have a say on every frame, and one data set says teacher=none",
+            "use --teacher-targets rendered",
         )
     data = request.student.data
     found = mapping(teacher.keypoints, training_data.keypoints, data.near)
@@ -164,7 +170,11 @@ def _extras(
     training_data, listener = setup.training_data, setup.listener
     workers = request.student.workers
     query = TeacherQuery(
-        teacher, training_data.reader(teacher.input_size, workers), training_data.records, taught
+        teacher,
+        training_data.reader(teacher.input_size, workers),
+        training_data.records,
+        taught,
+        training_data.untaught,
     )
     job = {
         "teacher_sha256": teacher.sha256,
@@ -175,6 +185,7 @@ def _extras(
         "input_size": list(setup.input_size),
         "map_size": list(setup.map_size),
         "backend": keras().backend.backend(),
+        "untaught_sha256": hashlib.sha256("\n".join(sorted(training_data.untaught)).encode()).hexdigest(),
         jobs.CODE: jobs.code_sha256(),
     }
     started = time.monotonic()

@@ -37,12 +37,14 @@ class TeacherQuery:
             the whole picture instead.
         records: N frames.
         targets: what is kept of an output.
+        untaught: ids of records that the teacher is not asked about; zeros stand for them, which have no say.
     """
 
     teacher: Teacher
     reader: Reader
     records: Sequence[PoseRecord]
     targets: TeacherTargets
+    untaught: frozenset[str] = frozenset()
 
     def __call__(self, indices: Sequence[int]) -> Arrays:
         """Arrays (B, ...) for the frames at `indices`, at least one.
@@ -52,6 +54,19 @@ class TeacherQuery:
             BadModel: the teacher's output holds NaN or infinities.
         """
         records = [self.records[i] for i in indices]
+        asked = [i for i, record in enumerate(records) if record.id not in self.untaught]
+        found = self._ask([records[i] for i in asked]) if asked else {}
+        whole = self._zeros(len(records))
+        for name, array in found.items():
+            whole[name][asked] = array
+        return whole
+
+    def _zeros(self, count: int) -> Arrays:
+        return {
+            name: np.zeros((count, *shape), kind) for name, (shape, kind) in self.targets.shapes().items()
+        }
+
+    def _ask(self, records: Sequence[PoseRecord]) -> Arrays:
         if self.teacher.detector is not None:
             return _stacked([self._detected(record, item) for record, item in self._regions(records)])
         items, found = self.reader.inputs(records), []
@@ -76,9 +91,7 @@ class TeacherQuery:
     def _detected(self, record: PoseRecord, item: Input | None) -> Arrays:
         """Arrays of one frame; zeros, which have no say, where nobody is found."""
         if item is None:
-            return {
-                name: np.zeros((1, *shape), kind) for name, (shape, kind) in self.targets.shapes().items()
-            }
+            return self._zeros(1)
         output = self.teacher.run(item.canvas[None])
         self._check(output, [item])
         size = self.targets.context.targets.input_size

@@ -355,6 +355,17 @@ def test_the_cache_is_bounded_and_the_rest_is_asked_each_time(query: TeacherQuer
         np.testing.assert_array_equal(array, query([3, 50, 9, 10, 50])[name])
 
 
+def test_zeros_stand_for_frames_that_the_teacher_is_not_asked_about(query: TeacherQuery) -> None:
+    some = replace(query, untaught=frozenset({"1", "4"}))
+    found, whole = some([0, 1, 4, 5]), query([0, 1, 4, 5])
+    for name, array in found.items():
+        assert not array[1:3].any() and whole[name][1:3].any()
+        np.testing.assert_array_equal(array[[0, 3]], whole[name][[0, 3]])
+    drawn = query.reader.drawn  # type: ignore[attr-defined]
+    assert not some([1, 4])["teacher_confidence"].any()
+    assert query.reader.drawn == drawn, "not even their pictures are read"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(("off", "coarse"), [(0.0, "100.0"), (0.3, "100.0"), (0.6, "0.0")])
 def test_how_well_a_teacher_knows_the_labels_is_told_first(data: Path, off: float, coarse: str) -> None:
     """`off` head lengths beside every label: below PCKh@0.5's threshold nobody is warned."""

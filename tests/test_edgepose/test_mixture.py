@@ -62,6 +62,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
         ("a=1,labels=none", Source("a", labels="none")),
         ("a,labels=50,draw=3", Source("a", labels="50", draw=3)),
         ("a,labels=0.5", Source("a", labels="0.5")),
+        ("a=2,teacher=none", Source("a", 2.0, teacher="none")),
     ],
 )
 def test_what_a_data_option_says(text: str, wanted: Source) -> None:
@@ -87,6 +88,7 @@ def test_what_a_data_option_says(text: str, wanted: Source) -> None:
         ("a,labels=2.5", "labels is '2.5'"),
         ("a,labels=none,draw=1", "draw has no effect on labels=none"),
         ("a,labels=5,draw=x", "draw is 'x'"),
+        ("a,labels=5,teacher=none", "without labels and without a teacher teach nothing"),
     ],
 )
 def test_a_data_option_that_cannot_be_used(text: str, said: str) -> None:
@@ -245,3 +247,15 @@ def test_a_set_without_labels_trains_and_validates_nothing_by_itself(two: tuple[
     assert len(alone.records) == 6
     with pytest.raises(UserError, match="has 6 labelled frames to train on, and labels=7 wants more"):
         open_training_data(DataRequest(spec.replace("none", "7")), taught=True)
+
+
+def test_a_teacher_is_not_asked_about_a_set_that_says_so(two: tuple[Path, Path]) -> None:
+    infants, photographs = two
+    request = DataRequest(f"{infants},teacher=none", more=(f"coco:{photographs}",))
+    found = open_training_data(request, taught=True)
+    assert {r.id for r in found.records if r.id.startswith("in-motion:infants/")} == found.untaught
+    assert 0 < len(found.untaught) < len(found.records) and all(found.has_labels)
+    with pytest.raises(UserError, match="teacher=none has no effect without a teacher"):
+        open_training_data(request)
+    with pytest.raises(UserError, match="teacher of a data set"):
+        open_training_data(DataRequest(f"{infants}=1,teacher=some"), taught=True)
