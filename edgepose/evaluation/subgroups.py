@@ -33,6 +33,8 @@ class GroupScore:
     """95 % interval of the difference: low and high; null where there is none."""
     reason: str | None
     """Why there is no interval; null otherwise."""
+    pckh_0_2: float | None = None
+    """PCKh@0.2, percent; null in records that were made before it was counted."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,14 @@ def subgroups(
 def _score(
     name: str, own: np.ndarray, base: np.ndarray | None, videos: np.ndarray, replicates: int, seed: int
 ) -> GroupScore:
-    coarse, fine = (finite_or_none(100 * pckh(own, t).overall) for t in (0.5, 0.1))
+    coarse, middle, fine = (finite_or_none(100 * pckh(own, t).overall) for t in (0.5, 0.2, 0.1))
     me = finite_or_none(mean_error(own).overall)
     if base is None:
-        return GroupScore(name, coarse, fine, me, None, None, None)
+        return GroupScore(name, coarse, fine, me, None, None, None, middle)
     found, _ = mean_contrast(own, base, videos.tolist(), "difference", replicates, seed)
     interval = found.interval
-    return GroupScore(name, coarse, fine, me, finite_or_none(found.value), interval.bounds, interval.reason)
+    difference = finite_or_none(found.value)
+    return GroupScore(name, coarse, fine, me, difference, interval.bounds, interval.reason, middle)
 
 
 def _ordered(values: set[str]) -> list[str]:

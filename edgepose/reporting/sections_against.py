@@ -307,6 +307,7 @@ def _group_table(found: Subgroups, baseline: str) -> Table:
         "Points",
         "Model",
         "PCKh@0.5, %",
+        "PCKh@0.2, %",
         "PCKh@0.1, %",
         "ME, head lengths",
         f"ME minus {baseline}'s",
@@ -323,6 +324,7 @@ def _group_score(score: GroupScore) -> tuple[str, ...]:
     return (
         score.name,
         cells.number(score.pckh_0_5, 1),
+        cells.number(score.pckh_0_2, 1),
         cells.number(score.pckh_0_1, 1),
         cells.number(score.me, 4),
         change,

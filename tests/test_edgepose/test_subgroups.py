@@ -43,6 +43,7 @@ def test_each_group_has_the_scores_of_its_own_images() -> None:
     full, small = clinic.scores
     assert (full.name, full.difference, full.interval) == ("full", None, None)
     assert small.me == pytest.approx(mean_error(own[rows]).overall)
+    assert small.pckh_0_2 == pytest.approx(100 * pckh(own[rows], 0.2).overall)
     assert small.pckh_0_1 == pytest.approx(100 * pckh(own[rows], 0.1).overall)
     assert small.difference == pytest.approx(0.01)
     assert small.interval == pytest.approx((0.01, 0.01))
