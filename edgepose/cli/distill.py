@@ -50,8 +50,8 @@ def command(
     init: Annotated[
         str | None,
         typer.Option(
-            help="A checkpoint for the student to start from, or none; default: the project's, where it has "
-            "one. From nothing FPD lost."
+            help="A checkpoint for the student to start from, its own or a larger network's that it was cut "
+            "from, or none; default: the project's, where it has one. From nothing FPD lost."
         ),
     ] = None,
     loss: Annotated[

@@ -22,6 +22,9 @@ def command(
 ) -> None:
     """List the networks: input, maps, parameters and FLOPs, counted now, beside Table 1's.
 
+    Those with another network's name and a comma are this project's own, smaller than that one; the others
+    are the paper's and its authors'.
+
     Builds every network it lists: about a minute for all on two cores, a few seconds for one.
     """
     from edgepose.models.variants import VARIANTS, variant
@@ -63,6 +66,7 @@ def _row(v: Variant, parameters: int, flops: int) -> dict[str, Any]:
         "paper_parameters": v.paper_parameters,
         "paper_flops": v.paper_flops,
         "released_parameters": v.released_parameters,
+        "cut_from": v.cut_from,
         "default_weights": None if weights is None else {"name": weights.name, **asdict(weights)},
     }
 

@@ -21,7 +21,8 @@ def command(
     init: Annotated[
         str | None,
         typer.Option(
-            help="A checkpoint to start from, or default: the project's own. If absent, weights are random."
+            help="A checkpoint to start from, of the network or of a larger one that it was cut from; or "
+            "default: the project's own. If absent, weights are random."
         ),
     ] = None,
     frames: options.Frames,

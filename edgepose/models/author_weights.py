@@ -91,9 +91,9 @@ def import_weights(
         UsageError: a network the authors released nothing for, or a .tflite without images.
     """
     chosen, points = variant(key), keypoint_set(keypoints)
-    if chosen.family != "efficientpose":
-        allowed = ", ".join(v.key for v in VARIANTS.values() if v.family == "efficientpose")
-        raise UsageError(f"the authors released no {chosen.name} weights", f"use one of: {allowed}")
+    if chosen not in _released():
+        allowed = ", ".join(v.key for v in _released())
+        raise UsageError(f"the authors released no weights of {chosen.name}", f"use one of: {allowed}")
     folded = Path(path).suffix == ".tflite"
     if folded and not images:
         raise UsageError(
@@ -138,6 +138,11 @@ def import_weights(
     )
 
 
+def _released() -> list[Variant]:
+    """The authors' networks of which they released weights."""
+    return [v for v in VARIANTS.values() if v.family == "efficientpose" and v.cut_from is None]
+
+
 def _check_network(path: Path, chosen: Variant, theirs: Layers) -> None:
     """Say which network a file is of before complaining about its layers one by one."""
     probe = theirs.get(_PROBE, {}).get("kernel")
@@ -149,11 +154,7 @@ def _check_network(path: Path, chosen: Variant, theirs: Layers) -> None:
     width, lite = probe.shape[-1], _PROBE_SE not in theirs
     if (width, lite) == (chosen.width, chosen.is_lite):
         return
-    fits = [
-        v.key
-        for v in VARIANTS.values()
-        if (v.width, v.family) == (width, "efficientpose") and v.is_lite == lite
-    ]
+    fits = [v.key for v in _released() if (v.width, v.is_lite) == (width, lite)]
     hint = f"use --model {fits[0]}" if fits else "give the authors' .h5 file"
     raise BadCheckpoint(f"{path} does not hold {chosen.name}", hint)
 

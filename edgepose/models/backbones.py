@@ -84,6 +84,7 @@ EFFICIENTNETS = {
     "efficientnet-b5": Scaling(1.6, 2.2),
     "efficientnet-b7": Scaling(2.0, 3.1),
     "efficientnet-lite0": Scaling(1.0, 1.0, lite=True),
+    "efficientnet-lite0-narrow": Scaling(0.75, 1.0, lite=True),  # this project's own: 16, 24 and 32 channels
     "efficientnet-lite2": Scaling(1.1, 1.2, lite=True),
     "efficientnet-lite4": Scaling(1.4, 1.8, lite=True),
 }

@@ -70,20 +70,18 @@ def _efficientpose(
     half_residual: bool,
 ) -> list[Tensor]:
     features = _features(kit, images, chosen, half_residual)
-    passes = (
-        ("pass1", "skeleton", "pafs", 2 * segments),
-        ("pass2", "detection1", "confs", keypoints),
-        ("pass3", "detection2", "confs", keypoints),
-    )
+    channels = {"pafs": 2 * segments, "confs": keypoints}
     outputs: list[Tensor] = []
     x = features
-    for name, role, kind, channels in passes:
+    for number, kind in enumerate(chosen.passes, start=1):
+        name = f"pass{number}"
+        role = "skeleton" if kind == "pafs" else f"detection{chosen.passes[:number].count(kind)}"
         if outputs:
             x = kit.concat([x, features], f"{name}_input")
         x = _pass(kit, x, chosen, name, role)
         head = f"{name}_{role}_{kind}"
         hidden = x if head_width is None else kit.conv(x, head_width, 1, f"{head}_hidden", bias=True)
-        outputs.append(kit.conv(hidden, channels, 1, head, bias=True))
+        outputs.append(kit.conv(hidden, channels[kind], 1, head, bias=True))
     return outputs
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from edgeio import lookup, sha256_file
 from edgepose.errors import BadCheckpoint
 from edgepose.frameworks import runs_checkpoints
+from edgepose.models.variants import variant
 
 PREFIX = "default:"
 FOLDER = Path(str(resources.files("edgepose"))) / "weights"
@@ -113,6 +114,13 @@ def default_weights(model: str, keypoints: str) -> DefaultWeights | None:
     """The weights that come for a network with a keypoint set; None where there are none."""
     row = DEFAULT_WEIGHTS.get(model)
     return row if row is not None and row.keypoints == keypoints else None
+
+
+def starting_model(model: str) -> str:
+    """The network whose weights another one starts from: itself, or the larger one that it was cut from
+    where none come for itself."""
+    chosen = variant(model)
+    return model if model in DEFAULT_WEIGHTS or chosen.cut_from is None else chosen.cut_from
 
 
 def checkpoint_path(name: str | Path) -> Path:

@@ -1,6 +1,7 @@
 """The table of networks, and how each wants its input normalised.
 
-Data only: it says what the builder in `networks.py` makes, without importing a framework.
+Data only: it says what the builder in `networks.py` makes, without importing a framework. Most networks are
+the paper's and its authors'; those with `cut_from` are this project's own, smaller ones.
 
 Sources: Groos et al. 2021 (Table 1 and the supplement); EfficientPose, Groos, Ramampiaro & Ihlen 2021;
 OpenPose, Cao et al. 2019; CIMA-Pose, Groos & Aurlien 2018.
@@ -8,7 +9,8 @@ OpenPose, Cao et al. 2019; CIMA-Pose, Groos & Aurlien 2018.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -59,13 +61,17 @@ class Variant:
         multiple: the input resolution must be a multiple of it, px.
         backbones: the first reads the input; the second, where there is one, the input at half resolution.
         width: channels of the detection blocks (EfficientPose only).
-        blocks_per_pass: detection blocks in each of the three passes (EfficientPose only).
+        blocks_per_pass: detection blocks in each pass (EfficientPose only).
+        passes: what each pass learns, in order: "pafs" or "confs" (EfficientPose only). The last pass's
+            maps are kept.
         normalisation: key in `NORMALISATIONS`.
         has_pafs: whether part affinity fields are trained along with the maps.
         paper_parameters: Table 1, with 19 keypoints; None where the table does not have the network.
         paper_flops: likewise, of one image.
         released_parameters: the network that the authors released, with the same 19-keypoint head;
             only where Table 1 has no count.
+        cut_from: key of the network that this project made it smaller from; None for the authors' own. Its
+            layers bear the same names, so that it starts from the larger one's weights (`shrink.py`).
     """
 
     key: str
@@ -77,11 +83,13 @@ class Variant:
     backbones: tuple[str, ...]
     width: int | None
     blocks_per_pass: int | None
+    passes: tuple[str, ...]
     normalisation: str
     has_pafs: bool
     paper_parameters: int | None
     paper_flops: int | None
     released_parameters: int | None = None
+    cut_from: str | None = None
 
     @property
     def upscaling_steps(self) -> int:
@@ -114,6 +122,7 @@ def _efficientpose(
         backbones=backbones,
         width=width,
         blocks_per_pass=blocks,
+        passes=("pafs", "confs", "confs"),
         normalisation="symmetric" if backbones[0].startswith("efficientnet-lite") else "imagenet",
         has_pafs=True,
         paper_parameters=paper[0] if paper else None,
@@ -136,10 +145,25 @@ def _single(
         backbones=(backbone,),
         width=None,
         blocks_per_pass=None,
+        passes=(),
         normalisation="imagenet",
         has_pafs=has_pafs,
         paper_parameters=paper[0],
         paper_flops=paper[1],
+    )
+
+
+def _smaller(larger: Variant, key: str, what: str, **changes: Any) -> Variant:
+    """A network of this project's own, about which nothing was published."""
+    return replace(
+        larger,
+        key=f"{larger.key}-{key}",
+        name=f"{larger.name}, {what}",
+        paper_parameters=None,
+        paper_flops=None,
+        released_parameters=None,
+        cut_from=larger.key,
+        **changes,
     )
 
 
@@ -152,6 +176,11 @@ _III = (3_258_888, 23_777_830_318)
 _IV = (6_595_430, 73_621_311_041)
 _B4 = (18_699_936, 27_009_544_472)
 
+_RT_LITE = _efficientpose(
+    "rt-lite", "EfficientPose RT Lite", 224, ("efficientnet-lite0",), 40, 1, None, 425_660
+)
+_TWO_PASSES, _HALF_HEAD = ("pafs", "confs"), 20
+
 _TABLE = (
     _single("openpose", "OpenPose", "openpose", 368, 8, 8, "vgg-19", True, _OPENPOSE),
     _single("cima", "CIMA-Pose", "cima", 368, 8, 8, "densenet-121", False, _CIMA),
@@ -161,9 +190,13 @@ _TABLE = (
     _efficientpose("iii", "EfficientPose III", 480, ("efficientnet-b5", "efficientnet-b1"), 64, 3, _III),
     _efficientpose("iv", "EfficientPose IV", 600, ("efficientnet-b7", "efficientnet-b3"), 80, 4, _IV),
     _single("b4", "EfficientHourglass B4", "hourglass", 608, 4, 32, "efficientnet-b4", False, _B4),
-    _efficientpose("rt-lite", "EfficientPose RT Lite", 224, ("efficientnet-lite0",), 40, 1, None, 425_660),
+    _RT_LITE,
     _efficientpose("i-lite", "EfficientPose I Lite", 256, ("efficientnet-lite2",), 48, 1, None, 615_372),
     _efficientpose("ii-lite", "EfficientPose II Lite", 368, ("efficientnet-lite4",), 56, 2, None),
+    _smaller(_RT_LITE, "two-passes", "two passes", passes=_TWO_PASSES),
+    _smaller(_RT_LITE, "narrow", "narrow", backbones=("efficientnet-lite0-narrow",), width=30),
+    _smaller(_RT_LITE, "half-head", "half the head", width=_HALF_HEAD),
+    _smaller(_RT_LITE, "small", "small", passes=_TWO_PASSES, width=_HALF_HEAD),
 )
 
 VARIANTS = {v.key: v for v in _TABLE}

@@ -16,7 +16,7 @@ from edgepose.errors import UsageError
 from edgepose.frameworks import keras
 from edgepose.keypoints import Mapping, mapping
 from edgepose.models.checkpoint import read_checkpoint
-from edgepose.models.pretrained import default_weights
+from edgepose.models.pretrained import default_weights, starting_model
 from edgepose.models.variants import NORMALISATIONS, checked_resolution, variant
 from edgepose.training.checkpoints import row_text
 from edgepose.training.data import TrainingData, open_training_data
@@ -71,7 +71,7 @@ def _started(request: DistillRequest, training_data: TrainingData, listener: Lis
         read_checkpoint(student.init)  # before hours are spent on a teacher
     if student.init is not None or not request.default_start:
         return student
-    shipped = default_weights(student.model, training_data.keypoints.key)
+    shipped = default_weights(starting_model(student.model), training_data.keypoints.key)
     if shipped is None:
         listener.say(
             f"no --init, and no weights of {student.model} for {training_data.keypoints.key} come with the "

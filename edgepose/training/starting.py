@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgepose.errors import BadCheckpoint
-from edgepose.models.pretrained import PREFIX, checkpoint_path
+from edgepose.models.pretrained import PREFIX, checkpoint_path, starting_model
 from edgepose.training.runs import RunFolder
 
 NOTHING, DEFAULT = "none", "default"
@@ -15,7 +15,8 @@ def start_path(name: str | Path | None, model: str) -> Path | None:
     """The checkpoint to start from, or None to start from nothing.
 
     Args:
-        name: a path; `default:MODEL`; "default", those of `model`; "none" or None, nothing.
+        name: a path; `default:MODEL`; "default", those of `model` or of the larger network that it was
+            cut from; "none" or None, nothing.
         model: key of the network.
 
     Raises:
@@ -24,7 +25,7 @@ def start_path(name: str | Path | None, model: str) -> Path | None:
     """
     if name is None or str(name) == NOTHING:
         return None
-    return checkpoint_path(f"{PREFIX}{model}" if str(name) == DEFAULT else name)
+    return checkpoint_path(f"{PREFIX}{starting_model(model)}" if str(name) == DEFAULT else name)
 
 
 def trained_path(name: str | Path) -> Path:

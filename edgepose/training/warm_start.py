@@ -11,6 +11,8 @@ import numpy as np
 from edgepose.errors import BadCheckpoint, UsageError
 from edgepose.keypoints import KeypointSet, keypoint_set, mapping
 from edgepose.models.checkpoint import CheckpointInfo, load_weights, read_checkpoint, weights_to_start_from
+from edgepose.models.pretrained import DEFAULT_WEIGHTS, PREFIX
+from edgepose.models.shrink import can_shrink, shrunk
 from edgepose.models.variants import variant
 
 Weights = dict[str, Any]
@@ -27,16 +29,20 @@ class Start:
         new: layers that keep their random weights; those that give an output are zero.
         translated: output layers of another keypoint set, whose channels were taken by keypoint.
         unused: layers of the checkpoint that the network does not have, or not in this shape.
+        shrunk: layers of a larger network, of whose channels the most important were taken.
     """
 
     new: tuple[str, ...]
     translated: tuple[str, ...]
     unused: tuple[str, ...]
+    shrunk: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"new: {_listed(self.new) or 'nothing'}"]
         if self.translated:
             parts.append(f"by keypoint: {_listed(self.translated)}")
+        if self.shrunk:
+            parts.append(f"with fewer channels: {_listed(self.shrunk)}")
         return "; ".join(parts + ([f"not used: {_listed(self.unused)}"] if self.unused else []))
 
 
@@ -44,8 +50,9 @@ def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
     """Give a network the checkpoint's weights, layer by layer where all of a layer's shapes agree.
 
     Channels of output layers mean keypoints. Those of another keypoint set are taken where the sets have
-    the keypoint in common, or nearly (`mapping`); the others are new, and zero. Of another network on the
-    same backbone, the backbone's layers are taken.
+    the keypoint in common, or nearly (`mapping`); the others are new, and zero. Of a larger network with the
+    same layers, the most important channels are taken (`shrunk`); of another one on the same backbone, the
+    backbone's layers.
 
     Args:
         info: of the network.
@@ -53,11 +60,15 @@ def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
     Raises:
         BadCheckpoint: unreadable, or of a network on another backbone.
     """
-    theirs, weights = read_checkpoint(path)
-    if theirs.model != info.model:
-        weights = _backbone(path, weights, theirs, info)
+    theirs, whole = read_checkpoint(path)
+    if theirs.model == info.model:
+        weights = whole
+    elif can_shrink(variant(theirs.model), variant(info.model)):
+        weights = shrunk(whole, theirs, info.model, str(path))
+    else:
+        weights = whole = _backbone(path, whole, theirs, info)
     ours = weights_to_start_from(model)
-    wanted, offered = _layers(ours), _layers(weights)
+    wanted, offered = _layers(ours), _layers(whole)
     other_outputs = set(model.output_names) if theirs.keypoints != info.keypoints else set()
     fits = {
         layer
@@ -74,6 +85,11 @@ def start_from(path: Path, model: Any, info: CheckpointInfo) -> Start:
         new=tuple(layer for layer in wanted if layer not in layers),
         translated=tuple(layer for layer in wanted if layer in layers - fits),
         unused=tuple(layer for layer in offered if layer not in layers and not layer.startswith("upscaled_")),
+        shrunk=tuple(
+            layer
+            for layer, names in offered.items()
+            if layer in layers and any(weights[name].shape != whole[name].shape for name in names)
+        ),
     )
 
 
@@ -83,7 +99,8 @@ def _backbone(path: Path, weights: Weights, theirs: CheckpointInfo, info: Checkp
     if there.backbones[0] != here.backbones[0]:
         raise BadCheckpoint(
             f"{path} is of network {there.key}, not {here.key}, and their backbones differ",
-            f"use --model {there.key}, or another --init",
+            f"use --model {there.key}, or another --init"
+            + (f", such as {PREFIX}{here.cut_from}" if here.cut_from in DEFAULT_WEIGHTS else ""),
         )
     end, ours = (f"{_SUFFIX.get(v.family, '')}/" for v in (there, here))
     return {

@@ -700,6 +700,12 @@ def test_what_init_may_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert start_path("default", "rt") == start_path("default:rt", "b4") == tmp_path / "rt.safetensors"
     with pytest.raises(UnknownName, match="known: default:rt"):
         start_path("default", "b4")
+    with pytest.raises(UnknownName, match="known: default:rt"):
+        start_path("default", "rt-lite-small")
+    ship(monkeypatch, tmp_path, "rt", "rt-lite")
+    assert start_path("default", "rt-lite-small") == tmp_path / "rt-lite.safetensors"
+    ship(monkeypatch, tmp_path, "rt-lite", "rt-lite-small")
+    assert start_path("default", "rt-lite-small") == tmp_path / "rt-lite-small.safetensors"
 
 
 def test_a_smoke_run_is_small_in_everything(data: Path, tmp_path: Path) -> None:

@@ -15,18 +15,53 @@ from edgeio import UnknownName
 from edgepose.errors import UsageError
 from edgepose.models.variants import NORMALISATIONS, VARIANTS, checked_resolution, variant
 
-KEYS = ("openpose", "cima", "rt", "i", "ii", "iii", "iv", "b4", "rt-lite", "i-lite", "ii-lite")
+AUTHORS = ("openpose", "cima", "rt", "i", "ii", "iii", "iv", "b4", "rt-lite", "i-lite", "ii-lite")
+OWN = ("rt-lite-two-passes", "rt-lite-narrow", "rt-lite-half-head", "rt-lite-small")
+KEYS = AUTHORS + OWN
 K, S = 5, 3  # neither the paper's nor the authors' numbers
-TRAINED = {"openpose": "ppppcc", "cima": "cc", "hourglass": "c", "efficientpose": "pcc"}  # PAFs, confidences
-II_LITE_PARAMETERS = 1_491_388  # counted here; nobody published it
+TRAINED = {"openpose": "ppppcc", "cima": "cc", "hourglass": "c"}  # PAFs, confidences
+# Counted here; nobody published them.
+PARAMETERS = {
+    "ii-lite": 1_491_388,
+    "rt-lite-two-passes": 305_420,
+    "rt-lite-narrow": 281_608,
+    "rt-lite-half-head": 194_420,
+    "rt-lite-small": 155_900,
+}
 # Every layer of every network at full width. A change here is a change of what checkpoints hold.
 GOLDEN = Path(__file__).with_name("networks.json")
 LONG = pytest.mark.long
 
 
+def _trained(v):
+    """What the outputs are, in order: p for part affinity fields, c for confidence maps."""
+    return TRAINED.get(v.family) or "".join(kind[0] for kind in v.passes)
+
+
+def _parameters(v):
+    return v.paper_parameters or v.released_parameters or PARAMETERS[v.key]
+
+
 def test_the_table_lists_every_network_once():
     assert tuple(VARIANTS) == KEYS
     assert all(v.key == key for key, v in VARIANTS.items())
+
+
+def test_the_projects_own_networks_are_told_from_the_authors():
+    assert tuple(key for key, v in VARIANTS.items() if v.cut_from is not None) == OWN
+    for own in map(variant, OWN):
+        assert own.cut_from == "rt-lite" and own.name.startswith("EfficientPose RT Lite, ")
+        assert own.paper_parameters is own.paper_flops is own.released_parameters is None
+        assert PARAMETERS[own.key] < variant("rt-lite").released_parameters
+
+
+def test_a_network_of_two_passes_keeps_the_maps_of_the_second():
+    from edgepose.models.networks import build_model
+
+    names = [
+        output.name for output in build_model("rt-lite-small", output="training", namespace=PAPER).outputs
+    ]
+    assert names == ["pass1_skeleton_pafs", "pass2_detection1_confs"]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -79,21 +114,22 @@ def test_parameters_are_the_papers(key):
     from edgepose.models.networks import build_model
 
     v, upscaled = variant(key), build_model(key, output="upscaled", namespace=PAPER)
-    assert upscaled.parameters() == (v.paper_parameters or v.released_parameters or II_LITE_PARAMETERS)
+    assert upscaled.parameters() == _parameters(v)
     assert upscaled.outputs[-1].shape == (None, v.resolution, v.resolution, 19)
 
 
 @pytest.mark.parametrize(
-    ("key", "head_width"), [("rt", 7), ("rt-lite", None), ("cima", None), ("openpose", None), ("b4", None)]
+    ("key", "head_width"),
+    [("rt", 7), ("rt-lite", None), ("rt-lite-small", 7), ("cima", None), ("openpose", None), ("b4", None)],
 )
 def test_any_number_of_keypoints_and_segments(key, head_width):
     from edgepose.models.networks import build_model
 
     model = build_model(key, K, S, head_width, output="training", namespace=PAPER)
-    channels = [{"p": 2 * S, "c": K}[kind] for kind in TRAINED[variant(key).family]]
+    channels = [{"p": 2 * S, "c": K}[kind] for kind in _trained(variant(key))]
     assert [o.shape[-1] for o in model.outputs] == channels
     hidden = [layer.shape[-1] for layer in model.layers if layer.name.endswith("s_hidden") and head_width]
-    assert hidden == ([head_width] * 3 if head_width else [])
+    assert hidden == ([head_width] * len(channels) if head_width else [])
 
 
 def test_the_released_networks_lack_one_residual():
@@ -208,7 +244,7 @@ def test_conformance(key):
     assert weights_of(ours).keys() == weights_of(theirs).keys()
     assert not any("/" in layer.name for layer in (*ours.layers, *theirs.layers))
     assert not any("lambda" in type(layer).__name__.lower() for layer in (*ours.layers, *theirs.layers))
-    channels = [{"p": 36, "c": 19}[kind] for kind in TRAINED[v.family]]
+    channels = [{"p": 36, "c": 19}[kind] for kind in _trained(v)]
     assert [tuple(o.shape) for o in ours.outputs] == [(None, cells, cells, n) for n in channels]
     assert v.has_pafs == (36 in channels)
 
@@ -222,7 +258,7 @@ def test_conformance(key):
         _is_as_on_paper(model, paper)
     upscaled = with_output(ours, "upscaled", keras())
     assert upscaled.output_shape == (None, resolution, resolution, 19)
-    assert parameters(upscaled) == (v.paper_parameters or v.released_parameters or II_LITE_PARAMETERS)
+    assert parameters(upscaled) == _parameters(v)
 
 
 def _outputs(model, images):

@@ -276,6 +276,8 @@ def test_the_wrong_model_is_named(shared, tmp_path, key, guess):
         import_weights(source, key, tmp_path / "a.safetensors")
     with pytest.raises(UsageError, match="use one of: rt, i, ii"):
         import_weights(source, "b4", tmp_path / "a.safetensors")
+    with pytest.raises(UsageError, match=r"released no weights of EfficientPose RT Lite, small.*ii-lite$"):
+        import_weights(source, "rt-lite-small", tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 
