@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli import options
+from edgepose.cli import options, training_options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.running import draw_built_in
@@ -24,9 +24,9 @@ def command(
             help="The data set to train the clusters on, FORMAT:PATH or a path; default: no training."
         ),
     ] = None,
-    fine: options.FineTuning,
-    frames: options.Frames,
-    training: options.Training,
+    fine: training_options.FineTuning,
+    frames: training_options.Frames,
+    training: training_options.Training,
     as_json: options.AsJson = False,
     given: options.Given,
 ) -> None:

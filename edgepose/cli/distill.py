@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli import options
+from edgepose.cli import options, training_options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.running import draw_built_in
@@ -106,10 +106,10 @@ def command(
             "--smoke", help="Run everything in miniature, to see that it works; the figures mean nothing."
         ),
     ] = False,
-    frames: options.Frames,
-    keypoints: options.Keypoints,
-    schedule: options.Schedule,
-    training: options.Training,
+    frames: training_options.Frames,
+    keypoints: training_options.Keypoints,
+    schedule: training_options.Schedule,
+    training: training_options.Training,
     as_json: options.AsJson = False,
     given: options.Given,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli import options
+from edgepose.cli import options, training_options
 from edgepose.cli.epochs import resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.quantize import print_exported
@@ -29,9 +29,9 @@ def command(
             "--keep-zeros/--no-keep-zeros", help="Weights that `edgepose prune` set to zero stay zero."
         ),
     ] = True,
-    fine: options.FineTuning,
-    frames: options.Frames,
-    training: options.Training,
+    fine: training_options.FineTuning,
+    frames: training_options.Frames,
+    training: training_options.Training,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a network for int8 (quantization-aware training): OUT/NAME-int8-qat-maps.tflite.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli import options
+from edgepose.cli import options, training_options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.running import draw_built_in
@@ -24,11 +24,11 @@ def command(
             help="A checkpoint to start from, or default: the project's own. If absent, weights are random."
         ),
     ] = None,
-    frames: options.Frames,
-    keypoints: options.Keypoints,
-    schedule: options.Schedule,
-    training: options.Training,
-    hosts: options.Hosts = None,
+    frames: training_options.Frames,
+    keypoints: training_options.Keypoints,
+    schedule: training_options.Schedule,
+    training: training_options.Training,
+    hosts: training_options.Hosts = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a network, by the paper's protocol unless told otherwise.
