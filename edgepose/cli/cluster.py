@@ -49,9 +49,9 @@ def command(
         listener = Listener(say=options.say)
         told.print(clustering.cluster(start, clusters, out, training.overwrite, listener), as_json)
         return
-    fit = fine.request(start, frames.request(draw_built_in([data])), out, training)
-    request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher, count=clusters)
-    with resumable(out), bar(f"clustering {start.stem}", "frames, then steps", forecast=False) as progress:
-        listener = Listener(progress, told.tell, options.say)
-        kept = clustering.cluster_and_train(request, listener)
+    with resumable(out):
+        fit = fine.request(start, frames.request(draw_built_in([data])), out, training)
+        request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher, count=clusters)
+        with bar(f"clustering {start.stem}", "frames, then steps", forecast=False) as progress:
+            kept = clustering.cluster_and_train(request, Listener(progress, told.tell, options.say))
     told.print(kept, as_json)

@@ -40,11 +40,12 @@ def command(
     from edgepose.training.starting import trained_path
 
     start = trained_path(checkpoint)
-    fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
     told = Epochs()
-    with resumable(out), bar(f"pruning {start.stem}", "frames, then steps", forecast=False) as progress:
-        listener = Listener(progress, told.tell, options.say)
-        made = prune(PruneRequest(start, fit, fine.loss, fine.teacher, sparsity=sparsity), listener)
+    with resumable(out):
+        fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
+        request = PruneRequest(start, fit, fine.loss, fine.teacher, sparsity=sparsity)
+        with bar(f"pruning {start.stem}", "frames, then steps", forecast=False) as progress:
+            made = prune(request, Listener(progress, told.tell, options.say))
     if as_json:
         _print_json(made)
     else:

@@ -43,17 +43,18 @@ def command(
     from edgepose.training.request import FitRequest
     from edgepose.training.starting import start_path
 
-    request = FitRequest(
-        model=model,
-        data=frames.request(draw_built_in(data), **vars(keypoints)),
-        out=out,
-        init=start_path(init, model),
-        hosts=hosts,
-        **vars(schedule),
-        **vars(training),
-    )
     told = Epochs()
-    with resumable(out), bar(f"training {model}", "frames, then steps", forecast=False) as progress:
-        kept = fit(request, Listener(progress, told.tell, options.say))
+    with resumable(out):
+        request = FitRequest(
+            model=model,
+            data=frames.request(draw_built_in(data), **vars(keypoints)),
+            out=out,
+            init=start_path(init, model),
+            hosts=hosts,
+            **vars(schedule),
+            **vars(training),
+        )
+        with bar(f"training {model}", "frames, then steps", forecast=False) as progress:
+            kept = fit(request, Listener(progress, told.tell, options.say))
     if process_index() == 0:
         told.print(kept, as_json)
