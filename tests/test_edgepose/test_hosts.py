@@ -102,7 +102,7 @@ DISTILL = (
     "--teacher-resolution 96"
 )
 EPOCHS, STOP_AT = 4, 5
-PATIENCE_S = 600
+PATIENCE_S = 1800
 needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
 
 
