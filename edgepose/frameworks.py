@@ -45,6 +45,19 @@ def keras() -> ModuleType:
     return _import("keras")
 
 
+def set_random_seed(seed: int) -> None:
+    """Keras's own, without TensorFlow where that is not the backend: Keras would import it for this."""
+    module = keras()
+    hidden = "tensorflow" not in sys.modules
+    if hidden:
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]  # as Python has it: not to be imported
+    try:
+        module.utils.set_random_seed(seed)
+    finally:
+        if hidden:
+            del sys.modules["tensorflow"]
+
+
 def runs_checkpoints() -> bool:
     """Whether Keras and its backend are installed, which run a checkpoint; imports neither."""
     return _installed("keras") and _installed(_backend())

@@ -17,7 +17,7 @@ finds the range of its input in every inference, and rounds the input by it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,10 @@ class _Product:
     operands: tuple[int, int]
     output: int
 
+    @property
+    def tensors(self) -> tuple[int, int, int]:
+        return (*self.operands, self.output)
+
 
 def processor_dependent(data: bytes) -> tuple[ProcessorDependent, ...]:
     """Operators whose rounding differs between processors by more than a float's, the worst MUL first.
@@ -68,7 +72,9 @@ def processor_dependent(data: bytes) -> tuple[ProcessorDependent, ...]:
     graph = _Graph(data)
     counted = [(graph.rounded_apart(product), graph.name(product.output)) for product in graph.products()]
     found = [
-        ProcessorDependent("MUL", name, f"{apart} of the products of its integers lie at a half")
+        ProcessorDependent(
+            "MUL", name, f"{apart} products of its integers lie at a half, and come out a step apart"
+        )
         for apart, name in sorted(counted, key=lambda row: -row[0])
         if apart
     ]
@@ -90,7 +96,8 @@ def without_halves(data: bytes) -> bytes:
         or written by an operator that wants equal scales.
     """
     graph = _Graph(data)
-    nudged = [graph.nudge(product) for product in graph.products()]
+    products = list(graph.products())
+    nudged = [graph.nudge(product, products) for product in products]
     return graph.packed() if any(nudged) else data
 
 
@@ -138,7 +145,7 @@ class _Graph:
 
     def rounded_apart(self, product: _Product) -> int:
         """How many products of the integers that its operands may hold are rounded otherwise."""
-        (a, za), (b, zb), (out, zo) = (self._quantization(i) for i in (*product.operands, product.output))
+        (a, za), (b, zb), (out, zo) = (self._quantization(i) for i in product.tensors)
         multiplier = np.float32(np.float32(a * b) / out)
         left, right = (self._possible(i) for i in product.operands)
         products = np.unique(np.multiply.outer(left - za, right - zb))
@@ -147,8 +154,12 @@ class _Graph:
         lowest, highest = -128 - zo, 127 - zo
         return int((np.clip(even, lowest, highest) != np.clip(up, lowest, highest)).sum())
 
-    def nudge(self, product: _Product) -> bool:
-        """Change a scale until no product lies at a half; whether that was needed and could be done."""
+    def nudge(self, product: _Product, products: Sequence[_Product]) -> bool:
+        """Change a scale until no product lies at a half; whether that was needed and could be done.
+
+        Args:
+            products: all of the graph's, of which those that have no half get none.
+        """
         if not self.rounded_apart(product):
             return False
         # A constant concerns nobody else.
@@ -156,11 +167,12 @@ class _Graph:
         for index in (*constant_first, product.output):
             if index in self._fixed or not self._touching[index] <= _ANY_SCALE:
                 continue
+            sharing = [p for p in products if index in p.tensors and not self.rounded_apart(p)]
             quantization = self._graph.tensors[index].quantization
             before = quantization.scale
             for k in range(1, _MOST_NUDGES + 1):
                 quantization.scale = (np.asarray(before) * (1 + k * _NUDGE)).astype(np.float32)
-                if not self.rounded_apart(product):
+                if not any(self.rounded_apart(p) for p in (product, *sharing)):
                     return True
             quantization.scale = before
         return False

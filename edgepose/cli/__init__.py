@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -108,9 +109,22 @@ def main() -> NoReturn:
 
 
 def entry() -> NoReturn:
-    """`main`, and a line on what it does where that takes longer than a second."""
-    with announced(sys.argv[1:], _purpose):
-        main()
+    """`main` of a process: it stops when it is asked to, and says what it does where that takes a while."""
+    stop_when_asked()
+    try:
+        with announced(sys.argv[1:], _purpose):
+            main()
+    except KeyboardInterrupt:  # around the command, which typer itself ends so
+        raise SystemExit(130) from None
+
+
+def stop_when_asked() -> None:
+    """SIGINT and SIGTERM end a command from its start by KeyboardInterrupt, so that it leaves things whole.
+
+    What a script's shell starts in the background has SIGINT ignored, and Python leaves that so.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _purpose(words: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli import options
+from edgepose.cli import options, training_options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.running import draw_built_in
@@ -24,9 +24,9 @@ def command(
             help="The data set to train the clusters on, FORMAT:PATH or a path; default: no training."
         ),
     ] = None,
-    fine: options.FineTuning,
-    frames: options.Frames,
-    training: options.Training,
+    fine: training_options.FineTuning,
+    frames: training_options.Frames,
+    training: training_options.Training,
     as_json: options.AsJson = False,
     given: options.Given,
 ) -> None:
@@ -49,9 +49,9 @@ def command(
         listener = Listener(say=options.say)
         told.print(clustering.cluster(start, clusters, out, training.overwrite, listener), as_json)
         return
-    fit = fine.request(start, frames.request(draw_built_in([data])), out, training)
-    request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher, count=clusters)
-    with resumable(out), bar(f"clustering {start.stem}", "frames, then steps", forecast=False) as progress:
-        listener = Listener(progress, told.tell, options.say)
-        kept = clustering.cluster_and_train(request, listener)
+    with resumable(out):
+        fit = fine.request(start, frames.request(draw_built_in([data])), out, training)
+        request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher, count=clusters)
+        with bar(f"clustering {start.stem}", "frames, then steps", forecast=False) as progress:
+            kept = clustering.cluster_and_train(request, Listener(progress, told.tell, options.say))
     told.print(kept, as_json)

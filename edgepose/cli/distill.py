@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli import options
+from edgepose.cli import options, training_options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.running import draw_built_in
@@ -106,10 +106,11 @@ def command(
             "--smoke", help="Run everything in miniature, to see that it works; the figures mean nothing."
         ),
     ] = False,
-    frames: options.Frames,
-    keypoints: options.Keypoints,
-    schedule: options.Schedule,
-    training: options.Training,
+    frames: training_options.Frames,
+    keypoints: training_options.Keypoints,
+    schedule: training_options.Schedule,
+    training: training_options.Training,
+    hosts: training_options.Hosts = None,
     as_json: options.AsJson = False,
     given: options.Given,
 ) -> None:
@@ -124,6 +125,7 @@ def command(
     from edgepose.training.distill import distill
     from edgepose.training.distill_request import DistillRequest
     from edgepose.training.distill_request import smoke as in_miniature
+    from edgepose.training.hosts import process_index
     from edgepose.training.loop import Listener
     from edgepose.training.request import FitRequest
     from edgepose.training.starting import start_path
@@ -155,6 +157,7 @@ def command(
             data=frames.request(found, **vars(keypoints)),
             out=out,
             init=start_path(init, student),
+            hosts=hosts,
             **vars(schedule),
             **vars(training),
         )
@@ -178,13 +181,11 @@ def command(
         return in_miniature(made) if smoke else made
 
     told = Epochs()
-    listener = Listener(epoch=told.tell, say=options.say)
     asked = data or ["built-in:infants"]
     request(asked).check()  # before infants are drawn for a request that cannot work
-    drawn = draw_built_in(asked, smoke)
-    with (
-        resumable(out),
-        bar(f"distilling {teacher} into {student}", "frames, then steps", forecast=False) as progress,
-    ):
-        kept = distill(request(drawn), Listener(progress, listener.epoch, listener.say))
-    told.print(kept, as_json)
+    with resumable(out):
+        drawn = draw_built_in(asked, smoke)
+        with bar(f"distilling {teacher} into {student}", "frames, then steps", forecast=False) as progress:
+            kept = distill(request(drawn), Listener(progress, told.tell, options.say))
+    if process_index() == 0:
+        told.print(kept, as_json)

@@ -1,19 +1,23 @@
 """What a command tells whoever watches: on stderr, so that stdout stays clean for scripts.
 
 A terminal gets one progress bar. A log file, where a bar is a heap of empty lines, gets one line of how long
-a step will take, after its first parts. A command that says nothing of itself for a second is announced.
+a step will take, after its first parts. A command that is not done at once is announced.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from typing import TextIO
 
-_QUIET_S = 1.0  # then a command is announced
+_QUIET_S = 0.5  # then a command is announced
+_HEAVY = ("tensorflow", "jax", "ray")  # imports that a command is announced before
 _LOOK_S = 5.0  # of a step, before its time is told
 _PARTS = 3  # done in that time at least
 _SHORT_S = 10.0  # a step that is done sooner is not told of
@@ -85,28 +89,71 @@ def bar(title: str, unit: str, forecast: bool = True) -> Iterator[Callable[[int,
             _shown.clear()
 
 
+class _Announcement(MetaPathFinder):
+    """What a command does, told once: after a while, or before an import that takes seconds.
+
+    Such an import holds the interpreter, so that no thread can speak, and its noise is kept off stderr: hence
+    a stream of its own.
+    """
+
+    def __init__(self, text: Callable[[], str], stream: TextIO) -> None:
+        self._text, self._stream = text, stream
+        self._lock, self._done = threading.Lock(), threading.Event()
+
+    def wait(self) -> None:
+        """Tell it, unless the command is done before."""
+        if not self._done.wait(_QUIET_S):
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell it now, but for a bar that already does."""
+        with self._lock:
+            if self._done.is_set() or _shown.is_set():
+                return
+            self._done.set()
+            if text := self._text():
+                print(text, file=self._stream, flush=True)
+
+    def end(self) -> None:
+        """Nothing is told from here on."""
+        with self._lock:
+            self._done.set()
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Finds no module, and sees which is imported."""
+        if name in _HEAVY:
+            self.tell()
+
+
 @contextmanager
 def announced(words: Sequence[str], purpose: Callable[[Sequence[str]], str]) -> Iterator[None]:
-    """Say what a command does, once it has run for a second without a bar on a terminal.
+    """Say what a command does that takes a while, unless a bar on a terminal shows it.
 
     Args:
         words: of the command line, without the program's name.
         purpose: what such a command does; empty where there is nothing to say.
     """
-    done = threading.Event()
-
-    def tell() -> None:
-        if not done.wait(_QUIET_S) and not _shown.is_set():
-            text = purpose(words)
-            if text and not done.is_set():
-                print(text, file=sys.stderr, flush=True)
-
     if not words or words[0] in _SERVERS:
         yield
         return
-    thread = threading.Thread(target=tell, name="announcement", daemon=True)
-    thread.start()
+    with _beside(sys.stderr) as stream:
+        announcement = _Announcement(lambda: purpose(words), stream)
+        sys.meta_path.insert(0, announcement)
+        threading.Thread(target=announcement.wait, name="announcement", daemon=True).start()
+        try:
+            yield
+        finally:
+            announcement.end()
+            sys.meta_path.remove(announcement)
+
+
+@contextmanager
+def _beside(stream: TextIO) -> Iterator[TextIO]:
+    """The stream under another descriptor, which stays where it is while the first one is captured."""
     try:
-        yield
-    finally:
-        done.set()
+        number = os.dup(stream.fileno())
+    except OSError:  # it is no file
+        yield stream
+        return
+    with os.fdopen(number, "w", encoding=stream.encoding, errors="backslashreplace") as other:
+        yield other

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgepose.cli import options
+from edgepose.cli import options, training_options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.running import draw_built_in
@@ -24,9 +24,9 @@ def command(
     sparsity: Annotated[
         float, typer.Option(help="Share of each pruned kernel that becomes zero, from 0 to below 1.")
     ] = 0.5,
-    fine: options.FineTuning,
-    frames: options.Frames,
-    training: options.Training,
+    fine: training_options.FineTuning,
+    frames: training_options.Frames,
+    training: training_options.Training,
     as_json: options.AsJson = False,
 ) -> None:
     """Prune a network by magnitude, and train it on.
@@ -40,11 +40,12 @@ def command(
     from edgepose.training.starting import trained_path
 
     start = trained_path(checkpoint)
-    fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
     told = Epochs()
-    with resumable(out), bar(f"pruning {start.stem}", "frames, then steps", forecast=False) as progress:
-        listener = Listener(progress, told.tell, options.say)
-        made = prune(PruneRequest(start, fit, fine.loss, fine.teacher, sparsity=sparsity), listener)
+    with resumable(out):
+        fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
+        request = PruneRequest(start, fit, fine.loss, fine.teacher, sparsity=sparsity)
+        with bar(f"pruning {start.stem}", "frames, then steps", forecast=False) as progress:
+            made = prune(request, Listener(progress, told.tell, options.say))
     if as_json:
         _print_json(made)
     else:

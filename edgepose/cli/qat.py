@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli import options
+from edgepose.cli import options, training_options
 from edgepose.cli.epochs import resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.quantize import print_exported
+from edgepose.cli.rounding import warn_of_rounding
 from edgepose.cli.running import draw_built_in
 
 
@@ -29,9 +30,9 @@ def command(
             "--keep-zeros/--no-keep-zeros", help="Weights that `edgepose prune` set to zero stay zero."
         ),
     ] = True,
-    fine: options.FineTuning,
-    frames: options.Frames,
-    training: options.Training,
+    fine: training_options.FineTuning,
+    frames: training_options.Frames,
+    training: training_options.Training,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a network for int8 (quantization-aware training): OUT/NAME-int8-qat-maps.tflite.
@@ -47,14 +48,14 @@ def command(
     from edgepose.training.starting import trained_path
 
     start = trained_path(checkpoint)
-    fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
     how = PostTraining(ranges, equalize, bias_correction)
-    request = qat.QatRequest(
-        start, fit, fine.loss, fine.teacher, start=how, count=count, keep_zeros=keep_zeros
-    )
-    with (
-        resumable(out),
-        bar(f"training {start.stem} for int8", "frames, then steps", forecast=False) as progress,
-    ):
-        exported = qat.train(request, Listener(progress, lambda row: options.say(row_text(row)), options.say))
+    with resumable(out):
+        fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
+        request = qat.QatRequest(
+            start, fit, fine.loss, fine.teacher, start=how, count=count, keep_zeros=keep_zeros
+        )
+        with bar(f"training {start.stem} for int8", "frames, then steps", forecast=False) as progress:
+            listener = Listener(progress, lambda row: options.say(row_text(row)), options.say)
+            exported = qat.train(request, listener)
     print_exported(exported, (), as_json)
+    warn_of_rounding(exported.path)

@@ -10,6 +10,7 @@ import typer
 
 from edgepose.cli import options
 from edgepose.cli.progress import bar
+from edgepose.cli.rounding import warn_of_rounding
 
 _SHOWN = 20
 
@@ -75,6 +76,7 @@ def command(
     if made.exported.before:
         options.say(jobs.said_before(made.exported.path))
     print_exported(made.exported, made.costs, as_json, made.suggestions)
+    warn_of_rounding(made.exported.path)
 
 
 def print_exported(

@@ -12,17 +12,18 @@ def warn_of_rounding(path: Path) -> None:
     """Say which operators of a .tflite round otherwise on Arm than on x86; a checkpoint has none."""
     if path.suffix != ".tflite":
         return
-    from export.rounding import processor_dependent
+    from export.rounding import processor_dependent, without_halves
 
-    found = processor_dependent(path.read_bytes())
+    data = path.read_bytes()
+    found = processor_dependent(data)
     if not found:
         return
     kinds = ", ".join(f"{count} {op}" for op, count in Counter(each.op for each in found).most_common())
-    hint = (
-        "export it with recipe weights-int8, which computes in float, or score it where it will run"
-        if any(each.op != "MUL" for each in found)
-        else "export it again with this version, or score it where it will run"
-    )
+    hint = "score it where it will run, by `edgepose evaluate --target`"
+    if any(each.op != "MUL" for each in found):
+        hint = f"export it with recipe weights-int8, which computes in float, or {hint}"
+    elif len(processor_dependent(without_halves(data))) < len(found):  # an older version made it
+        hint = f"export it again with this version, which finds other scales, or {hint}"
     options.say(
         f"warning: {path.name} gives other keypoints on other processors: {kinds} round otherwise there, "
         f"such as {found[0].tensor or 'without a name'} ({found[0].why}); {hint}"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgepose.cli import options
+from edgepose.cli import options, training_options
 from edgepose.cli.epochs import Epochs, resumable
 from edgepose.cli.progress import bar
 from edgepose.cli.running import draw_built_in
@@ -25,11 +25,11 @@ def command(
             "default: the project's own. If absent, weights are random."
         ),
     ] = None,
-    frames: options.Frames,
-    keypoints: options.Keypoints,
-    schedule: options.Schedule,
-    training: options.Training,
-    hosts: options.Hosts = None,
+    frames: training_options.Frames,
+    keypoints: training_options.Keypoints,
+    schedule: training_options.Schedule,
+    training: training_options.Training,
+    hosts: training_options.Hosts = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a network, by the paper's protocol unless told otherwise.
@@ -44,17 +44,18 @@ def command(
     from edgepose.training.request import FitRequest
     from edgepose.training.starting import start_path
 
-    request = FitRequest(
-        model=model,
-        data=frames.request(draw_built_in(data), **vars(keypoints)),
-        out=out,
-        init=start_path(init, model),
-        hosts=hosts,
-        **vars(schedule),
-        **vars(training),
-    )
     told = Epochs()
-    with resumable(out), bar(f"training {model}", "frames, then steps", forecast=False) as progress:
-        kept = fit(request, Listener(progress, told.tell, options.say))
+    with resumable(out):
+        request = FitRequest(
+            model=model,
+            data=frames.request(draw_built_in(data), **vars(keypoints)),
+            out=out,
+            init=start_path(init, model),
+            hosts=hosts,
+            **vars(schedule),
+            **vars(training),
+        )
+        with bar(f"training {model}", "frames, then steps", forecast=False) as progress:
+            kept = fit(request, Listener(progress, told.tell, options.say))
     if process_index() == 0:
         told.print(kept, as_json)

@@ -17,7 +17,7 @@ import numpy as np
 
 from edgeio import sha256_file
 from edgepose.errors import BadCheckpoint, UsageError
-from edgepose.frameworks import keras
+from edgepose.frameworks import set_random_seed
 from edgepose.keypoints import MPII_16, keypoint_set
 from edgepose.models.bn_folded import read_folded_layers, restore_norms, with_plain_norms
 from edgepose.models.checkpoint import (
@@ -111,7 +111,7 @@ def import_weights(
         source=f"the EfficientPose authors' {Path(path).name}, sha256 {sha256_file(path)}",
         half_residual=len(chosen.backbones) == 1,  # the authors' half-resolution backbones lack it
     )
-    keras().utils.set_random_seed(seed)
+    set_random_seed(seed)
     model = build(info)
     if folded:
         theirs = with_plain_norms(theirs, model, _authors_name)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edgepose.training.hosts import assign
+
 
 @dataclass(frozen=True)
 class WeightAverage:
@@ -37,8 +39,8 @@ class WeightAverage:
         """Put the averages into the network and its weights aside; once more, and all is as before."""
         for variable, average in self.pairs:
             held = variable.numpy().copy()
-            variable.assign(average.numpy())
-            average.assign(held)
+            assign(variable, average.numpy())
+            assign(average, held)
 
 
 def weight_average(network: Any, decay: float) -> WeightAverage:

@@ -98,8 +98,8 @@ def save_state(path: Path, variables: Mapping[str, Any], progress: TrainingProgr
         temporary.write_bytes(save(arrays, {_KEY: json.dumps(metadata)}))
 
 
-def load_state(path: Path, variables: Mapping[str, Any]) -> TrainingProgress:
-    """Assign a state to the variables.
+def read_state(path: Path, variables: Mapping[str, Any]) -> tuple[TrainingProgress, Mapping[str, np.ndarray]]:
+    """A state, and the value of each variable in it.
 
     Raises:
         BadCheckpoint: damaged, of another schema, or of another model or optimizer.
@@ -117,6 +117,4 @@ def load_state(path: Path, variables: Mapping[str, Any]) -> TrainingProgress:
     shapes = {name: tuple(v.shape) for name, v in variables.items()}
     if shapes != {name: array.shape for name, array in arrays.items()}:
         raise BadCheckpoint(f"{path} is the state of another network or optimizer", _HINT)
-    for name, array in arrays.items():
-        variables[name].assign(array)
-    return TrainingProgress.from_plain(plain)
+    return TrainingProgress.from_plain(plain), arrays

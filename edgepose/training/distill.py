@@ -22,8 +22,9 @@ from edgepose.training.checkpoints import row_text
 from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.distill_request import DistillRequest
 from edgepose.training.features import feature_loss, with_alignment
-from edgepose.training.fit import fit
-from edgepose.training.loop import Listener
+from edgepose.training.fit import fit_joined
+from edgepose.training.hosts import agree, any_of, by_first, from_first, joined, leave, process_index
+from edgepose.training.loop import Listener, heard
 from edgepose.training.losses import GroundTruth, Term, fading
 from edgepose.training.pipeline import Extras
 from edgepose.training.request import FitRequest
@@ -35,6 +36,7 @@ from edgepose.training.teacher_check import check_teacher
 from edgepose.training.teacher_targets import TEACHER_TARGETS, TeacherContext, TeacherTargets, shared_targets
 
 _GIB = 1024**3
+_DONE = "done.json"  # in a teacher's run that is finished
 
 
 def distill(request: DistillRequest, listener: Listener | None = None) -> Path:
@@ -45,13 +47,20 @@ def distill(request: DistillRequest, listener: Listener | None = None) -> Path:
         validation.
 
     Raises:
-        UserError: bad input, or a loss that is no longer a number; says what and what to do.
+        UserError: bad input, a loss that is no longer a number, or another process that is gone; says what
+            and what to do.
         KeyboardInterrupt: asked to stop; the state is saved first.
     """
-    listener = listener or Listener()
     request.check()
+    with joined(request.student.hosts):
+        agree(request.route())
+        return _distill_joined(request, heard(listener, request.student.hosts))
+
+
+def _distill_joined(request: DistillRequest, listener: Listener) -> Path:
     training_data = request.training_data()
-    if request.student.overwrite:  # before a teacher is trained: a kill then leaves no older run's stamp
+    # Before a teacher is trained: a kill then leaves no older run's stamp.
+    if request.student.overwrite and process_index() == 0:
         folder = RunFolder(request.student.out)
         with jobs.locked(folder.path):
             folder.clear()
@@ -210,21 +219,47 @@ def _default_teacher(request: DistillRequest, training_data: TrainingData, liste
 
 
 def _trained_teacher(request: DistillRequest, listener: Listener) -> Path:
-    """The checkpoint of RUN/teacher, trained now if it was not before."""
+    """The checkpoint of RUN/teacher, trained now if it was not before; all processes must ask.
+
+    Raises:
+        UsageError: process 0 writes where another process does not see it.
+    """
     run = request.teacher_run()
-    done = run.out / "done.json"
-    if done.exists() and not run.overwrite:
-        begun = read_json(RunFolder(run.out).description, jobs.OTHERS)
-        job = {
-            "settings": run.settings(),
-            "data_sha256": open_training_data(run.data).sha256(run.workers),
-            jobs.CODE: jobs.code_sha256(),
-        }
-        jobs.check_same(run.out, {name: begun.get(name) for name in job}, job)
-        facts = read_json(done, "choose another --out")
-        path = run.out / facts["checkpoint"]
-        if path.is_file() and sha256_file(path) == facts["sha256"]:
-            return path
+    facts = from_first(by_first(lambda: _trained_before(run)))
+    if facts is None:
+        facts = from_first(_train_teacher(run, listener))
+    path = run.out / facts["checkpoint"]
+    if any_of(not _holds(path, facts)):
+        leave()
+        raise UsageError(
+            f"process 0 trained the teacher, and another process does not see it as {path}",
+            "give an --out on storage that all of them see, or the teacher to each as --teacher-weights",
+        )
+    return path
+
+
+def _holds(path: Path, facts: dict[str, Any]) -> bool:
+    return path.is_file() and sha256_file(path) == facts["sha256"]
+
+
+def _trained_before(run: FitRequest) -> dict[str, Any] | None:
+    """What `_train_teacher` gave of a run that is finished, and whose checkpoint is there."""
+    done = run.out / _DONE
+    if run.overwrite or not done.exists():
+        return None
+    begun = read_json(RunFolder(run.out).description, jobs.OTHERS)
+    job = {
+        "settings": run.settings(),
+        "data_sha256": open_training_data(run.data).sha256(run.workers),
+        jobs.CODE: jobs.code_sha256(),
+    }
+    jobs.check_same(run.out, {name: begun.get(name) for name in job}, job)
+    facts: dict[str, Any] = read_json(done, "choose another --out")
+    return facts if _holds(run.out / facts["checkpoint"], facts) else None
+
+
+def _train_teacher(run: FitRequest, listener: Listener) -> dict[str, Any]:
+    """Train it; which checkpoint was kept, and its hash, as they stand in RUN/teacher."""
     pixels = checked_resolution(variant(run.model), run.resolution)
     listener.say(
         f"no --teacher-weights: first the teacher, {variant(run.model).name} at {pixels} px for "
@@ -236,12 +271,17 @@ def _trained_teacher(request: DistillRequest, listener: Listener) -> Path:
         listener.say(f"teacher: {text}")
 
     started = time.monotonic()
-    done.unlink(missing_ok=True)
-    path = fit(run, Listener(listener.step, lambda row: tell(row_text(row)), tell))
+    leads = process_index() == 0
+    if leads:
+        (run.out / _DONE).unlink(missing_ok=True)
+    path = fit_joined(run, Listener(listener.step, lambda row: tell(row_text(row)), tell))
+    if not leads:
+        return {}
     seconds = round(time.monotonic() - started, 1)
-    write_json(done, {"checkpoint": path.name, "sha256": sha256_file(path), "seconds": seconds})
+    facts = {"checkpoint": path.name, "sha256": sha256_file(path), "seconds": seconds}
+    write_json(run.out / _DONE, facts)
     listener.say(f"the teacher took {seconds / 60:.1f} minutes: {path}")
-    return path
+    return facts
 
 
 def _binding(request: DistillRequest, teacher: Teacher | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -160,6 +161,17 @@ class DistillRequest:
             raise UsageError(
                 f"--labelled-share has no effect with --loss {self.loss}", "leave it out, or use --loss fpd"
             )
+
+    def route(self) -> dict[str, Any]:
+        """What decides the steps to the result, as JSON; several processes must take the same."""
+        return {
+            "student": self.student.settings(),
+            "overwrite": self.student.overwrite,
+            "teacher": self.teacher if self.listens_to.teacher else None,
+            "weights": self.weights is not None,
+            "teacher_run": [self.teacher_resolution, self.teacher_epochs],
+            "loss": self.loss,
+        }
 
     def quota(self, training_data: TrainingData) -> Quota | None:
         """How many frames of every batch have labels; None where that is not asked, or all have.

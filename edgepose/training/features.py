@@ -12,6 +12,8 @@ Source: DWPose, Yang et al. 2023, first stage: mean squared error of the feature
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,10 +96,25 @@ def feature_loss(teacher: Path, ours: Normalisation) -> FeatureLoss:
     from edgepose.frameworks import keras
 
     info, _ = read_checkpoint(teacher)
-    network = load_model(teacher, output="maps")
+    with _undistributed():  # a constant of the graph, which no process may share with another
+        network = load_model(teacher, output="maps")
     features = keras().Model(network.input, map_features(network), name="teacher")
     features.trainable = False
     return FeatureLoss(features, NORMALISATIONS[variant(info.model).normalisation], ours)
+
+
+@contextmanager
+def _undistributed() -> Iterator[None]:
+    """What is built in the block lies on one device of this process."""
+    from edgepose.frameworks import keras
+
+    distribution = keras().distribution
+    before = distribution.distribution()
+    try:
+        distribution.set_distribution(None)
+        yield
+    finally:
+        distribution.set_distribution(before)
 
 
 def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:

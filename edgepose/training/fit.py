@@ -28,10 +28,15 @@ def fit(
             and what to do.
         KeyboardInterrupt: asked to stop; the state is saved first.
     """
-    with (
-        joined(request.hosts),
-        open_setup(request, listener, training_data=training_data) as setup,
-    ):
+    with joined(request.hosts):
+        return fit_joined(request, listener, training_data)
+
+
+def fit_joined(
+    request: FitRequest, listener: Listener | None = None, training_data: TrainingData | None = None
+) -> Path:
+    """`fit` where several processes that train together have found each other."""
+    with open_setup(request, listener, training_data=training_data) as setup:
         model = setup.network()
         goal = setup.objective(Term("ground_truth", setup.ground_truth(model)))
         return setup.train(model, goal)

@@ -12,16 +12,21 @@ import hashlib
 import json
 import os
 import re
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from edgeio import UserError
 from edgeio.quiet import captured_stderr
 from edgepose.errors import EdgeposeError, UsageError
+
+T = TypeVar("T")
 
 SLURM = "slurm"
 _PORT = 29400
@@ -35,6 +40,14 @@ STOP_EVERY = 8
 
 class HostLost(EdgeposeError):
     """A process that the others wait for is gone."""
+
+
+class FirstRefused(EdgeposeError):
+    """What process 0 could not do, in a process that waits for it."""
+
+    def __init__(self, what: str, hint: str, exit_code: int) -> None:
+        super().__init__(f"process 0 stops: {what}", hint)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,7 @@ def _connect(hosts: Hosts) -> None:
     here = hosts.coordinator is not None and hosts.coordinator.startswith("127.0.0.1:")
     known = {} if hosts.coordinator is None else {"process_id": hosts.index, "num_processes": hosts.count}
     try:
-        with captured_stderr(stdout=True):
+        with captured_stderr(stdout=True), _sigterm_kept():
             jax.distributed.initialize(
                 hosts.coordinator,
                 **known,
@@ -149,6 +162,15 @@ def _connect(hosts: Hosts) -> None:
             f"process {hosts.index} of {hosts.count} did not find the others ({_first_line(error)})",
             f"start all of them within {_START} seconds, with the same address of process 0 and a free port",
         ) from None
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """JAX takes SIGTERM for itself when it connects: who is asked to stop would not until it trains."""
+    yield
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _check_devices(jax: Any) -> None:
@@ -184,6 +206,8 @@ def _first_line(error: Exception) -> str:
 
 def process_count() -> int:
     """How many processes train together."""
+    if "jax" not in sys.modules:  # without which none has joined another
+        return 1
     from edgepose.frameworks import keras
 
     if keras().backend.backend() != "jax":
@@ -245,8 +269,13 @@ def any_of(flag: bool) -> bool:
     return flag if process_count() == 1 else bool(_gathered(np.array([flag])).any())
 
 
-def from_first(plain: Any, variables: Mapping[str, Any]) -> Any:
-    """Process 0's JSON value; the variables take over its values too. All must ask."""
+def wait_for_all() -> None:
+    """Go on when all processes have come here."""
+    any_of(False)
+
+
+def from_first(plain: Any) -> Any:
+    """Process 0's JSON value. All must ask."""
     if process_count() == 1:
         return plain
     from jax.experimental.multihost_utils import broadcast_one_to_all
@@ -255,10 +284,50 @@ def from_first(plain: Any, variables: Mapping[str, Any]) -> Any:
     size = int(broadcast_one_to_all(np.array(len(text))))
     mine = np.zeros(size, np.uint8)
     mine[: len(text)] = text[:size]
-    values = broadcast_one_to_all({name: np.array(v.numpy()) for name, v in variables.items()})
-    for name, variable in variables.items():
-        variable.assign(np.asarray(values[name]))
     return json.loads(bytes(np.asarray(broadcast_one_to_all(mine), np.uint8)))
+
+
+def arrays_from_first(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Process 0's arrays; each gives some of the same names, shapes and types. All must ask."""
+    if process_count() == 1:
+        return arrays
+    from jax.experimental.multihost_utils import broadcast_one_to_all
+
+    return {name: np.asarray(array) for name, array in broadcast_one_to_all(dict(arrays)).items()}
+
+
+def by_first(call: Callable[[], T]) -> T | None:
+    """What a call gives in process 0, which alone makes it; None in the others. All must ask.
+
+    Raises:
+        UserError: the call's, in process 0.
+        FirstRefused: in the others, which would wait for it.
+    """
+    given, error = None, None
+    if process_index() == 0:
+        try:
+            given = call()
+        except UserError as caught:
+            error = caught
+    told = from_first(None if error is None else [error.what, error.hint, error.exit_code])
+    if told is not None:
+        leave()
+        raise error or FirstRefused(*told)
+    return given
+
+
+def assign(variable: Any, value: np.ndarray) -> None:
+    """Give a Keras variable a value, whatever the other processes do: JAX alone would ask all of them whether
+    theirs is the same, and wait for one that does not assign."""
+    if process_count() == 1:
+        variable.assign(value)
+        return
+    import jax
+
+    from edgepose.frameworks import keras
+
+    layout = keras().distribution.distribution().get_variable_layout(variable).backend_layout
+    variable.assign(jax.make_array_from_callback(value.shape, layout, lambda index: value[index]))
 
 
 def _gathered(values: np.ndarray) -> np.ndarray:

@@ -23,10 +23,20 @@ from edgepose.errors import EdgeposeError
 from edgepose.models.checkpoint import CheckpointInfo, save_checkpoint, weights_of
 from edgepose.training.augmentation import Arrays
 from edgepose.training.averaging import WeightAverage
-from edgepose.training.checkpoints import LogRow, TrainingProgress, load_state, save_state, variables_by_name
+from edgepose.training.checkpoints import LogRow, TrainingProgress, read_state, save_state, variables_by_name
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraints
 from edgepose.training.forecast import Forecast
-from edgepose.training.hosts import STOP_EVERY, any_of, from_first, leave, process_count, process_index
+from edgepose.training.hosts import (
+    STOP_EVERY,
+    any_of,
+    arrays_from_first,
+    assign,
+    by_first,
+    from_first,
+    leave,
+    process_count,
+    process_index,
+)
 from edgepose.training.pipeline import Batch, Stream
 from edgepose.training.runs import RunFolder, TensorBoard, write_log
 from edgepose.training.steppers import Stepper, StepperSetup, make_stepper
@@ -50,6 +60,11 @@ class Listener:
     step: Callable[[int, int], None] = lambda done, total: None
     epoch: Callable[[LogRow], None] = lambda row: None
     say: Callable[[str], None] = lambda text: None
+
+
+def heard(listener: Listener | None, hosts: str | None) -> Listener:
+    """The listener, or one that nobody hears in the further of several processes (`hosts`)."""
+    return listener if listener and (hosts is None or process_index() == 0) else Listener()
 
 
 @dataclass(frozen=True)
@@ -129,15 +144,25 @@ class _Session:
         self._board = TensorBoard(setup.folder.tensorboard) if writes_board else None
         self.progress, self._latest = TrainingProgress(), None
         self._forecast = Forecast(self.listener.say)
-        saved = None
-        if self._writes and setup.folder.state.exists():
-            saved = load_state(setup.folder.state, self._variables).plain()
-        saved = from_first(saved, self._variables)
+        self._resume()
+
+    def _resume(self) -> None:
+        """Take over the saved state, if there is one, and where several train together process 0's values."""
+        found = by_first(self._saved)
+        plain = from_first(found[0].plain() if found else None)
+        if plain is not None or process_count() > 1:
+            arrays = found[1] if found else {name: v.numpy() for name, v in self._variables.items()}
+            for name, value in arrays_from_first(arrays).items():
+                assign(self._variables[name], value)
         self.stepper.push()
-        if saved is not None:
-            self.progress = TrainingProgress.from_plain(saved)
+        if plain is not None:
+            self.progress = TrainingProgress.from_plain(plain)
             self._write_derived()
             self.listener.say(self._resumed())
+
+    def _saved(self) -> tuple[TrainingProgress, Mapping[str, np.ndarray]] | None:
+        path = self.setup.folder.state
+        return read_state(path, self._variables) if path.exists() else None
 
     def _resumed(self) -> str:
         setup, folder = self.setup, self.setup.folder.path

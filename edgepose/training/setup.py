@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,8 +24,8 @@ from edgepose.training.averaging import weight_average
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraint, WeightConstraints
 from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
-from edgepose.training.hosts import Share, agree, process_count, process_index
-from edgepose.training.loop import Listener, LoopSetup, run
+from edgepose.training.hosts import Share, agree, by_first, from_first, process_count, process_index
+from edgepose.training.loop import Listener, LoopSetup, heard, run
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
 from edgepose.training.pipeline import Extras, Quota, Stream
 from edgepose.training.request import FitRequest
@@ -73,11 +73,11 @@ class TrainingSetup:
 
     def network(self) -> Any:
         """The network with its first weights: seeded random ones, or those of `init` as far as they fit."""
-        from edgepose.frameworks import keras
+        from edgepose.frameworks import set_random_seed
 
-        keras().utils.set_random_seed(self.request.seed)
+        set_random_seed(self.request.seed)
         model = build(self.info)
-        if self.request.init is not None and not self.folder.state.exists():
+        if self.request.init is not None and not from_first(self.folder.state.exists()):
             start = start_from(self.request.init, model, self.info)
             self.listener.say(f"started from {self.request.init}; {start}")
         return model
@@ -194,8 +194,7 @@ def open_setup(
     Raises:
         UserError: bad input; says what and what to do.
     """
-    speaks = request.hosts is None or process_index() == 0
-    listener = listener if listener and speaks else Listener()
+    listener = heard(listener, request.hosts)
     request.check()
     training_data = training_data or open_training_data(request.data)
     if training_data.keypoints.guessed:
@@ -224,12 +223,14 @@ def _claimed(
     folder: RunFolder, bound: Mapping[str, Any], request: FitRequest, training_data: TrainingData
 ) -> Iterator[None]:
     """The folder is this job's; where several processes train together, process 0 claims it."""
-    if process_index() > 0:
-        yield
-        return
-    with jobs.locked(folder.path):
-        facts = _facts(request, training_data)
-        jobs.claim(folder.description, bound, request.overwrite, folder.clear, facts, results=folder.results)
+    with ExitStack() as held:
+
+        def claim() -> None:
+            held.enter_context(jobs.locked(folder.path))
+            stamp, facts = folder.description, _facts(request, training_data)
+            jobs.claim(stamp, bound, request.overwrite, folder.clear, facts, results=folder.results)
+
+        by_first(claim)
         yield
 
 

@@ -21,6 +21,7 @@ from edgepose.geometry import Letterbox
 from edgepose.inference.keras_runner import BATCH
 from edgepose.training.augmentation import Arrays
 from edgepose.training.frames import Reader
+from edgepose.training.hosts import process_count, process_index, wait_for_all
 from edgepose.training.teacher import Teacher
 from edgepose.training.teacher_targets import TeacherTargets
 
@@ -152,12 +153,18 @@ def teacher_outputs(
     shapes = query.targets.shapes()
     per_frame = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes.values())
     cached = min(len(query.records), int(budget_bytes / per_frame))
-    parts = []
-    for start in range(0, cached, PART):
-        indices = range(start, min(start + PART, cached))
-        parts.append(_part(own / f"part-{start:07d}", shapes, len(indices), partial(query, indices)))
+    ranges = [range(start, min(start + PART, cached)) for start in range(0, cached, PART)]
+
+    def part(indices: range) -> Arrays:
+        found = _part(own / f"part-{indices.start:07d}", shapes, len(indices), partial(query, indices))
         progress(indices.stop, cached)
-    return TeacherOutputs(query, tuple(parts), cached)
+        return found
+
+    if process_count() > 1:  # each makes its share first, and finds the others' where they share storage
+        for indices in ranges[process_index() :: process_count()]:
+            part(indices)
+        wait_for_all()
+    return TeacherOutputs(query, tuple(part(indices) for indices in ranges), cached)
 
 
 def _part(

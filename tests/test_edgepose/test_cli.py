@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -230,3 +231,33 @@ def test_a_file_that_cannot_be_written_whole_is_one_line_and_leaves_nothing(expo
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
     refused(done, "too large")
     assert {p.name for p in tmp_path.rglob("*") if p.is_file()} <= {"job.json", ".lock"}
+
+
+_BACKGROUND = 'trap "" INT; exec "$0" "$@"'  # what a script's shell does to `edgepose ... &`
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("words", "begun", "said"),
+    [
+        ("data synth --videos 500 --out out", "edgepose data synth: ", ""),
+        (
+            "train --model rt --data built-in:infants --out out",
+            "the built-in infants ",
+            "stopped; the same command goes on from out\n",
+        ),
+    ],
+)
+def test_a_command_in_the_background_stops_when_it_is_asked_to(
+    words, begun, said, number, tmp_path, monkeypatch
+):
+    """While it draws infants, long before anything is trained."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    command = ["sh", "-c", _BACKGROUND, sys.executable, "-m", "edgepose", *words.split()]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        assert any(line.startswith(begun) for line in process.stderr)  # reads on until there is one
+        process.send_signal(number)
+        told = [line for line in process.stderr if not line.startswith("edgepose ")]
+        assert process.wait(60) == 130, told
+    assert "".join(told) == said

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_runs import HELPERS, make_data, rows, tensors
+from typer.testing import CliRunner
 
+from edgepose.cli import app
 from edgepose.errors import UsageError
 from edgepose.frameworks import keras
 from edgepose.training.augmentation import AUGMENTATIONS
 from edgepose.training.frames import Canvases, HeldFrames
-from edgepose.training.hosts import Hosts, Share, joined, parse_hosts
+from edgepose.training.hosts import STOP_EVERY, Hosts, Share, joined, parse_hosts
 from edgepose.training.pipeline import Stream
 
 SLURM = {
@@ -77,16 +78,30 @@ def test_the_shares_of_a_stream_are_its_batches() -> None:
 # --- processes ----------------------------------------------------------------------------------------
 
 PROGRAM = """
-import sys; sys.path[:0] = {paths!r}
+import os, signal, sys; sys.path[:0] = {paths!r}
 import pytest, tiny_runs
 from edgepose import cli
+from edgepose.training.checkpoints import TrainingProgress
+after = TrainingProgress.after
+
+def watched(self, *told):
+    made = after(self, *told)
+    if made.step == {stop_at}:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return made
+
+TrainingProgress.after = watched
 tiny_runs.use(pytest.MonkeyPatch())
 cli.main()
 """
-WORDS = (
-    "train --model rt-lite --resolution 64 --epochs {epochs} --steps-per-epoch 3 --batch 4 --accumulate 2 "
-    "--checkpoint-every 2 --schedule cosine --augmentation paper-colour"
+RUN = "--resolution 64 --steps-per-epoch 3 --batch 4 --accumulate 2 --checkpoint-every 2 --schedule cosine"
+TRAIN = f"train --model rt-lite {RUN} --augmentation paper-colour --ema 0.9"
+# The teacher, which is trained first, by all processes too, is too short to be stopped.
+DISTILL = (
+    f"distill --teacher rt --student rt-lite {RUN} --loss features --feature-weight 0.1 --teacher-epochs 1 "
+    "--teacher-resolution 96"
 )
+EPOCHS, STOP_AT = 4, 5
 PATIENCE_S = 1800
 needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
 
@@ -96,8 +111,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_data(tmp_path_factory.mktemp("data"))
 
 
-def start(data: Path, out: Path, *more: str, epochs: int = 3) -> subprocess.Popen[str]:
-    """Train on JAX; what XLA compiles is neither polished nor compiled twice."""
+def start(
+    data: Path, out: Path, *more: str, words: str = TRAIN, epochs: int = EPOCHS, stop_at: int | None = None
+) -> subprocess.Popen[str]:
+    """Train on JAX; what XLA compiles is neither polished nor compiled twice.
+
+    Args:
+        stop_at: the step after which the process asks itself to stop.
+    """
     environment = {
         **os.environ,
         "KERAS_BACKEND": "jax",
@@ -107,10 +128,10 @@ def start(data: Path, out: Path, *more: str, epochs: int = 3) -> subprocess.Pope
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-    words = [*WORDS.format(epochs=epochs).split(), "--data", str(data), "--out", str(out), *more]
-    program = PROGRAM.format(paths=[HELPERS])
+    asked = [*words.split(), "--epochs", str(epochs), "--data", str(data), "--out", str(out), *more]
+    program = PROGRAM.format(paths=[HELPERS], stop_at=stop_at)
     return subprocess.Popen(
-        [sys.executable, "-c", program, *words],
+        [sys.executable, "-c", program, *asked],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -118,13 +139,18 @@ def start(data: Path, out: Path, *more: str, epochs: int = 3) -> subprocess.Pope
     )
 
 
-def pair(data: Path, out: Path, *more: str, epochs: int = 3) -> list[subprocess.Popen[str]]:
-    """The same command twice, but for which process it is."""
+def pair(
+    data: Path, out: Path, words: str = TRAIN, epochs: int = EPOCHS, stop_at: int | None = None
+) -> list[subprocess.Popen[str]]:
+    """The same command twice, but for which process it is; the second may ask itself to stop."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     hosts = (f"{i}/2@127.0.0.1:{port}" for i in (0, 1))
-    return [start(data, out, "--hosts", each, *more, epochs=epochs) for each in hosts]
+    return [
+        start(data, out, "--hosts", each, words=words, epochs=epochs, stop_at=stop)
+        for each, stop in zip(hosts, (None, stop_at), strict=True)
+    ]
 
 
 def ends(*processes: subprocess.Popen[str]) -> list[tuple[int, str, str]]:
@@ -146,18 +172,17 @@ def saved(out: Path, process: subprocess.Popen[str]) -> None:
 
 @needs_jax
 @pytest.mark.long
-def test_two_processes_stopped_and_resumed_end_where_one_does(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [TRAIN, DISTILL], ids=["train", "distill"])
+def test_two_processes_stopped_and_resumed_end_where_one_does(words: str, data: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    (whole,) = ends(start(data, one, epochs=30))
+    (whole,) = ends(start(data, one, words=words))
     assert whole[0] == 0, whole
-    both = pair(data, two, epochs=30)
-    saved(two, both[0])
-    both[1].send_signal(signal.SIGTERM)
-    stopped = ends(*both)
+    stopped = ends(*pair(data, two, words, stop_at=STOP_AT))
     assert [code for code, *_ in stopped] == [130, 130], stopped
-    done = ends(*pair(data, two, epochs=30))
+    done = ends(*pair(data, two, words))
     assert [(code, out) for code, out, _ in done] == [(0, f"{two / 'best.safetensors'}\n"), (0, "")], done
-    assert "epoch 29" in done[0][2] and "epoch" not in done[1][2]
+    assert f"going on with the run in {two} from step {STOP_EVERY} of {3 * EPOCHS}" in done[0][2]
+    assert f"epoch {EPOCHS - 1}" in done[0][2] and "epoch" not in done[1][2]
     a, b = tensors(one), tensors(two)
     assert a.keys() == b.keys()
     for name in a:
@@ -190,6 +215,14 @@ def test_processes_of_other_settings_do_not_train(data: Path, tmp_path: Path) ->
         assert (code, out) == (2, ""), told
         assert "process 1 was started with other settings, data or code than process 0" in told
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize("words", [TRAIN, DISTILL], ids=["train", "distill"])
+def test_both_commands_ask_which_process_this_is(words: str, tmp_path: Path) -> None:
+    asked = [*words.split(), "--data", "none", "--out", str(tmp_path / "run"), "--hosts", "2/2"]
+    refused = CliRunner().invoke(app, asked).exception
+    assert isinstance(refused, UsageError) and "--hosts '2/2' does not say which" in str(refused)
+    assert not (tmp_path / "run").exists()
 
 
 def test_other_backends_are_refused() -> None:

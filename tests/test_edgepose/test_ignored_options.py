@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from edgepose.cli import app, options
+from edgepose.cli import app, training_options
 from edgepose.errors import UsageError
 from edgepose.training.data import DataRequest
 from edgepose.training.request import FitRequest
@@ -80,8 +80,8 @@ def test_quantize_has_only_what_it_uses(words: str) -> None:
 
 def test_the_groups_have_the_requests_names_and_defaults() -> None:
     for groups, request in (
-        ((options.Training, options.Schedule), FitRequest),
-        ((options.Frames, options.Keypoints), DataRequest),
+        ((training_options.Training, training_options.Schedule), FitRequest),
+        ((training_options.Frames, training_options.Keypoints), DataRequest),
     ):
         wanted = {f.name: f.default for f in fields(request)}
         found = {f.name: f.default for group in groups for f in fields(group)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -65,3 +67,26 @@ def test_a_command_is_announced_unless_it_is_done_or_serves(
     asked.clear()
     with announced(["view"], purpose):
         assert not [thread for thread in threading.enumerate() if thread.name == "announcement"]
+
+
+_IMPORTS = """
+import importlib, sys
+from edgeio.quiet import captured_stderr
+from edgepose.cli import progress
+
+progress._QUIET_S, progress._HEAVY = 1e6, ("no_such_framework",)
+before = list(sys.meta_path)
+with progress.announced(["evaluate"], lambda words: "it works"), captured_stderr():
+    for _ in range(2):
+        try:
+            importlib.import_module("no_such_framework")
+        except ModuleNotFoundError:
+            print("its noise", file=sys.stderr)
+assert sys.meta_path == before
+"""
+
+
+def test_a_command_is_announced_before_an_import_that_takes_seconds() -> None:
+    """Where whoever imports keeps its noise off stderr, as `edgepose.frameworks` does."""
+    done = subprocess.run([sys.executable, "-c", _IMPORTS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "it works\n")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
+from int8_products import E_SWISH, product, products
 from tiny_tflite import tiny_tflite
 
 from export.convert import to_bytes
@@ -16,58 +15,6 @@ from export.errors import ExportError
 from export.recipe import RECIPES
 from export.rounding import processor_dependent, without_halves
 from export.runtime import Session
-
-E_SWISH = (0.1, -125, 1.25 / 255, -128, 0.1, -125)  # a scale and zero point each of a, b, output: b is 1.25
-
-
-def product(
-    scales: tuple[float, int, float, int, float, int], constant: int | None = None, before: str = "ADD"
-) -> bytes:
-    """image + image, then times itself or a constant: (1, 4, 4, 3) of int8."""
-    a, za, b, zb, out, zo = scales
-    model = schema.ModelT()
-    model.version, model.description = 3, "a product"
-    model.buffers = [schema.BufferT(), schema.BufferT()]
-    model.buffers[1].data = np.array([0 if constant is None else constant], np.int8).view(np.uint8)
-    model.operatorCodes = [_code(before), _code("MUL")]
-    graph = schema.SubGraphT()
-    second = ((1,), b, zb, 1) if constant is not None else ((1, 4, 4, 3), b, zb, 0)
-    graph.tensors = [
-        _tensor("image", (1, 4, 4, 3), a, za, 0),
-        _tensor("sum", (1, 4, 4, 3), a, za, 0),
-        _tensor("other", *second),
-        _tensor("product", (1, 4, 4, 3), out, zo, 0),
-    ]
-    adding, multiplying = schema.OperatorT(), schema.OperatorT()
-    adding.opcodeIndex, adding.inputs, adding.outputs = 0, [0, 0], [1]
-    multiplying.opcodeIndex, multiplying.inputs, multiplying.outputs = 1, [1, 2], [3]
-    if before == "ADD":
-        adding.builtinOptionsType, adding.builtinOptions = (
-            schema.BuiltinOptions.AddOptions,
-            schema.AddOptionsT(),
-        )
-    multiplying.builtinOptionsType = schema.BuiltinOptions.MulOptions
-    multiplying.builtinOptions = schema.MulOptionsT()
-    graph.inputs, graph.outputs = ([0] if constant is not None else [0, 2]), [3]
-    graph.operators = [adding, multiplying]
-    model.subgraphs = [graph]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
-
-
-def _code(name: str) -> Any:
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
-    code.version = 2
-    return code
-
-
-def _tensor(name: str, shape: tuple[int, ...], scale: float, zero_point: int, buffer: int) -> Any:
-    tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.buffer, tensor.type = name, list(shape), buffer, schema.TensorType.INT8
-    tensor.quantization = schema.QuantizationParametersT()
-    tensor.quantization.scale = np.array([scale], np.float32)
-    tensor.quantization.zeroPoint = np.array([zero_point], np.int64)
-    return tensor
 
 
 def test_a_factor_of_e_swish_lies_at_halves_and_is_nudged_off_them() -> None:
@@ -106,6 +53,15 @@ def test_where_scales_must_stay_equal_the_halves_stay() -> None:
     """A reshape before the product, whose operands and output are the graph's own."""
     data = product((1.0, 0, 1 / 256, -128, 1.0, 0), before="RESHAPE")
     assert processor_dependent(data) and without_halves(data) == data
+
+
+def test_a_nudge_brings_no_neighbour_to_its_halves() -> None:
+    """By hand: the second product is multiplied by exactly 0.5, the first by 0.5 and a little more. The first
+    longer scale between them takes that little away; the next one clears both."""
+    short = 1 - 2.0**-22
+    data = products([(0.5, 0), (2.0**-8 * short, 0), (2.0**-15 * short, 0)], [(2.0**-8, 0)] * 2)
+    assert len(processor_dependent(data)) == 1
+    assert processor_dependent(without_halves(data)) == ()
 
 
 @pytest.mark.parametrize("cut", [0, 40, 300])

@@ -1,0 +1,35 @@
+"""What a command says of a file whose keypoints depend on the processor: what helps, and only that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from int8_products import E_SWISH, product
+
+from edgepose.cli.rounding import warn_of_rounding
+from export.rounding import without_halves
+
+OLD = product(E_SWISH, constant=127)  # of a version that did not look at halves
+BOUND = product((1.0, 0, 1 / 256, -128, 1.0, 0), before="RESHAPE")  # no scale of it may change
+
+
+def told(data: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    path = folder / "net.tflite"
+    path.write_bytes(data)
+    warn_of_rounding(path)
+    return capsys.readouterr().err
+
+
+def test_an_old_file_is_to_be_exported_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    warning = told(OLD, tmp_path, capsys)
+    assert warning.startswith("warning: net.tflite gives other keypoints on other processors: 1 MUL ")
+    assert "such as product (" in warning and "come out a step apart); export it again with this" in warning
+    assert told(without_halves(OLD), tmp_path, capsys) == ""
+
+
+def test_a_file_just_made_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = without_halves(BOUND)
+    warning = told(data, tmp_path, capsys)
+    assert "1 MUL " in warning and "export it" not in warning
+    assert warning.endswith("; score it where it will run, by `edgepose evaluate --target`\n")
