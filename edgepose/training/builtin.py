@@ -11,7 +11,7 @@ from pathlib import Path
 from edgeio import lookup
 from edgepose.geometry import Size
 from edgepose.synthetic.dataset import synthesise
-from edgepose.synthetic.variety import CLINIC, HOME, variety
+from edgepose.synthetic.variety import CLINIC, HOME, POSTURES, variety
 
 PREFIX = "built-in:"  # of a set's name, where a data set is asked for
 _SPEC = re.compile(re.escape(PREFIX) + r"(?P<name>[^=,]*)(?P<rest>.*)")
@@ -39,7 +39,11 @@ class BuiltIn:
 FULL = BuiltIn(100, 20, (480, 640))
 SMOKE = BuiltIn(12, 2, (120, 160))
 # More videos of fewer frames: at home every infant, room and camera is another one.
-BUILT_IN = {"infants": FULL, "infants-home": BuiltIn(400, 5, (320, 320), HOME)}
+BUILT_IN = {
+    "infants": FULL,
+    "infants-home": BuiltIn(400, 5, (320, 320), HOME),
+    "infants-home-postures": BuiltIn(400, 5, (320, 320), POSTURES),
+}
 
 
 def built_in(name: str) -> BuiltIn:

@@ -870,7 +870,9 @@ def test_built_in_sets_have_names_and_folders_of_their_own(
     assert home.variety == "home"
     assert builtin.FULL.folder.name == "infants2-100x20-640x480"  # as it always was
     assert home.folder.name == "infants-home-1-400x5-320x320"
-    with pytest.raises(UnknownName, match="known: infants, infants-home"):
+    postures = builtin.built_in("infants-home-postures")
+    assert postures.variety == "home-postures" and "home-postures" in postures.folder.name
+    with pytest.raises(UnknownName, match="known: infants, infants-home, infants-home-postures"):
         builtin.built_in("built-in:infants-hospital")
 
 
