@@ -20,8 +20,8 @@ Checkpoint = Annotated[
 ]
 Data = Annotated[str, typer.Option(help="The data set: FORMAT:PATH, or a path whose layout is known.")]
 _MIX = (
-    "built-in:infants, built-in:infants-home or built-in:infants-home-postures, which are drawn for it. Give it "
-    "several times to mix sets; "
+    "built-in:infants, built-in:infants-home or built-in:infants-home-postures, which are drawn for it. Give "
+    "it several times to mix sets; "
     "=WEIGHT and ,crop=person,margin=LOW-HIGH,crops=N,turn=upright,ruler=NAME,labels=N,teacher=none may "
     "follow the path. labels is none, a count or a share: so many training frames keep theirs (draw=SEED "
     "says which), the others only their crop and turn. teacher=none leaves exact labels alone (distill)."
