@@ -60,7 +60,7 @@ class Row:
         line: that line.
         seconds: to its end.
         stop_s: from SIGINT to its end; None where it had ended before.
-        exit_code: 130 where it was stopped.
+        exit_code: 130 where it was stopped, or -2, which a shell calls 130 too.
     """
 
     first_s: float | None
