@@ -259,5 +259,7 @@ def test_a_command_in_the_background_stops_when_it_is_asked_to(
         assert any(line.startswith(begun) for line in process.stderr)  # reads on until there is one
         process.send_signal(number)
         told = [line for line in process.stderr if not line.startswith("edgepose ")]
-        assert process.wait(60) == 130, told
+        # A shell calls both 130. CPython ends by the signal itself, as cleanly, where it came while `exec`
+        # ran a text, as it does for every dataclass that is imported.
+        assert process.wait(60) in (130, -signal.SIGINT), told
     assert "".join(told) == said
