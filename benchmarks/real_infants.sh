@@ -23,7 +23,7 @@ settings=(
   --data "in-motion:$infants=1"
   --data "in-motion:$home=1.3,crop=person,margin=0.1-0.6,turn=upright"
   --data "in-motion:$postures=2,crop=person,margin=0.1-0.6,turn=upright"
-  --augmentation home --sigma efficientpose-final --schedule cosine --batch 16 --steps-per-epoch 200
+  --augmentation home --sigma efficientpose-final --schedule cosine --batch 16
 )
 
 . benchmarks/runs.sh
@@ -36,11 +36,11 @@ for variety in home:5 home-postures:7; do
     --videos 1000 --frames 2 --seed "${variety#*:}" --size 320x240
 done
 
-run i train --model i --init "$(start i)" --epochs "${I_EPOCHS:-5}" --learning-rate 0.0007
-run rt train --model rt --init "$(start rt)" --epochs "${EPOCHS:-8}" --learning-rate 0.001 --ema 0.99
-run rt-lite train --model rt-lite --init "$(start rt-lite)" --epochs "${EPOCHS:-8}" --learning-rate 0.001
+run i train --model i --init "$(start i)" --epochs "${I_EPOCHS:-4}" --steps-per-epoch 125 --learning-rate 0.0007 --ema 0.99
+run rt train --model rt --init "$(start rt)" --epochs "${EPOCHS:-8}" --steps-per-epoch 200 --learning-rate 0.001 --ema 0.99
+run rt-lite train --model rt-lite --init "$(start rt-lite)" --epochs "${EPOCHS:-8}" --steps-per-epoch 200 --learning-rate 0.001
 # 71 validation photographs cannot tell one run's late checkpoints apart: the last is taken.
-for student in rt rt-lite; do cp "$runs/$student/last.safetensors" "$models/$student.safetensors"; done
+for network in i rt rt-lite; do cp "$runs/$network/last.safetensors" "$models/$network.safetensors"; done
 for student in rt rt-lite; do
   [ -f "$models/$student-int8-ptq-maps.tflite" ] || edgepose quantize "$models/$student.safetensors" --count 200 \
     --data "coco:$shared/data/syrip,crop=person,margin=0.35,turn=upright" --data "in-motion:$infants" --out "$models"

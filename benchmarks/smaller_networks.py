@@ -2,7 +2,8 @@
 
     python benchmarks/smaller_networks.py RUNS --out reports/smaller-networks
 
-RUNS holds `compared/{upright,found,made-up}/compare.json` and `cost.json`.
+RUNS holds `cost.json` and `compared/VIEW/compare.json`; a view that was not scored (upright, found or made-up)
+is left out.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     networks = sorted(read(given.runs), key=lambda network: network.instructions)
-    fronts = {view: front(networks, view) for view in ("upright", "found")}
+    fronts = {view: front(networks, view) for view in _photographed(networks)}
     write_json(given.out / "smaller.json", {"networks": [asdict(n) for n in networks], "fronts": fronts})
     with replacing(given.out / "smaller.md") as temporary:
         temporary.write_text(table(networks), encoding="utf-8")
@@ -61,8 +62,9 @@ def read(runs: Path) -> list[Network]:
     """All networks that were counted; one that a view did not score has no entry there."""
     costs = json.loads((runs / "cost.json").read_text(encoding="utf-8"))["models"]
     compared = {
-        view: json.loads((runs / "compared" / view / "compare.json").read_text(encoding="utf-8"))
+        view: json.loads(path.read_text(encoding="utf-8"))
         for view in _VIEWS
+        if (path := runs / "compared" / view / "compare.json").is_file()
     }
     return [
         Network(
@@ -85,11 +87,16 @@ def overall(compared: dict[str, Any], name: str) -> tuple[float, ...] | None:
 
 
 def of_supine(compared: dict[str, Any], name: str) -> tuple[float, ...] | None:
-    groups = (group for column in compared["subgroups"] for group in column["groups"])
+    groups = (group for column in compared["subgroups"] or () for group in column["groups"])
     for score in (s for group in groups if group["value"] == "Supine" for s in group["scores"]):
         if score["name"].removesuffix(_SUFFIX) == name:
             return tuple(score[f"pckh_{threshold.replace('.', '_')}"] for threshold in _THRESHOLDS)
     return None
+
+
+def _photographed(networks: list[Network]) -> list[str]:
+    """Views of real infants that all networks were scored in."""
+    return [view for view in ("upright", "found") if all(view in network.pckh for network in networks)]
 
 
 def front(networks: list[Network], view: str) -> list[str]:
@@ -118,7 +125,8 @@ def draw(networks: list[Network]) -> Figure:
     """PCKh*@0.1 of SyRIP's limbs in all postures against instructions, both ways; lines join the front."""
     figure = new_figure(7.0, 4.2)
     axes = figure.add_subplot()
-    for colour, view, mark in zip(COLOURS, ("upright", "found"), "os", strict=False):
+    views = _photographed(networks)
+    for colour, view, mark in zip(COLOURS, views, "os", strict=False):
         costs = [n.instructions / 1e6 for n in networks]
         scores = [n.pckh[view][-1] for n in networks]
         axes.plot(costs, scores, mark, color=colour, label=_VIEWS[view])
@@ -128,7 +136,7 @@ def draw(networks: list[Network]) -> Figure:
     axes.set_xlabel("Millions of instructions on a Cortex-A76, one inference")
     axes.set_ylabel("PCKh*@0.1 of limbs, %")
     axes.legend(frameon=False, labelcolor=INK)
-    points = [(n.instructions / 1e6, n.pckh["upright"][-1]) for n in networks]
+    points = [(n.instructions / 1e6, n.pckh[views[0]][-1]) for n in networks]
     label_points(axes, points, names, [INK] * len(names))
     return figure
 

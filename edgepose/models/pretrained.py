@@ -91,8 +91,8 @@ DEFAULT_WEIGHTS: dict[str, DefaultWeights] = {
         DefaultWeights(
             "i",
             "in-motion-19",
-            "32b2aa5d2b5345c17099f1fd2b25b1b3d71d47c81195ebc508b64f8027347a82",
-            "df0613e64afa34898f46b735db8267fd49cb4e4260e91cbb9c414f8cde46cfce",
+            "6ef483af98edd76718064b4dd7f4dcfe05b2b42fad0e5cae981c88ec7bfdc3c8",
+            "61bb9c42fd219652d370b650f7340f3c7ffb75b634d09ba0179f97a8764fc6cb",
             256,
             f"{_DATA}; labels alone",
             f"{_REAL} 85.3/71.6/50.0; {_MADE_UP} 95.3/86.6/69.4, ME 0.150",

@@ -91,7 +91,7 @@ _REAL = (
 
 
 def _real(network: str, paper: str, options: str) -> TrainingRecipe:
-    words = f"edgepose train --model {network} --init START {options} --steps-per-epoch 200 {_REAL}"
+    words = f"edgepose train --model {network} --init START {options} {_REAL}"
     return TrainingRecipe(
         f"real-{network}", f"none: ours, the default weights of {network}{paper}", words, _TWO_CORES
     )
@@ -102,9 +102,13 @@ TRAINING_RECIPES = {
     for r in (
         _paper("rt", "Table 1: PCKh@0.1 58.7, PCKh@0.5 99.7, ME 0.102"),
         _paper("b4", "Table 1: PCKh@0.1 81.1, PCKh@0.5 99.95, ME 0.068"),
-        _real("i", ", which came before POSTURES: HOME weighed 2", "--learning-rate 0.0007 --epochs 5"),
-        _real("rt", "", "--learning-rate 0.001 --epochs 8 --ema 0.99"),
-        _real("rt-lite", "", "--learning-rate 0.001 --epochs 8"),
+        _real(
+            "i",
+            ", with 5 frames a video of INFANTS at a weight of 0.7, after 1,000 steps without POSTURES",
+            "--learning-rate 0.0007 --epochs 4 --steps-per-epoch 125 --ema 0.99",
+        ),
+        _real("rt", "", "--learning-rate 0.001 --epochs 8 --steps-per-epoch 200 --ema 0.99"),
+        _real("rt-lite", "", "--learning-rate 0.001 --epochs 8 --steps-per-epoch 200"),
         TrainingRecipe(
             "fine-tune",
             "none: ours, for some hundreds of steps on labels of another kind",
