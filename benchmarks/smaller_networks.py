@@ -2,7 +2,7 @@
 
     python benchmarks/smaller_networks.py RUNS --out reports/smaller-networks
 
-RUNS holds `cost.json` and `compared/VIEW/compare.json`; a view that was not scored (upright, found or made-up)
+RUNS holds `cost.json` and `compared/VIEW/compare.json`; a view that was not scored (upright, found, made-up)
 is left out.
 """
 
