@@ -120,7 +120,7 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose data synth --out infants-home --variety home --videos 400 --frames 5 --size 320": Run(
         "--videos 3 --frames 1 --size 128 --workers 1", {"infants-home": "drawn-home"}
     ),
-    "edgepose data synth --out infants --videos 100 --frames 20 --seed 0 --size 640x480": _DRAW,
+    "edgepose data synth --out infants --videos 100 --frames 5 --seed 0 --size 640x480": _DRAW,
     "edgepose evaluate default:i default:rt default:rt-lite --data infants --out runs/default-weights": Run(
         "--no-speed",
         {
