@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     networks = sorted(read(given.runs), key=lambda network: network.instructions)
-    fronts = {view: front(networks, view) for view in _photographed(networks)}
+    fronts = {view: front(networks, view) for view in ("upright", "found")}
     write_json(given.out / "smaller.json", {"networks": [asdict(n) for n in networks], "fronts": fronts})
     with replacing(given.out / "smaller.md") as temporary:
         temporary.write_text(table(networks), encoding="utf-8")
@@ -94,15 +94,11 @@ def of_supine(compared: dict[str, Any], name: str) -> tuple[float, ...] | None:
     return None
 
 
-def _photographed(networks: list[Network]) -> list[str]:
-    """Views of real infants that all networks were scored in."""
-    return [view for view in ("upright", "found") if all(view in network.pckh for network in networks)]
-
-
 def front(networks: list[Network], view: str) -> list[str]:
     """Networks that no other beats in instructions without losing in PCKh*@0.1, by instructions."""
-    chosen = pareto([n.instructions for n in networks], [n.pckh[view][-1] for n in networks])
-    return [networks[i].name for i in chosen]
+    scored = [n for n in networks if view in n.pckh]
+    chosen = pareto([n.instructions for n in scored], [n.pckh[view][-1] for n in scored])
+    return [scored[i].name for i in chosen]
 
 
 def table(networks: list[Network]) -> str:
@@ -125,19 +121,19 @@ def draw(networks: list[Network]) -> Figure:
     """PCKh*@0.1 of SyRIP's limbs in all postures against instructions, both ways; lines join the front."""
     figure = new_figure(7.0, 4.2)
     axes = figure.add_subplot()
-    views = _photographed(networks)
-    for colour, view, mark in zip(COLOURS, views, "os", strict=False):
-        costs = [n.instructions / 1e6 for n in networks]
-        scores = [n.pckh[view][-1] for n in networks]
-        axes.plot(costs, scores, mark, color=colour, label=_VIEWS[view])
-        chosen = pareto(costs, scores)
-        axes.plot([costs[i] for i in chosen], [scores[i] for i in chosen], "-", color=colour)
+    for colour, view, mark in zip(COLOURS, ("upright", "found"), "os", strict=False):
+        points = {n.name: (n.instructions / 1e6, n.pckh[view][-1]) for n in networks if view in n.pckh}
+        if not points:
+            continue
+        axes.plot(*zip(*points.values(), strict=True), mark, color=colour, label=_VIEWS[view])
+        on_front = [points[name] for name in front(networks, view)]
+        axes.plot(*zip(*on_front, strict=True), "-", color=colour)
     names = [n.name.removesuffix("_singlepose_lightning_int8_4") for n in networks]
     axes.set_xlabel("Millions of instructions on a Cortex-A76, one inference")
     axes.set_ylabel("PCKh*@0.1 of limbs, %")
     axes.legend(frameon=False, labelcolor=INK)
-    points = [(n.instructions / 1e6, n.pckh[views[0]][-1]) for n in networks]
-    label_points(axes, points, names, [INK] * len(names))
+    places = [(n.instructions / 1e6, n.pckh["upright"][-1]) for n in networks]
+    label_points(axes, places, names, [INK] * len(names))
     return figure
 
 
