@@ -9,19 +9,19 @@ is left out.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from edgeio import replacing, write_json
+from edgeio import read_json, replacing, write_json
 from edgepose.reporting.overview import pareto
 from edgepose.visual.style import COLOURS, INK, figure_style, label_points, new_figure, save_figure
 
 _SUFFIX = "-int8-ptq-maps"
 _CPU = "cortex-a76"
+_HINT = "run benchmarks/smaller_networks.sh first"
 _VIEWS = {"upright": "by the labels", "found": "by itself", "made-up": "made-up infants"}
 _THRESHOLDS = ("0.5", "0.2", "0.1")
 
@@ -60,9 +60,9 @@ def main() -> None:
 
 def read(runs: Path) -> list[Network]:
     """All networks that were counted; one that a view did not score has no entry there."""
-    costs = json.loads((runs / "cost.json").read_text(encoding="utf-8"))["models"]
+    costs = read_json(runs / "cost.json", _HINT)["models"]
     compared = {
-        view: json.loads(path.read_text(encoding="utf-8"))
+        view: read_json(path, _HINT)
         for view in _VIEWS
         if (path := runs / "compared" / view / "compare.json").is_file()
     }
