@@ -148,6 +148,14 @@ class Schedule:
             rich_help_panel=_TRAINING,
         ),
     ] = None
+    freeze_blocks: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Do not train the backbone's stem and its first so many blocks; with --init, and faster.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None
     epochs: Annotated[
         int,
         typer.Option(
@@ -206,7 +214,8 @@ class Schedule:
     precision: Annotated[
         str,
         typer.Option(
-            help="The type to compute in: auto (mixed on a GPU), float32, mixed_float16 or mixed_bfloat16.",
+            help="The type to compute in: auto (mixed on a GPU), float32, mixed_float16, mixed_bfloat16, or "
+            "bfloat16_products (float32, but multiplied in bfloat16 by a CPU that can).",
             rich_help_panel=_TRAINING,
         ),
     ] = "auto"

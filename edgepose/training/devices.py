@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +14,20 @@ from edgepose.training.hosts import process_count
 
 AUTO = "auto"
 
+# float32 throughout, but convolutions and products of matrices multiply in bfloat16 and add in float32, which
+# oneDNN does for TensorFlow on a CPU with AMX or AVX-512's bfloat16. Keras's mixed_bfloat16 is slower there
+# than float32: it keeps casting around depthwise convolutions.
+PRODUCTS = "bfloat16_products"
+
+_PRODUCTS_OF_ONEDNN = "TF_SET_ONEDNN_FPMATH_MODE"
+
 # By name: Keras's dtype policy. Variables are float32 in all of them.
-PRECISIONS = {"float32": "float32", "mixed_float16": "mixed_float16", "mixed_bfloat16": "mixed_bfloat16"}
+PRECISIONS = {
+    "float32": "float32",
+    "mixed_float16": "mixed_float16",
+    "mixed_bfloat16": "mixed_bfloat16",
+    PRODUCTS: "float32",
+}
 
 # The output layers stay float32: a map's peak is read from differences that half precision rounds away.
 _OUTPUT_LAYERS = r"(.*_)?(pafs|confs)(_stage\d+)?"
@@ -26,14 +39,24 @@ def resolve_precision(name: str) -> str:
 
     Raises:
         UnknownName: no such precision.
+        UsageError: bfloat16_products on a backend other than TensorFlow.
     """
     if name != AUTO:
         lookup(PRECISIONS | {AUTO: ""}, "precision", name)
+        if name == PRODUCTS:
+            _check_products()
         return name
     capability = _compute_capability()
     if capability is None:
         return "float32"
     return "mixed_bfloat16" if capability >= 8 else "mixed_float16"
+
+
+def _check_products() -> None:
+    from edgepose.frameworks import keras
+
+    if keras().backend.backend() != "tensorflow":
+        raise UsageError(f"{PRODUCTS} is for TensorFlow on a CPU", "leave --precision out")
 
 
 def _compute_capability() -> float | None:
@@ -61,16 +84,27 @@ def computing(precision: str) -> Iterator[None]:
 
     kr = keras()
     before = kr.config.dtype_policy(), kr.distribution.distribution()
-    policies = kr.dtype_policies.DTypePolicyMap(default_policy=kr.dtype_policies.DTypePolicy(precision))
+    products, policy = os.environ.get(_PRODUCTS_OF_ONEDNN), PRECISIONS[precision]
+    policies = kr.dtype_policies.DTypePolicyMap(default_policy=kr.dtype_policies.DTypePolicy(policy))
     policies[_OUTPUT_LAYERS] = kr.dtype_policies.DTypePolicy("float32")
     try:
-        kr.config.set_dtype_policy(policies if precision != "float32" else "float32")
+        if precision == PRODUCTS:  # read once in a process, by the first convolution
+            _set_environment(_PRODUCTS_OF_ONEDNN, "BF16")
+        kr.config.set_dtype_policy(policies if policy != "float32" else policy)
         if device_count() > 1:
             kr.distribution.set_distribution(kr.distribution.DataParallel())
         yield
     finally:
+        _set_environment(_PRODUCTS_OF_ONEDNN, products)
         kr.config.set_dtype_policy(before[0])
         kr.distribution.set_distribution(before[1])
+
+
+def _set_environment(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def device_count() -> int:

@@ -26,6 +26,8 @@ class FitRequest:
         out: the run's folder.
         init: a checkpoint to start from, or None for random weights.
         resolution: height and width of the input, px; None for the network's own.
+        freeze_blocks: blocks of the backbone that are not trained, the first ones and the stem; None to train
+            all; see `freezing`.
         epochs: of `steps_per_epoch` steps each; None for one pass over the data.
         batch: frames an optimizer step.
         accumulate: parts that a batch is computed in where memory is short; batch statistics are then
@@ -52,6 +54,7 @@ class FitRequest:
     out: Path
     init: Path | None = None
     resolution: int | None = None
+    freeze_blocks: int | None = None
     epochs: int = 100
     steps_per_epoch: int | None = None
     batch: int = 16

@@ -24,6 +24,7 @@ from edgepose.training.averaging import weight_average
 from edgepose.training.constraints import NO_CONSTRAINTS, WeightConstraint, WeightConstraints
 from edgepose.training.data import TrainingData, open_training_data
 from edgepose.training.devices import adam, check_shares, computing, device_count, resolve_precision
+from edgepose.training.freezing import freeze_blocks
 from edgepose.training.hosts import Share, agree, by_first, from_first, process_count, process_index
 from edgepose.training.loop import Listener, LoopSetup, heard, run
 from edgepose.training.losses import GroundTruth, Objective, Targets, Term, output_kinds
@@ -80,6 +81,9 @@ class TrainingSetup:
         if self.request.init is not None and not from_first(self.folder.state.exists()):
             start = start_from(self.request.init, model, self.info)
             self.listener.say(f"started from {self.request.init}; {start}")
+        if (blocks := self.request.freeze_blocks) is not None:
+            frozen = freeze_blocks(model, blocks)
+            self.listener.say(f"the stem and {blocks} blocks of the backbone, {frozen} layers, are not trained")
         return model
 
     def ground_truth(self, model: Any) -> GroundTruth:
