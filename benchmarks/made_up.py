@@ -34,7 +34,7 @@ class Bench:
     truth: GroundTruth
 
 
-def bench(key: str, resolution: int | None, batch: int, frames: int = 64) -> Bench:
+def bench(key: str, resolution: int | None, batch: int, frames: int = 64, accumulate: int = 1) -> Bench:
     """The paper's protocol on noise."""
     chosen = variant(key)
     size = checked_resolution(chosen, resolution)
@@ -54,7 +54,7 @@ def bench(key: str, resolution: int | None, batch: int, frames: int = 64) -> Ben
     normalisation = NORMALISATIONS[chosen.normalisation]
     stepper_setup = StepperSetup(
         model,
-        adam("float32", 1),
+        adam("float32", accumulate),
         partial(augmented, swaps=IN_MOTION_19.swaps, normalisation=normalisation),
         goal,
         partial(normalised, normalisation=normalisation),

@@ -86,7 +86,7 @@ def _efficientpose(
 
 
 def _features(kit: Kit, images: Tensor, chosen: Variant, half_residual: bool) -> Tensor:
-    full = efficientnet(Kit(kit.keras, "_res1"), images, chosen.backbones[0], blocks=3)[-1]
+    full = efficientnet(Kit(kit.keras, "_res1"), images, chosen.backbones[0], chosen.backbone_blocks)[-1]
     if len(chosen.backbones) == 1:
         return full
     half = kit.keras.layers.AveragePooling2D(2, name="images_half")(images)

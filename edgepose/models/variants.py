@@ -97,6 +97,11 @@ class Variant:
         return self.stride.bit_length() - 1
 
     @property
+    def backbone_blocks(self) -> int:
+        """Blocks of EfficientNet that the first backbone has; 0 for other backbones."""
+        return {"efficientpose": 3, "hourglass": 7}.get(self.family, 0)
+
+    @property
     def is_lite(self) -> bool:
         """Made for phones: ReLU6 everywhere, no squeeze-and-excite."""
         return self.backbones[0].startswith("efficientnet-lite")

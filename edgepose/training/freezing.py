@@ -10,8 +10,19 @@ import re
 from typing import Any
 
 from edgepose.errors import UsageError
+from edgepose.models.variants import Variant
 
 _BLOCK = re.compile(r"block(\d+)[a-z]_")  # of EfficientNet's layers; see `backbones.efficientnet`
+
+
+def check_blocks(chosen: Variant, blocks: int) -> None:
+    """Raise UsageError where the network's backbone does not have so many blocks."""
+    most = chosen.backbone_blocks
+    if not 0 <= blocks <= most or not most:
+        raise UsageError(
+            f"{blocks} blocks of {chosen.key} cannot be frozen: its backbone has {most or 'none'}",
+            f"give --freeze-blocks 0 to {most}" if most else "leave --freeze-blocks out",
+        )
 
 
 def freeze_blocks(model: Any, blocks: int) -> int:
@@ -23,18 +34,9 @@ def freeze_blocks(model: Any, blocks: int) -> int:
 
     Returns:
         how many layers were frozen.
-
-    Raises:
-        UsageError: the network has no such blocks, or not so many.
     """
-    numbers = {layer: found for layer in model.layers if (found := _block(layer.name)) is not None}
-    last = max(numbers.values(), default=0)
-    if not 0 <= blocks <= last:
-        raise UsageError(
-            f"{blocks} blocks cannot be frozen: the network has {last or 'none'}",
-            f"give 0 to {last}" if last else "leave --freeze-blocks out",
-        )
-    frozen = [layer for layer, number in numbers.items() if number <= blocks]
+    numbers = ((layer, _block(layer.name)) for layer in model.layers)
+    frozen = [layer for layer, number in numbers if number is not None and number <= blocks]
     for layer in frozen:
         layer.trainable = False
     return len(frozen)

@@ -13,6 +13,7 @@ from edgepose.models.variants import variant
 from edgepose.training.augmentation import AUGMENTATIONS
 from edgepose.training.data import DataRequest
 from edgepose.training.devices import AUTO
+from edgepose.training.freezing import check_blocks
 from edgepose.training.schedules import LEARNING_RATES, SIGMA_SCHEDULES
 
 
@@ -91,6 +92,8 @@ class FitRequest:
             raise UsageError(
                 f"the learning rate is {self.learning_rate}", "give a positive number, such as 0.001"
             )
+        if self.freeze_blocks is not None:
+            check_blocks(variant(self.model), self.freeze_blocks)
         if self.ema is not None and not 0 < self.ema < 1:
             raise UsageError(
                 f"the average's decay is {self.ema}", "give a number between 0 and 1, such as 0.999"

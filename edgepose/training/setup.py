@@ -82,8 +82,8 @@ class TrainingSetup:
             start = start_from(self.request.init, model, self.info)
             self.listener.say(f"started from {self.request.init}; {start}")
         if (blocks := self.request.freeze_blocks) is not None:
-            frozen = freeze_blocks(model, blocks)
-            self.listener.say(f"the stem and {blocks} blocks of the backbone, {frozen} layers, are not trained")
+            layers = freeze_blocks(model, blocks)
+            self.listener.say(f"the backbone's stem and {blocks} blocks are not trained: {layers} layers")
         return model
 
     def ground_truth(self, model: Any) -> GroundTruth:

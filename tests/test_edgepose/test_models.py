@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -105,8 +106,10 @@ def test_normalisations_are_the_published_ones():
 def test_every_layer_at_full_width_is_as_it_was(key):
     from edgepose.models.networks import build_model
 
-    found = build_model(key, output="training", namespace=PAPER).summary()
-    assert found == json.loads(GOLDEN.read_text())[key]
+    model = build_model(key, output="training", namespace=PAPER)
+    assert model.summary() == json.loads(GOLDEN.read_text())[key]
+    blocks = [int(found[1]) for layer in model.layers if (found := re.match(r"block(\d+)[a-z]_", layer.name))]
+    assert max(blocks, default=0) == variant(key).backbone_blocks
 
 
 @pytest.mark.parametrize("key", KEYS)

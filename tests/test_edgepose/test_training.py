@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from edgepose.models.variants import VARIANTS
 from edgepose.training import setup as training_setup
 from edgepose.training.averaging import weight_average
 from edgepose.training.data import DataRequest
+from edgepose.training.devices import PRODUCTS
 from edgepose.training.distill_request import LOSSES
 from edgepose.training.fit import fit
 from edgepose.training.loop import Diverged, Listener
@@ -416,6 +418,22 @@ def test_it_starts_from_a_checkpoint(whole: Path, data: Path, tmp_path: Path) ->
     np.testing.assert_allclose(weights["stem_conv/kernel"], start["stem_conv/kernel"], atol=1e-9)
 
 
+def test_frozen_blocks_keep_weights_and_statistics_and_resume(
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    frozen = partial(request, data, init=whole / "last.safetensors", freeze_blocks=0)
+    fit(frozen(tmp_path / "run"), Listener(say=said.append))
+    assert "the backbone's stem and 0 blocks are not trained: 2 layers" in said[1]
+    with pytest.raises(Crash):
+        fit(frozen(tmp_path / "crashed"), crash_at(5, STEPS))
+    fit(frozen(tmp_path / "crashed"))
+    assert same_state(tmp_path / "run", tmp_path / "crashed")
+    start, weights = (read_checkpoint(run / "last.safetensors")[1] for run in (whole, tmp_path / "run"))
+    for name, array in weights.items():
+        assert np.array_equal(array, start[name]) == name.startswith("stem_"), name
+
+
 def test_another_keypoint_set_gets_new_channels_and_says_so(data: Path, tmp_path: Path) -> None:
     info = CheckpointInfo("rt-lite", "mpii-16", 128, 64, "test")
     save_checkpoint(tmp_path / "mpii.safetensors", weights_of(tiny(info)), info)
@@ -446,6 +464,28 @@ def test_mixed_precision_keeps_weights_and_maps_in_float32(
     assert keras().config.dtype_policy().name == policy
     _, weights = read_checkpoint(tmp_path / "run" / "last.safetensors")
     assert all(array.dtype == np.float32 for array in weights.values())
+
+
+def test_products_in_bfloat16_leave_all_else_in_float32(data: Path, tmp_path: Path) -> None:
+    with open_setup(request(data, tmp_path / "run", precision=PRODUCTS, epochs=1)) as parts:
+        assert parts.network().get_layer("stem_conv").compute_dtype == "float32"
+    # In a process of its own: what oneDNN multiplies in is read once.
+    products = """
+import sys
+import numpy as np
+from edgepose.frameworks import tensorflow
+from edgepose.training.devices import computing
+with computing(sys.argv[1]):
+    tf = tensorflow()
+    images, kernel = np.full((1, 8, 8, 32), 1 + 2**-10, np.float32), np.ones((1, 1, 32, 32), np.float32)
+    print(float(tf.function(tf.nn.conv2d)(images, kernel, 1, "SAME")[0, 0, 0, 0]))
+"""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    for precision, expected in (("float32", 32 * (1 + 2**-10)), (PRODUCTS, 32.0)):
+        if precision == PRODUCTS and "avx512_bf16" not in flags and "amx_bf16" not in flags:
+            continue  # such a processor multiplies in float32 as before
+        ran = subprocess.run([sys.executable, "-c", products, precision], capture_output=True, text=True)
+        assert float(ran.stdout) == expected, ran.stderr
 
 
 # --- the other backend ----------------------------------------------------------------------------
@@ -632,6 +672,8 @@ def test_divergence_names_step_and_files_and_keeps_the_last_good_checkpoint(
         ({"learning_rate": float("nan")}, UsageError, "learning rate"),
         ({"seed": -1}, UsageError, "seed"),
         ({"ema": 1.0}, UsageError, "decay is 1.0"),
+        ({"freeze_blocks": 4}, UsageError, "4 blocks of rt-lite cannot be frozen: its backbone has 3"),
+        ({"model": "cima", "freeze_blocks": 0}, UsageError, "its backbone has none"),
         ({"init": Path("absent.safetensors")}, BadCheckpoint, "does not exist"),
     ],
 )
