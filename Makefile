@@ -41,6 +41,7 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 
 demo: $(READY)
 	PATH="$(abspath $(BIN)):$$PATH" ./demo.sh $(DEMO)

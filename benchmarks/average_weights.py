@@ -27,7 +27,8 @@ def main() -> None:
         shapes = {name: array.shape for name, array in tensors.items()}
         if info.model != first.model or shapes != {name: array.shape for name, array in weights.items()}:
             raise BadCheckpoint(f"{path} is not of the network of {given.checkpoints[0]}", "name others")
-    mean = {name: np.mean([each[name] for _, each in read], axis=0, dtype=np.float32) for name in weights}
+    tables = [tensors for _, tensors in read]
+    mean = {name: np.stack([each[name] for each in tables]).mean(0, dtype=np.float32) for name in weights}
     save_checkpoint(given.out, mean, read[-1][0])
 
 

@@ -203,11 +203,11 @@ def _steps(chosen: Namespace) -> Found:
     with av.open(str(_clip(chosen))) as container:
         picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
     paths: dict[str, Path] = {f"RT Lite {name}": path for name, path in _models(chosen).items()}
-    for each in _peers(chosen, "steps"):
-        if isinstance(each, Skipped):
-            yield each
+    for peer in _peers(chosen, "steps"):
+        if isinstance(peer, Skipped):
+            yield peer
         else:
-            paths[each[0]] = each[1]
+            paths[peer[0]] = peer[1]
     clock, calls = Clock(), dict[str, Callable[[], object]]()
     for name, path in paths.items():
         estimator = Estimator(open_runner(path, 1))
@@ -295,7 +295,7 @@ def _of_predict(rounds: dict[str, list[dict[str, Any]]]) -> Found:
 
 def _training(chosen: Namespace) -> Found:
     for script, keys in (("training_step", ("loop_ms", "ratio")), ("pipeline", ("host_ms", "share"))):
-        command = [sys.executable, _HERE / f"{script}.py", "--model", _NETWORK, "--batch", "8"]
+        command = [sys.executable, str(_HERE / f"{script}.py"), "--model", _NETWORK, "--batch", "8"]
         environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
         command += ["--turns", str(chosen.rounds)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

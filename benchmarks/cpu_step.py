@@ -148,7 +148,7 @@ def _steps(chosen: argparse.Namespace, way: Way) -> dict[str, Any]:
         if way.freeze is not None:
             freeze_blocks(made.stepper_setup.model, way.freeze)
         if not way.fewer_passes:
-            steppers.in_fewer_passes = lambda model: model
+            setattr(steppers, "in_fewer_passes", lambda model: model)  # noqa: B010 - its own, taken away
         if way.compiled:
             steppers.as_graph = _compiled
         stepper = steppers.make_stepper(made.stepper_setup)

@@ -140,7 +140,8 @@ def run(
     for place, (model, inputs) in zip(places, runs, strict=True):
         place.mkdir(exist_ok=True)
         (place / "m.tflite").write_bytes(model)
-        np.savez(place / "in.npz", **{str(i): value for i, value in enumerate(inputs)})
+        named: dict[str, Any] = {str(i): value for i, value in enumerate(inputs)}
+        np.savez(place / "in.npz", **named)
     command, environment = [sys.executable], None
     if device is not None:
         command = guest_command(device.root, device.profile, device.sysroot.python)
@@ -214,12 +215,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1, help="of images")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    size = inspect(given.model).inputs[0].shape[1:3]
+    height, width = inspect(given.model).inputs[0].shape[1:3]
     asked = Calibrate(given.data, "test", given.count)
     network = pose_metadata(read_sidecar(given.model).metadata, str(given.model)).network
     if network is None:
         raise SystemExit(f"error: {given.model} is of none of edgepose's networks")
-    images, _ = sample_inputs(asked, size, NORMALISATIONS[variant(network).normalisation])
+    images, _ = sample_inputs(asked, (height, width), NORMALISATIONS[variant(network).normalisation])
     device = open_device(given.device)
     with tempfile.TemporaryDirectory() as folder:
         found = rows(given.model, device, images, Path(folder))

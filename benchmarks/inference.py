@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,9 +42,10 @@ def main() -> None:
     inputs = normalise(letterbox(image.shape[:2], size).draw(image)[None])
     ours, maps, authors = (Session(getattr(arguments, name)) for name in ("ours", "maps", "authors"))
     frame = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
-    placed, codec = letterbox(frame.shape[:2], size), Codec(size, tuple(maps.outputs[0].shape[1:3]))
+    height, width = maps.outputs[0].shape[1:3]
+    placed, codec = letterbox(frame.shape[:2], size), Codec(size, (height, width))
     low = maps.run(inputs)[0]
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "ours_keypoints": lambda: ours.run(inputs)[0][0, :, :2],
         "authors_and_argmax": lambda: _argmax(authors.run(inputs)[-1]),
         "ours_maps": lambda: maps.run(inputs)[0],

@@ -18,9 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from android_harness.cost import FORMATS, estimates
+from android_harness.cost import estimates
 from android_harness.counting import measure
 from android_harness.emulator import create_device
+from android_harness.published_latencies import FORMATS
 from edgeio import sha256_file, write_json
 
 CPUS = ("cortex-a76", "cortex-a53", "cortex-a55", "cortex-a73", "cortex-x1")
