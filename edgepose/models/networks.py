@@ -95,12 +95,12 @@ def _features(kit: Kit, images: Tensor, chosen: Variant, half_residual: bool) ->
 
 
 def _pass(kit: Kit, x: Tensor, chosen: Variant, name: str, role: str) -> Tensor:
-    assert chosen.width is not None and chosen.blocks_per_pass is not None
+    assert chosen.blocks_per_pass is not None
     previous = None
     for block in range(1, chosen.blocks_per_pass + 1):
         for conv in (1, 2, 3):
             layer = f"{name}_block{block}_mbconv{conv}_{role}"
-            new = _detection_mbconv(kit, x, chosen.width, chosen.is_lite, layer)
+            new = _detection_mbconv(kit, x, chosen, layer)
             x = new if conv == 1 else kit.concat([new, x], f"{layer}_dense")
         if previous is not None:
             x = kit.add([previous, x], f"{name}_block{block}_{role}_add")
@@ -108,13 +108,15 @@ def _pass(kit: Kit, x: Tensor, chosen: Variant, name: str, role: str) -> Tensor:
     return x
 
 
-def _detection_mbconv(kit: Kit, x: Tensor, width: int, lite: bool, name: str) -> Tensor:
-    kind, suffix = ("relu6", "relu6") if lite else ("e-swish", "eswish")
+def _detection_mbconv(kit: Kit, x: Tensor, chosen: Variant, name: str) -> Tensor:
+    width = chosen.width
+    assert width is not None
+    kind, suffix = ("relu6", "relu6") if chosen.is_lite else ("e-swish", "eswish")
     x = kit.norm(kit.conv(x, 6 * width, 1, f"{name}_conv1"), f"{name}_conv1_bn")
     x = kit.activation(x, kind, f"{name}_conv1_{suffix}")
-    x = kit.norm(kit.depthwise(x, 5, f"{name}_dconv1"), f"{name}_dconv1_bn")
+    x = kit.norm(kit.depthwise(x, chosen.head_kernel, f"{name}_dconv1"), f"{name}_dconv1_bn")
     x = kit.activation(x, kind, f"{name}_dconv1_{suffix}")
-    if not lite:
+    if not chosen.is_lite:
         x = kit.squeeze_excite(x, 6 * width // 24, kind, f"{name}_se")
     return kit.norm(kit.conv(x, width, 1, f"{name}_conv2"), f"{name}_conv2_bn")
 

@@ -2,7 +2,8 @@
 
 Passes that the smaller network lacks are left out; what came before them is as it was. Where it has fewer
 channels, the most important ones are kept, and each is kept or left out wherever it goes: through batch
-normalisations and depthwise convolutions, into concatenations, and into sums, whose terms must agree.
+normalisations and depthwise convolutions, into concatenations, and into sums, whose terms must agree. Of a
+larger kernel the middle is taken.
 
 Source: a channel's scale in batch normalisation as its importance, Liu et al. 2017 (network slimming); the
 L1 norm of its weights, Li et al. 2017 (pruning filters).
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgepose.models.backbones import EFFICIENTNETS
-from edgepose.models.checkpoint import CheckpointInfo, build, load_weights
+from edgepose.models.checkpoint import CheckpointInfo, build, load_weights, weights_of
 from edgepose.models.variants import Variant
 
 Weights = dict[str, np.ndarray]
@@ -56,12 +57,14 @@ class ChannelGraph:
 
 
 def can_shrink(large: Variant, small: Variant) -> bool:
-    """Whether all layers of another network, `small`, are in `large`, with as many channels or more."""
+    """Whether all layers of another network, `small`, are in `large`, with as many channels or more and
+    kernels of the same size or larger."""
     if large.key == small.key or not large.family == small.family == "efficientpose":
         return False
     assert large.width is not None and small.width is not None
     return (
         small.width <= large.width
+        and small.head_kernel <= large.head_kernel
         and small.blocks_per_pass == large.blocks_per_pass
         and small.passes == large.passes[: len(small.passes)]
         and len(small.backbones) == len(large.backbones)
@@ -84,6 +87,7 @@ def shrunk(weights: Mapping[str, np.ndarray], info: CheckpointInfo, key: str, wh
     load_weights(large, weights, where)
     graph = channel_graph(large)
     counts = {layer.name: layer.output.shape[-1] for layer in small.layers}
+    shapes = {name: array.shape for name, array in weights_of(small).items()}
     importance = _importance(graph, weights, set(counts))
     kept = {name: _most(importance[name], counts.get(name)) for name in graph.channels}
     found: Weights = {}
@@ -92,7 +96,7 @@ def shrunk(weights: Mapping[str, np.ndarray], info: CheckpointInfo, key: str, wh
         if node.name in counts:
             columns = _places(node.makers, graph, kept)
             rows = _places(graph.read(node), graph, kept)
-            found[name] = _chosen(array, node.kind, rows, columns)
+            found[name] = _middle(_chosen(array, node.kind, rows, columns), shapes.get(name, array.shape))
     return found
 
 
@@ -201,3 +205,11 @@ def _chosen(array: np.ndarray, kind: str, rows: np.ndarray, columns: np.ndarray)
     if array.ndim == 1:  # a bias, or a batch normalisation's
         return array[columns]
     return array[:, :, columns] if kind == _DEPTHWISE else array[:, :, rows][..., columns]
+
+
+def _middle(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Of a kernel (h, w, ...), the middle that is as high and wide as `shape` says."""
+    if array.ndim == 1 or array.shape[:2] == shape[:2]:
+        return array
+    top, left = ((large - small) // 2 for large, small in zip(array.shape[:2], shape[:2], strict=True))
+    return array[top : top + shape[0], left : left + shape[1]]

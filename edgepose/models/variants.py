@@ -62,6 +62,7 @@ class Variant:
         backbones: the first reads the input; the second, where there is one, the input at half resolution.
         width: channels of the detection blocks (EfficientPose only).
         blocks_per_pass: detection blocks in each pass (EfficientPose only).
+        head_kernel: height and width of the detection blocks' depthwise kernels (EfficientPose only).
         passes: what each pass learns, in order: "pafs" or "confs" (EfficientPose only). The last pass's
             maps are kept.
         normalisation: key in `NORMALISATIONS`.
@@ -90,6 +91,7 @@ class Variant:
     paper_flops: int | None
     released_parameters: int | None = None
     cut_from: str | None = None
+    head_kernel: int = 5
 
     @property
     def upscaling_steps(self) -> int:
@@ -184,7 +186,7 @@ _B4 = (18_699_936, 27_009_544_472)
 _RT_LITE = _efficientpose(
     "rt-lite", "EfficientPose RT Lite", 224, ("efficientnet-lite0",), 40, 1, None, 425_660
 )
-_TWO_PASSES, _HALF_HEAD = ("pafs", "confs"), 20
+_TWO_PASSES = ("pafs", "confs")
 
 _TABLE = (
     _single("openpose", "OpenPose", "openpose", 368, 8, 8, "vgg-19", True, _OPENPOSE),
@@ -200,8 +202,8 @@ _TABLE = (
     _efficientpose("ii-lite", "EfficientPose II Lite", 368, ("efficientnet-lite4",), 56, 2, None),
     _smaller(_RT_LITE, "two-passes", "two passes", passes=_TWO_PASSES),
     _smaller(_RT_LITE, "narrow", "narrow", backbones=("efficientnet-lite0-narrow",), width=30),
-    _smaller(_RT_LITE, "half-head", "half the head", width=_HALF_HEAD),
-    _smaller(_RT_LITE, "small", "small", passes=_TWO_PASSES, width=_HALF_HEAD),
+    _smaller(_RT_LITE, "half-head", "half the head", width=20),
+    _smaller(_RT_LITE, "small", "small", passes=_TWO_PASSES, head_kernel=3),
 )
 
 VARIANTS = {v.key: v for v in _TABLE}

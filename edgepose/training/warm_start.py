@@ -29,7 +29,8 @@ class Start:
         new: layers that keep their random weights; those that give an output are zero.
         translated: output layers of another keypoint set, whose channels were taken by keypoint.
         unused: layers of the checkpoint that the network does not have, or not in this shape.
-        shrunk: layers of a larger network, of whose channels the most important were taken.
+        shrunk: layers of a larger network that were cut smaller, to their most important channels or the
+            middle of their kernels.
     """
 
     new: tuple[str, ...]
@@ -42,7 +43,7 @@ class Start:
         if self.translated:
             parts.append(f"by keypoint: {_listed(self.translated)}")
         if self.shrunk:
-            parts.append(f"with fewer channels: {_listed(self.shrunk)}")
+            parts.append(f"cut smaller: {_listed(self.shrunk)}")
         return "; ".join(parts + ([f"not used: {_listed(self.unused)}"] if self.unused else []))
 
 
