@@ -1,36 +1,33 @@
 #!/usr/bin/env bash
-# reports/on-device: RT and RT Lite in every form that can be shipped, and the authors' two .tflite files beside them,
-# on this machine and on emulated phones, the same photographs everywhere. Ours are those of compress.sh (fine-tuned on
-# LSPET, which the authors' are not) or, where that has not run, exports of the authors' weights. Resumes.
+# reports/on-device: RT and RT Lite, the weights that come with edgepose, in every form that can be shipped, on this
+# machine and on emulated phones: 100 pictures of 20 made-up infants for accuracy and cost, and 50 photographs of real
+# ones, which say more about where rounding differs. Then how far apart keypoints lie, file by file. Resumes.
 #
-#   LIMIT=10 benchmarks/on_device.sh [CHECKPOINTS] [LSPET]
+#   PHOTOGRAPHS=10 CPUS=cortex-a76 benchmarks/on_device.sh [SHARED]      SHARED holds data/syrip
+#
+# DRAWN names a folder that holds `infants` (real_infants.sh draws it); without, they are drawn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-checkpoints=${1:-../shared/reference/efficientpose}
-data=(--data "lspet:${2:-../shared/data/lspet}" --crop person)
+shared=${1:-../shared}
+runs=${RUNS:-runs/on-device} drawn=${DRAWN:-${RUNS:-runs/on-device}}
 read -ra networks <<<"${NETWORKS:-rt rt-lite}"
 read -ra cpus <<<"${CPUS:-cortex-a53 cortex-a72 cortex-a76}"
-limit=${LIMIT:-10}
-runs=runs/on-device
-scored=$runs/scored-$limit
-declare -A authors=([rt]=EfficientPoseRT [rt-lite]=EfficientPoseRT_LITE)
-
-exported() { # KEY: the authors' weights in every recipe, in $runs/KEY
-  local key=$1 weights=$runs/$1.safetensors
-  [ -f "$weights" ] || edgepose import-weights "$checkpoints/${authors[$key]}.h5" --model "$key" --out "$weights"
-  [ -f "$runs/$key/$key-int8-ptq-maps.tflite" ] || {
-    edgepose export "$weights" --output maps --recipe fp32 --recipe fp16 --recipe weights-int8 --recipe dynamic --recipe int8 \
-      --calibrate "${data[1]}" "${data[@]:2}" --count 48 --out "$runs/$key" --overwrite
-    edgepose quantize "$weights" "${data[@]}" --count 48 --out "$runs/$key"
-  }
-}
-files=()
+infants=$drawn/infants photographs=coco:$shared/data/syrip files=$runs/files
 mkdir -p "$runs"
+[ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 5 --seed 0 --size 640x480
+
+learnt=(--data "$photographs,crop=person,margin=0.35,turn=upright" --data "in-motion:$infants")
 for key in "${networks[@]}"; do
-  ours=runs/compress-lspet/$key/scored-files
-  [ -f "$ours/$key-fp32-maps.tflite" ] || { exported "$key" && ours=$runs/$key; }
-  [ -f "$runs/${authors[$key]}.json" ] || edgepose import-tflite "$checkpoints/${authors[$key]}.tflite" --model "$key" --out "$runs"
-  files+=("$runs/${authors[$key]}.tflite" "$ours"/*.tflite)
+  [ -f "$files/$key-int8-maps.tflite" ] || edgepose export "default:$key" --output maps --out "$files" \
+    --recipe fp32 --recipe fp16 --recipe weights-int8 --recipe dynamic --recipe int8 \
+    --calibrate "$photographs" --crop person --count 100
+  [ -f "$files/$key-int8-ptq-maps.tflite" ] ||
+    edgepose quantize "default:$key" "${learnt[@]}" --count 200 --out "$files"
+  # QAT_STEPS=0 leaves training out.
+  [ "${QAT_STEPS:=200}" = 0 ] || [ -f "$files/$key-int8-qat-maps.tflite" ] || {
+    edgepose qat "default:$key" "${learnt[@]}" --keypoints in-motion-19 --partial --steps "$QAT_STEPS" --out "$runs/$key-qat"
+    cp "$runs/$key-qat"/*-int8-qat-maps.* "$files"
+  }
 done
 targets=(desktop)
 for cpu in "${cpus[@]}"; do
@@ -38,7 +35,10 @@ for cpu in "${cpus[@]}"; do
   targets+=("emulated:$cpu")
 done
 for target in "${targets[@]}"; do
-  edgepose evaluate "${files[@]}" "${data[@]}" --limit "$limit" --target "$target" --out "$scored"
+  edgepose evaluate "$files"/*.tflite --data "in-motion:$infants" --target "$target" --out "$runs/infants"
+  edgepose evaluate "$files"/*.tflite --data "$photographs" --crop person --margin 0.35 --turn upright --score limbs \
+    --limit "${PHOTOGRAPHS:-50}" --target "$target" --out "$runs/photographs"
 done
-edgepose compare "$scored" --baseline "${networks[0]}-fp32-maps" --out reports/on-device \
+edgepose compare "$runs/infants" --baseline rt-fp32-maps --overlays none --out reports/on-device \
   --title "RT and RT Lite on emulated phones: accuracy against instructions"
+python benchmarks/parity.py "$runs/infants" "$runs/photographs" --out reports/on-device/parity
