@@ -1,4 +1,4 @@
-"""How far emulated devices put keypoints from where this machine puts them: a table, file by file, and its JSON.
+"""A table, and its JSON, of how far emulated devices put keypoints from where this machine puts them.
 
     python benchmarks/parity.py SCORED ... --out reports/on-device/parity
 
