@@ -2,8 +2,9 @@
 # reports/smaller-networks: RT Lite with fewer pixels, passes and channels. Each starts from the weights that come with
 # edgepose and learns from what real_infants.sh drew and reads; then int8, SyRIP's test part, made-up infants, and
 # instructions on a Cortex-A76. SyRIP's validation photographs choose nothing here: the last weights are taken. Resumes.
+# A network is NAME@RESOLUTION:EPOCHS, of 100 steps each; 3 epochs where none are given.
 #
-#   NETWORKS="rt-lite@160 rt-lite-small@128" EPOCHS=3 benchmarks/smaller_networks.sh [SHARED]
+#   NETWORKS="rt-lite@160 rt-lite-small@120:20" benchmarks/smaller_networks.sh [SHARED]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shared=${1:-../shared}
@@ -18,18 +19,19 @@ settings=(
   --data "in-motion:$drawn/infants=1" --data "in-motion:$drawn/infants-home=1.3,$framed"
   --data "in-motion:$drawn/infants-postures=2,$framed"
   --augmentation home --sigma efficientpose-final --schedule cosine --batch 16 --steps-per-epoch 100
-  --learning-rate 0.001 --ema 0.98 --epochs "${EPOCHS:-3}"
+  --learning-rate 0.001 --ema 0.98
 )
 
 . benchmarks/runs.sh
-read -ra networks <<<"${NETWORKS:-rt-lite@192 rt-lite@160 rt-lite@128 rt-lite-two-passes@160 rt-lite-half-head@160 \
-rt-lite-narrow@160 rt-lite-small@160 rt-lite-small@128}"
+read -ra networks <<<"${NETWORKS:-rt-lite@192 rt-lite@160 rt-lite-two-passes@160 rt-lite-half-head@160 \
+rt-lite-narrow@160 rt-lite-two-passes@112:10 rt-lite-small@120:20}"
 shipped=$models/rt-lite@224.safetensors
 [ -f "$shipped" ] || cp edgepose/weights/rt-lite.safetensors "$shipped"
 counted=()
-for name in rt-lite@224 "${networks[@]}"; do
+for network in rt-lite@224 "${networks[@]}"; do
+  name=${network%:*} epochs=${network#"$name"} epochs=${epochs#:}
   [ "$name" = rt-lite@224 ] ||
-    run "$name" train --model "${name%@*}" --resolution "${name#*@}" --init default:rt-lite
+    run "$name" train --model "${name%@*}" --resolution "${name#*@}" --init default:rt-lite --epochs "${epochs:-3}"
   small=$models/$name-int8-ptq-maps.tflite
   [ -f "$small" ] || edgepose quantize "$models/$name.safetensors" --count 200 --out "$models" \
     --data "coco:$shared/data/syrip,crop=person,margin=0.35,turn=upright" --data "in-motion:$drawn/infants"
