@@ -5,6 +5,8 @@
 #
 #   PHOTOGRAPHS=10 CPUS=cortex-a76 benchmarks/on_device.sh [SHARED]      SHARED holds data/syrip
 #
+# INFANT_CPUS names those that see the made-up infants too; without, all do.
+#
 # DRAWN names a folder that holds `infants` (real_infants.sh draws it); without, they are drawn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,15 +31,14 @@ for key in "${networks[@]}"; do
     cp "$runs/$key-qat"/*-int8-qat-maps.* "$files"
   }
 done
-targets=(desktop)
-for cpu in "${cpus[@]}"; do
-  edgepose device create --cpu "$cpu"
-  targets+=("emulated:$cpu")
-done
-for target in "${targets[@]}"; do
-  edgepose evaluate "$files"/*.tflite --data "in-motion:$infants" --target "$target" --out "$runs/infants"
+for cpu in "${cpus[@]}"; do edgepose device create --cpu "$cpu"; done
+for target in desktop "${cpus[@]/#/emulated:}"; do
   edgepose evaluate "$files"/*.tflite --data "$photographs" --crop person --margin 0.35 --turn upright --score limbs \
-    --limit "${PHOTOGRAPHS:-50}" --target "$target" --out "$runs/photographs"
+    --limit "${PHOTOGRAPHS:-50}" --no-speed --target "$target" --out "$runs/photographs"
+done
+read -ra cpus <<<"${INFANT_CPUS:-${cpus[*]}}"
+for target in desktop "${cpus[@]/#/emulated:}"; do
+  edgepose evaluate "$files"/*.tflite --data "in-motion:$infants" --target "$target" --out "$runs/infants"
 done
 edgepose compare "$runs/infants" --baseline rt-fp32-maps --overlays none --out reports/on-device \
   --title "RT and RT Lite on emulated phones: accuracy against instructions"
