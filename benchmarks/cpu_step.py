@@ -34,7 +34,6 @@ class Way:
         freeze: blocks of the backbone that are not trained, or None.
         precision: a name in `devices.PRECISIONS`.
         accumulate: parts that a batch is computed in.
-        compiled: whether XLA compiles the step.
     """
 
     what: str
@@ -43,7 +42,6 @@ class Way:
     freeze: int | None = None
     precision: str = "float32"
     accumulate: int = 1
-    compiled: bool = False
 
 
 _ONE_BY_ONE = {"TF_NUM_INTEROP_THREADS": "1"}
@@ -55,7 +53,6 @@ WAYS = {
     "freeze-3-products": Way("both", freeze=3, precision="bfloat16_products"),
     "mixed": Way("--precision mixed_bfloat16", precision="mixed_bfloat16"),
     "accumulate-2": Way("--accumulate 2", accumulate=2),
-    "xla": Way("XLA compiles the whole step", compiled=True),
     "one-by-one": Way("operators one after another", _ONE_BY_ONE),
     "without-onednn": Way("TF_ENABLE_ONEDNN_OPTS=0", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
 }
@@ -149,8 +146,6 @@ def _steps(chosen: argparse.Namespace, way: Way) -> dict[str, Any]:
             freeze_blocks(made.stepper_setup.model, way.freeze)
         if not way.fewer_passes:
             setattr(steppers, "in_fewer_passes", lambda model: model)  # noqa: B010 - its own, taken away
-        if way.compiled:
-            steppers.as_graph = _compiled
         stepper = steppers.make_stepper(made.stepper_setup)
         batches, scalars = made.stream.batches(0, chosen.steps + 2), made.goal.scalars(0)
         losses: list[float] = []
@@ -165,12 +160,6 @@ def _steps(chosen: argparse.Namespace, way: Way) -> dict[str, Any]:
         "losses": losses,
         "resolution": made.stepper_setup.model.input_shape[1],
     }
-
-
-def _compiled(call: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.function(call, jit_compile=True)
 
 
 def _processor() -> str:
