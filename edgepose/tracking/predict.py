@@ -40,7 +40,7 @@ from edgepose.tracking.video import Fingerprint, Frame, Skipped, Video, VideoFac
 _QUEUE_BYTES = 96_000_000  # of decoded frames that wait, and of those under way
 _DEEPEST = 8
 _IMAGE_BYTES, _LEAST_DECODING = 400_000_000, 2  # of photographs decoded ahead, by the first one's size
-_LOOKED_AT = (0, 6, 12, 18, 24)  # frames of a video that its turn is found on
+_LOOKED_AT = (0, 12, 24)  # frames of a video that its turn is found on
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,11 @@ COMMANDS: Mapping[str, Run | NotRun] = {
             "default:rt-lite": "models/tiny.tflite",
         },
     ),
+    # docs/training-cpu.md
+    "edgepose train --model b4 --init ii.safetensors --freeze-blocks 3 --precision bfloat16_products "
+    "--resolution 128 --data infants --out runs/b4": NotRun(
+        "takes hours; tests/test_edgepose/test_training.py runs its options on a small network"
+    ),
     # docs/archives.md
     "edgepose predict videos --model default:rt-lite --out tracks": Run(swap=_TINY),
     "edgepose predict videos --model default:rt-lite --out tracks --retry-failed": Run(swap=_TINY),
