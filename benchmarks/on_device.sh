@@ -27,7 +27,7 @@ for key in "${networks[@]}"; do
     edgepose quantize "default:$key" "${learnt[@]}" --count 200 --out "$files"
   # QAT_STEPS=0 leaves training out.
   [ "${QAT_STEPS:=200}" = 0 ] || [ -f "$files/$key-int8-qat-maps.tflite" ] || {
-    edgepose qat "default:$key" "${learnt[@]}" --keypoints in-motion-19 --partial --steps "$QAT_STEPS" --out "$runs/$key-qat"
+    edgepose qat "default:$key" "${learnt[@]}" --drop-shared --steps "$QAT_STEPS" --out "$runs/$key-qat"
     cp "$runs/$key-qat"/*-int8-qat-maps.* "$files"
   }
 done
