@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from edgeio import cores, replacing
+from edgeio import cores, write_json
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,14 @@ def main() -> None:
         print(json.dumps(_steps(chosen, WAYS[chosen.child])))
         return
     result = _measured(chosen)
-    text = json.dumps(result, indent=1) + "\n"
     if chosen.out:
-        with replacing(chosen.out) as partial:
-            partial.write_text(text)
+        write_json(chosen.out, result)
     _show(result)
 
 
 def _measured(chosen: argparse.Namespace) -> dict[str, Any]:
     """Rounds of one process a way, and an allocator each."""
-    processes = {name: (name, WAYS[name].environment) for name in chosen.ways}
+    processes = {name: (name, WAYS[name].environment) for name in dict.fromkeys(("built", *chosen.ways))}
     for allocator in chosen.allocator:
         name, _, library = allocator.partition("=")
         processes[name] = ("fewer-passes", {"LD_PRELOAD": library})

@@ -39,7 +39,7 @@ def resolve_precision(name: str) -> str:
 
     Raises:
         UnknownName: no such precision.
-        UsageError: bfloat16_products on a backend other than TensorFlow.
+        UsageError: bfloat16_products on a backend other than TensorFlow, or with a GPU.
     """
     if name != AUTO:
         lookup(PRECISIONS | {AUTO: ""}, "precision", name)
@@ -55,7 +55,7 @@ def resolve_precision(name: str) -> str:
 def _check_products() -> None:
     from edgepose.frameworks import keras
 
-    if keras().backend.backend() != "tensorflow":
+    if keras().backend.backend() != "tensorflow" or _compute_capability() is not None:
         raise UsageError(f"{PRODUCTS} is for TensorFlow on a CPU", "leave --precision out")
 
 
