@@ -484,8 +484,8 @@ with computing(sys.argv[1]):
     for precision, expected in (("float32", 32 * (1 + 2**-10)), (PRODUCTS, 32.0)):
         if precision == PRODUCTS and "avx512_bf16" not in flags and "amx_bf16" not in flags:
             continue  # such a processor multiplies in float32 as before
-        ran = subprocess.run([sys.executable, "-c", products, precision], capture_output=True, text=True)
-        assert float(ran.stdout) == expected, ran.stderr
+        child = subprocess.run([sys.executable, "-c", products, precision], capture_output=True, text=True)
+        assert float(child.stdout) == expected, child.stderr
 
 
 # --- the other backend ----------------------------------------------------------------------------
