@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 out=${DEMO_OUT:-demo}
 teacher=i student=rt-lite
 clip=(--frames 30 --height 360)
-videos=100 frames=2 size=320x240 epochs=5 # a fifth of the videos is scored, and a verdict needs 20
+videos=100 frames=1 size=320x240 epochs=8 # a fifth of the videos is scored, and a verdict needs 20
 training=(--resolution 224 --batch 16) recipes=(--recipe fp16 --recipe weights-int8 --recipe int8)
 scoring=(--speed)
 if [ "${1:-}" = --smoke ]; then
