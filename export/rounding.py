@@ -1,9 +1,8 @@
 """What in a .tflite comes out otherwise on another processor, and how that is avoided.
 
 Under XNNPACK, float arithmetic on x86 and Arm differs by its own rounding, 1e-7 of a value. Integer operators
-of convolutional networks agree to the bit, but for products and for MEAN, which takes its sum through a float
-and is a step off on x86 now and then where a mean lies near a half: one value in some ten thousand, which
-nothing here avoids or reports. `benchmarks/first_difference.py` shows all of it.
+of convolutional networks agree to the bit, but for products and means. `benchmarks/first_difference.py` shows
+all of it.
 
 **A product of integers.** MUL is p * m to the nearest integer, p being the product of the stored integers and
 m = scale * scale / scale. x86 computes it in float32 and takes a half to the even neighbour; Arm computes it
@@ -11,13 +10,23 @@ in fixed point and takes a half up. All 65,536 pairs of operands with each of 26
 exception. A common m has no product at a half; a round one has many: EfficientPose's E-swish multiplies by
 1.25, so that every eighth value differs by a step. A scale that is longer by 2^-22 has none of them left.
 
+**A mean of integers.** MEAN is m * (sum - count * zero point), to the nearest integer, m = scale / (scale *
+count). Both processors take it through a float32, not in the same order of steps, so that either may be a
+step off where the mean lies within that rounding of a half: of RT's 14 means with every sum beside a half,
+39 sums gave other bits on an A76 than on x86. Scales that calibration found have several such sums, and one
+of them upsets the whole picture, since squeeze-and-excite multiplies by it. With m = p / q and an odd q, no
+sum comes nearer to a half than 1 / 2q, which is far more; the output's scale is made longer until m is such
+a number, by some thousandths at most, and the bias of the convolution behind it is stored in the new steps.
+
 **Activations that are rounded as the model runs.** An operator with float activations and int8 weights
 finds the range of its input in every inference, and rounds the input by it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +40,7 @@ _ANY_SCALE = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "
 _FIXED_OUTPUT = {"LOGISTIC"}  # its output's scale is 1 / 256 by definition
 _NUDGE = 2.0**-22  # relative; float32 tells numbers apart that differ by 2^-23
 _MOST_NUDGES = 16
+_LARGEST_NUMERATOR = 16  # of a mean's multiplier
 
 
 @dataclass(frozen=True)
@@ -60,8 +70,17 @@ class _Product:
         return (*self.operands, self.output)
 
 
+@dataclass(frozen=True)
+class _Mean:
+    """An int8 MEAN: indices of its input and output, and of how many integers it is the mean."""
+
+    source: int
+    output: int
+    count: int
+
+
 def processor_dependent(data: bytes) -> tuple[ProcessorDependent, ...]:
-    """Operators whose rounding differs between processors by more than a float's, the worst MUL first.
+    """Operators whose rounding differs between processors by more than a float's, the worst of a kind first.
 
     Args:
         data: of a .tflite file.
@@ -78,6 +97,12 @@ def processor_dependent(data: bytes) -> tuple[ProcessorDependent, ...]:
         for apart, name in sorted(counted, key=lambda row: -row[0])
         if apart
     ]
+    near = [(graph.near_halves(mean), graph.name(mean.output)) for mean in graph.means()]
+    found += [
+        ProcessorDependent("MEAN", name, f"{sums} sums of its integers have a mean next to a half")
+        for sums, name in sorted(near, key=lambda row: -row[0])
+        if sums
+    ]
     for op, kind in graph.operators():
         if kind in _WEIGHTED and graph.rounds_its_input(op):
             why = "it rounds its float input to 8 bits as it runs"
@@ -86,19 +111,22 @@ def processor_dependent(data: bytes) -> tuple[ProcessorDependent, ...]:
 
 
 def without_halves(data: bytes) -> bytes:
-    """The same model with scales, longer by up to 4e-6, at which no product of int8 lies at a half.
+    """The same model with scales at which no product of int8 lies at a half, and no mean next to one.
+
+    A product's scale gets longer by up to 4e-6, a mean's by up to some thousandths.
 
     Args:
         data: of a .tflite that the converter made.
 
     Returns:
-        a model of the same stored integers. A product stays at its halves where each of its tensors is read
-        or written by an operator that wants equal scales.
+        a model of the same weights. A product or a mean stays at its halves where each tensor that could be
+        changed is read or written by an operator that wants equal scales.
     """
     graph = _Graph(data)
     products = list(graph.products())
-    nudged = [graph.nudge(product, products) for product in products]
-    return graph.packed() if any(nudged) else data
+    changed = [graph.nudge(product, products) for product in products]
+    changed += [graph.lengthen(mean, products) for mean in graph.means()]  # which a nudge would move again
+    return graph.packed() if any(changed) else data
 
 
 class _Graph:
@@ -134,13 +162,29 @@ class _Graph:
             if kind == "MUL" and len(touched) == 3 and all(self._is_int8(i) for i in touched):
                 yield _Product((touched[0], touched[1]), touched[2])
 
+    def means(self) -> Iterator[_Mean]:
+        """Every MEAN of an int8 tensor over constant axes."""
+        for op, kind in self.operators():
+            touched = [int(i) for i in (*op.inputs, *op.outputs)]
+            if (
+                kind == "MEAN"
+                and len(touched) == 3
+                and self._is_int8(touched[0])
+                and self._is_int8(touched[2])
+            ):
+                held, shape = self._held(touched[1]), self._graph.tensors[touched[0]].shape
+                axes = () if held is None else held[: len(held) // 4 * 4].view(np.int32)
+                along = [int(shape[i]) for i in axes if -len(shape) <= i < len(shape)]
+                if along and min(along) > 0:
+                    yield _Mean(touched[0], touched[2], math.prod(along))
+
     def rounds_its_input(self, op: Any) -> bool:
         source, weight = (self._graph.tensors[int(i)] for i in op.inputs[:2])
         schema = _schema()
         return bool(
             source.type == schema.TensorType.FLOAT32
             and weight.type == schema.TensorType.INT8
-            and self._values(int(op.inputs[1])) is not None
+            and self._held(int(op.inputs[1])) is not None
         )
 
     def rounded_apart(self, product: _Product) -> int:
@@ -163,7 +207,7 @@ class _Graph:
         if not self.rounded_apart(product):
             return False
         # A constant concerns nobody else.
-        constant_first = sorted(product.operands, key=lambda i: self._values(i) is None)
+        constant_first = sorted(product.operands, key=lambda i: self._held(i) is None)
         for index in (*constant_first, product.output):
             if index in self._fixed or not self._touching[index] <= _ANY_SCALE:
                 continue
@@ -177,6 +221,66 @@ class _Graph:
             quantization.scale = before
         return False
 
+    def near_halves(self, mean: _Mean) -> int:
+        """How many sums have a mean that a float's rounding may carry over a half."""
+        (scale, zero), (out, zero_out) = (self._quantization(i) for i in (mean.source, mean.output))
+        multiplier = float(scale) / (float(out) * mean.count)
+        # Of the largest number that a processor adds up: sum and zero point, each in steps of the output.
+        rounding = 2.0**-23 * (128 * float(scale) / float(out) + 256)
+        sums = (
+            np.arange(-128, 127) + 0.5 - zero_out
+        ) / multiplier + mean.count * zero  # whose mean is a half
+        nearest = np.rint(sums)
+        possible = (nearest >= -128 * mean.count) & (nearest <= 127 * mean.count)
+        return int((possible & (np.abs(nearest - sums) * multiplier < rounding)).sum())
+
+    def lengthen(self, mean: _Mean, products: Sequence[_Product]) -> bool:
+        """Change a mean's output scale until no mean lies next to a half; whether that was needed and done.
+
+        Args:
+            products: all of the graph's, of which those that have no half get none.
+        """
+        if not self.near_halves(mean):
+            return False
+        index = mean.output
+        if index in self._fixed or not self._touching[index] <= _ANY_SCALE:
+            return False
+        if any(self._held(int(op.inputs[2])) is None for op in self._biased(index)):
+            return False
+        sharing = [p for p in products if index in p.tensors and not self.rounded_apart(p)]
+        quantization = self._graph.tensors[index].quantization
+        before, scale = quantization.scale, float(self._quantization(mean.source)[0])
+        target = scale / (float(before[0]) * mean.count)
+        odd = [(p, int(np.ceil(p / target)) | 1) for p in range(1, _LARGEST_NUMERATOR + 1)]
+        for p, q in sorted(odd, key=lambda pair: -pair[0] / pair[1]):  # the least change first
+            quantization.scale = np.array([scale * q / (p * mean.count)], np.float32)
+            if not self.near_halves(mean) and not any(map(self.rounded_apart, sharing)):
+                self._rescale_biases(index, float(quantization.scale[0]) / float(before[0]))
+                return True
+        quantization.scale = before
+        return False
+
+    def _biased(self, index: int) -> list[Any]:
+        """The layers with a bias that read a tensor."""
+        reading = [op for op, kind in self.operators() if kind in _WEIGHTED and int(op.inputs[0]) == index]
+        return [op for op in reading if len(op.inputs) > 2 and op.inputs[2] >= 0]
+
+    def _rescale_biases(self, index: int, longer: float) -> None:
+        """Store the biases of the layers that read a tensor in steps of its new scale."""
+        for op in self._biased(index):
+            tensor = copy(self._graph.tensors[int(op.inputs[2])])
+            tensor.quantization = copy(tensor.quantization)
+            tensor.quantization.scale = (np.asarray(tensor.quantization.scale) * longer).astype(np.float32)
+            buffer = copy(self._model.buffers[tensor.buffer])
+            values = np.frombuffer(bytes(buffer.data), np.int32)
+            buffer.data = np.rint(values / longer).astype(np.int32).view(np.uint8)
+            # Others may share the tensor or its buffer.
+            tensor.buffer = len(self._model.buffers)
+            self._model.buffers.append(buffer)
+            op.inputs = np.array(op.inputs, np.int32)
+            op.inputs[2] = len(self._graph.tensors)
+            self._graph.tensors.append(tensor)
+
     def packed(self) -> bytes:
         from ai_edge_litert.tools import flatbuffer_utils
 
@@ -185,19 +289,21 @@ class _Graph:
     def _is_int8(self, index: int) -> bool:
         tensor = self._graph.tensors[index]
         scale = tensor.quantization.scale if tensor.quantization is not None else None
-        return bool(tensor.type == _schema().TensorType.INT8 and scale is not None and len(scale) == 1)
+        one = scale is not None and len(scale) == 1 and scale[0] > 0
+        return bool(tensor.type == _schema().TensorType.INT8 and one)
 
     def _quantization(self, index: int) -> tuple[np.float32, int]:
         quantization = self._graph.tensors[index].quantization
         return np.float32(quantization.scale[0]), int(quantization.zeroPoint[0])
 
-    def _values(self, index: int) -> np.ndarray | None:
+    def _held(self, index: int) -> np.ndarray | None:
+        """A constant's bytes as int8, else None."""
         held = self._model.buffers[self._graph.tensors[index].buffer].data
         return None if held is None or len(held) == 0 else np.frombuffer(bytes(held), np.int8)
 
     def _possible(self, index: int) -> np.ndarray:
         """What a tensor's integers may be: a constant's own, else all."""
-        values = self._values(index)
+        values = self._held(index)
         return np.arange(-128, 128) if values is None else np.unique(values).astype(np.int64)
 
 

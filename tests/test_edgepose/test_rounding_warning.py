@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from int8_products import E_SWISH, product
+from int8_products import E_SWISH, mean, product
 
 from edgepose.cli.rounding import warn_of_rounding
 from export.rounding import without_halves
@@ -26,6 +26,11 @@ def test_an_old_file_is_to_be_exported_again(tmp_path: Path, capsys: pytest.Capt
     assert warning.startswith("warning: net.tflite gives other keypoints on other processors: 1 MUL ")
     assert "such as product (" in warning and "come out a step apart); export it again with this" in warning
     assert told(without_halves(OLD), tmp_path, capsys) == ""
+
+
+def test_a_mean_next_to_a_half_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    warning = told(mean((2.0, 0), (1.0, 0), side=2, biases=(0.0,)), tmp_path, capsys)
+    assert "1 MEAN " in warning and "export it again with this version" in warning
 
 
 def test_a_file_just_made_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

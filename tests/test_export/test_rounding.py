@@ -1,4 +1,4 @@
-"""Integer products that are rounded alike on every processor, and the operators that are not."""
+"""Integer products and means that are rounded alike on every processor, and the operators that are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
-from int8_products import E_SWISH, product, products
+from int8_products import E_SWISH, mean, product, products
 from tiny_tflite import tiny_tflite
 
 from export.convert import to_bytes
@@ -62,6 +62,52 @@ def test_a_nudge_brings_no_neighbour_to_its_halves() -> None:
     data = products([(0.5, 0), (2.0**-8 * short, 0), (2.0**-15 * short, 0)], [(2.0**-8, 0)] * 2)
     assert len(processor_dependent(data)) == 1
     assert processor_dependent(without_halves(data)) == ()
+
+
+def test_means_at_halves_are_counted() -> None:
+    """By hand: of 4 integers in steps of 2 the mean is half their sum, so that every odd sum lies at a half;
+    those from -255 to 253 make no clipped output."""
+    (found,) = processor_dependent(mean((2.0, 0), (1.0, 0), side=2))
+    assert (found.op, found.tensor) == ("MEAN", "mean") and found.why.startswith("255 sums ")
+
+
+def test_a_mean_that_is_an_odd_part_of_its_sum_lies_at_none() -> None:
+    assert processor_dependent(mean((1.0, -100), (1.0, 0), side=3)) == ()  # ninths
+
+
+def test_the_mean_of_an_output_stays_where_it_is() -> None:
+    data = mean((2.0, 0), (1.0, 0), side=2)
+    assert without_halves(data) == data
+
+
+@pytest.mark.parametrize(
+    ("source", "result", "side"),
+    [((0.1557456, -126), (0.06385309, -124), 112), ((0.20983857, -127), (0.00440422, -71), 28)],
+    ids=["the first of RT", "the last of RT"],
+)
+def test_a_mean_is_moved_off_the_halves_with_the_bias_behind_it(
+    source: tuple[float, int], result: tuple[float, int], side: int, tmp_path: Path
+) -> None:
+    """Two convolutions share a bias of 7: both get it in the new steps."""
+    data = mean(source, result, side, biases=(7.0, 7.0))
+    assert [each.op for each in processor_dependent(data)] == ["MEAN"]
+    changed = without_halves(data)
+    assert processor_dependent(changed) == ()
+    (tmp_path / "a.tflite").write_bytes(data)
+    (tmp_path / "b.tflite").write_bytes(changed)
+    stored = np.full((1, side, side, 3), result[1] // 2, np.int8)
+    before, after = (Session(tmp_path / name).run(stored) for name in ("a.tflite", "b.tflite"))
+    clipped = (127 - result[1]) * result[0]
+    expected = round(min((result[1] // 2 - source[1]) * source[0], clipped)) + 7
+    for value in (*before, *after):
+        assert np.abs(value.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("axes", [(1, 99), (-9, -9)])
+def test_axes_that_a_tensor_lacks_are_passed_over(axes: tuple[int, int]) -> None:
+    model = flatbuffer_utils.convert_bytearray_to_object(mean((2.0, 0), (1.0, 0), side=2))
+    model.buffers[1].data = np.array(axes, np.int32).view(np.uint8)
+    processor_dependent(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
 
 
 @pytest.mark.parametrize("cut", [0, 40, 300])
