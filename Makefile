@@ -6,6 +6,8 @@ KNOWN   = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
+TRAINS  = $(VENV)/.trains# what the demo needs, which is less
+COMMA   = ,
 JOBS   ?= 2
 SPREAD  = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 CHECKED = -m 'not long' tests/test_edgepose/test_boundaries.py tests/test_declared.py tests/test_docs.py \
@@ -15,13 +17,23 @@ CHECKED = -m 'not long' tests/test_edgepose/test_boundaries.py tests/test_declar
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+# $(call install,EXTRAS,HOW LONG): the package as it lies here, into the environment.
+define install
 	@test -n "$(PYTHON)" || { echo "error: found no Python 3.11, 3.12 or 3.13 that runs; install one," \
 	  "or run: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c '$(KNOWN)' 2>/dev/null \
 	  || { echo "error: $(PYTHON) is not a Python 3.11, 3.12 or 3.13 that runs; give another PYTHON"; exit 1; }
+	@echo "setting up $(VENV): $(2)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,jax,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+endef
+
+$(READY): pyproject.toml constraints.txt
+	$(call install,train$(COMMA)jax$(COMMA)dev,some minutes)
+	touch $(TRAINS) $@
+
+$(TRAINS): pyproject.toml constraints.txt
+	$(call install,train,a minute or two)
 	touch $@
 
 # All tests but those marked long: minutes each, and seldom broken.
@@ -43,7 +55,7 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks
 
-demo: $(READY)
+demo: $(TRAINS)
 	PATH="$(abspath $(BIN)):$$PATH" ./demo.sh $(DEMO)
 
 # All benchmarks, with JSON and a table in reports/bench; BENCH="--seconds 180 --against CHECKOUT" and the like.
