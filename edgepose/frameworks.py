@@ -6,7 +6,6 @@ Every other module asks here, so that TensorFlow's start-up noise is silenced be
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from types import ModuleType
@@ -58,11 +57,6 @@ def set_random_seed(seed: int) -> None:
             del sys.modules["tensorflow"]
 
 
-def runs_checkpoints() -> bool:
-    """Whether Keras and its backend are installed, which run a checkpoint; imports neither."""
-    return _installed("keras") and _installed(_backend())
-
-
 def tf_keras() -> ModuleType:
     """Keras 2, which tensorflow-model-optimization needs; raises UsageError where it is not installed."""
     tensorflow()
@@ -77,13 +71,6 @@ def tfmot() -> ModuleType:
     """tensorflow-model-optimization, on Keras 2; raises UsageError where it is not installed."""
     tf_keras()
     return _import("tensorflow_model_optimization")
-
-
-def _installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # what an import hook that hides it says
-        return False
 
 
 def _import(name: str) -> ModuleType:

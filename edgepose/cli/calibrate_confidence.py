@@ -9,7 +9,7 @@ import typer
 
 from edgepose.cli import options
 from edgepose.cli.progress import bar
-from edgepose.cli.running import model_to_run, runtime_threads
+from edgepose.cli.running import runtime_threads
 
 
 @options.spread()
@@ -44,9 +44,10 @@ def command(
     before and after. The same command again finds the file finished.
     """
     from edgeio import jobs
+    from edgepose.models.pretrained import model_path
     from edgepose.tracking.calibrate import CalibrationRequest, calibrate_into
 
-    path = runtime_threads(model_to_run(model), given)
+    path = runtime_threads(model_path(model), given)
     request = CalibrationRequest(data, split, crop, margin, decode, near, threads, workers, seed)
     with bar(f"calibrating {path.stem}", "images") as progress:
         found, before = calibrate_into(path, request, out, overwrite, progress)

@@ -10,7 +10,6 @@ import typer
 from edgepose.cli import options
 from edgepose.cli.progress import bar
 from edgepose.cli.rounding import warn_of_rounding
-from edgepose.cli.running import model_to_run
 
 if TYPE_CHECKING:
     from edgepose.results.device_facts import DeviceFacts
@@ -105,13 +104,14 @@ def command(
     from edgepose.evaluation.evaluate import evaluate
     from edgepose.evaluation.several import check_for_engine, evaluate_on
     from edgepose.evaluation.subject import Request
+    from edgepose.models.pretrained import model_path
 
     if not speed:
         given.refuse("retime", when="with --no-speed", hint="leave --no-speed out")
     if target != "android" and not target.startswith("android:"):
         given.refuse("delegate", when="without --target android", hint="add --target android")
     where = parse_engine(engine)
-    models = [model_to_run(model) for model in models]
+    models = [model_path(model) for model in models]
     if len({model.stem for model in models}) < len(models):
         raise UsageError("two models have the same name, so their results would share a folder", "rename one")
     request = Request(

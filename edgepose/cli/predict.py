@@ -11,7 +11,7 @@ import typer
 
 from edgepose.cli import options
 from edgepose.cli.progress import bar
-from edgepose.cli.running import model_to_run, runtime_threads
+from edgepose.cli.running import runtime_threads
 
 _SEVERAL = "Several inputs"
 _SHOWN = 20  # inputs, and errors, that a terminal is told of one by one
@@ -142,6 +142,7 @@ def command(
     """
 
     from edgepose.engines import parse_engine
+    from edgepose.models.pretrained import model_path
     from edgepose.tracking.archive import ArchiveRequest, Shard, parse_shard, predict_archive
     from edgepose.tracking.batch import PredictRequest, predict_all
     from edgepose.tracking.sources import find_sources
@@ -174,7 +175,7 @@ def command(
         given.refuse("smooth", when="on images, which have no trajectories", hint="name a video too")
     if kinds == {"video"} and model.suffix == ".safetensors":
         given.refuse("workers", when="on videos with a checkpoint", hint="give a .tflite file")
-    path = runtime_threads(model_to_run(model), given)
+    path = runtime_threads(model_path(model), given)
     if is_archive:
         many = ArchiveRequest(processes, timeout, retry_failed, part, where)
         outcomes = predict_archive(path, sources.found, request, many, out, overwrite, _bar)

@@ -5,22 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
 from edgepose.cli.options import Given, say
 from edgepose.cli.progress import bar
-
-
-def model_to_run(name: str | Path) -> Path:
-    """`model_path`; says on stderr when it is the export of default weights, for want of TensorFlow."""
-    from edgepose.models.pretrained import checkpoint_path, model_path
-
-    path = model_path(name)
-    if path != checkpoint_path(name):
-        typer.echo(
-            f"{name}: {path.name}, as TensorFlow, which runs its checkpoint, is not installed", err=True
-        )
-    return path
 
 
 def draw_built_in(data: Sequence[str], smoke: bool = False) -> list[str]:

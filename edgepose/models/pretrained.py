@@ -2,8 +2,8 @@
 
 They lie in `edgepose/weights/MODEL.safetensors`, and a command that reads a checkpoint takes
 `default:MODEL` for them. Beside each lies its export, MODEL.tflite with its sidecar, for commands that only
-run the network where TensorFlow is not installed. `benchmarks/ship_weights.py` writes the files and prints
-their hashes.
+run the network: that needs no TensorFlow, starts at once, and takes several cores.
+`benchmarks/ship_weights.py` writes the files and prints their hashes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 
 from edgeio import lookup, sha256_file
 from edgepose.errors import BadCheckpoint
-from edgepose.frameworks import runs_checkpoints
 from edgepose.models.variants import variant
 
 PREFIX = "default:"
@@ -140,15 +139,13 @@ def checkpoint_path(name: str | Path) -> Path:
 def model_path(name: str | Path) -> Path:
     """The file to run of what a user names, where no weights are to be read or changed.
 
-    `default:MODEL` is the checkpoint, or its export where this machine lacks TensorFlow to run checkpoints.
+    `default:MODEL` is the export of its checkpoint.
 
     Args:
         name: as for `checkpoint_path`, and raises the same.
     """
     row = _row(name)
-    if row is None:
-        return Path(name)
-    return row.path if runs_checkpoints() else row.tflite_path
+    return Path(name) if row is None else row.tflite_path
 
 
 def _row(name: str | Path) -> DefaultWeights | None:

@@ -124,7 +124,6 @@ def run(*words):
 words = "--data", str(data), "--split", "all", "--limit", "2", "--no-speed"
 done = run("evaluate", "default:rt-lite", *words)
 assert done.exit_code == 0, done.output
-assert "default:rt-lite: rt-lite.tflite, as TensorFlow" in done.stderr, done.stderr
 facts = json.loads((out / "evaluate" / "rt-lite" / "results.json").read_text())["model"]
 assert (facts["path_name"], facts["kind"], facts["recipe"]) == ("rt-lite.tflite", "tflite", "fp16"), facts
 picture = sorted(path for path in data.rglob("*") if path.suffix in (".png", ".jpg"))[0]
@@ -146,17 +145,13 @@ def test_without_tensorflow_the_export_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("tensorflow", "suffix"), [(True, ".safetensors"), (False, ".tflite")])
-def test_what_runs_is_the_checkpoint_or_its_export(
-    ship: Ship, monkeypatch: pytest.MonkeyPatch, tensorflow: bool, suffix: str
-) -> None:
+def test_what_runs_is_the_export(ship: Ship) -> None:
     ship("rt")
-    monkeypatch.setattr(defaults, "runs_checkpoints", lambda: tensorflow)
-    assert model_path("default:rt") == defaults.FOLDER / f"rt{suffix}"
+    assert model_path("default:rt") == defaults.FOLDER / "rt.tflite"
     assert model_path("mine.safetensors") == Path("mine.safetensors")
     assert checkpoint_path("default:rt").suffix == ".safetensors"
-    (defaults.FOLDER / f"rt{suffix}").unlink()
-    with pytest.raises(BadCheckpoint, match=f"rt{suffix}, the weights default:rt, is missing"):
+    (defaults.FOLDER / "rt.tflite").unlink()
+    with pytest.raises(BadCheckpoint, match=r"rt\.tflite, the weights default:rt, is missing"):
         model_path("default:rt")
 
 
@@ -235,7 +230,7 @@ def test_evaluate_scores_it_under_the_networks_name(
         CliRunner().invoke(app, ["evaluate", "default:rt", "--data", "x", "--out", str(tmp_path)]).exception,
         Stop,
     )
-    assert asked == [row.path]
+    assert asked == [row.tflite_path]
     both = CliRunner().invoke(app, ["evaluate", "default:rt", "mine/rt.safetensors", "--data", "x"]).exception
     assert isinstance(both, UsageError) and "the same name" in str(both)
 
