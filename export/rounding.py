@@ -165,18 +165,15 @@ class _Graph:
     def means(self) -> Iterator[_Mean]:
         """Every MEAN of an int8 tensor over constant axes."""
         for op, kind in self.operators():
-            touched = [int(i) for i in (*op.inputs, *op.outputs)]
-            if (
-                kind == "MEAN"
-                and len(touched) == 3
-                and self._is_int8(touched[0])
-                and self._is_int8(touched[2])
-            ):
-                held, shape = self._held(touched[1]), self._graph.tensors[touched[0]].shape
-                axes = () if held is None else held[: len(held) // 4 * 4].view(np.int32)
-                along = [int(shape[i]) for i in axes if -len(shape) <= i < len(shape)]
+            if kind != "MEAN" or len(op.inputs) != 2:
+                continue
+            source, axes, output = (int(i) for i in (*op.inputs, op.outputs[0]))
+            held, shape = self._held(axes), self._graph.tensors[source].shape
+            if held is not None and self._is_int8(source) and self._is_int8(output):
+                numbers = held[: len(held) // 4 * 4].view(np.int32)
+                along = [int(shape[i]) for i in numbers if -len(shape) <= i < len(shape)]
                 if along and min(along) > 0:
-                    yield _Mean(touched[0], touched[2], math.prod(along))
+                    yield _Mean(source, output, math.prod(along))
 
     def rounds_its_input(self, op: Any) -> bool:
         source, weight = (self._graph.tensors[int(i)] for i in op.inputs[:2])
@@ -227,9 +224,8 @@ class _Graph:
         multiplier = float(scale) / (float(out) * mean.count)
         # Of the largest number that a processor adds up: sum and zero point, each in steps of the output.
         rounding = 2.0**-23 * (128 * float(scale) / float(out) + 256)
-        sums = (
-            np.arange(-128, 127) + 0.5 - zero_out
-        ) / multiplier + mean.count * zero  # whose mean is a half
+        halves = np.arange(-128, 127) + 0.5
+        sums = (halves - zero_out) / multiplier + mean.count * zero
         nearest = np.rint(sums)
         possible = (nearest >= -128 * mean.count) & (nearest <= 127 * mean.count)
         return int((possible & (np.abs(nearest - sums) * multiplier < rounding)).sum())
@@ -245,7 +241,7 @@ class _Graph:
         index = mean.output
         if index in self._fixed or not self._touching[index] <= _ANY_SCALE:
             return False
-        if any(self._held(int(op.inputs[2])) is None for op in self._biased(index)):
+        if not all(self._is_bias(int(op.inputs[2])) for op in self._biased(index)):
             return False
         sharing = [p for p in products if index in p.tensors and not self.rounded_apart(p)]
         quantization = self._graph.tensors[index].quantization
@@ -291,6 +287,13 @@ class _Graph:
         scale = tensor.quantization.scale if tensor.quantization is not None else None
         one = scale is not None and len(scale) == 1 and scale[0] > 0
         return bool(tensor.type == _schema().TensorType.INT8 and one)
+
+    def _is_bias(self, index: int) -> bool:
+        tensor = self._graph.tensors[index]
+        scale = tensor.quantization.scale if tensor.quantization is not None else None
+        return bool(
+            tensor.type == _schema().TensorType.INT32 and scale is not None and self._held(index) is not None
+        )
 
     def _quantization(self, index: int) -> tuple[np.float32, int]:
         quantization = self._graph.tensors[index].quantization
