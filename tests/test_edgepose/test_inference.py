@@ -86,11 +86,12 @@ def test_jax_gives_the_figures_of_tensorflow(tmp_path: Path) -> None:
     for picture in sorted(data.glob("processed/*/images_*/*.jpg"))[:2]:
         (pictures / picture.name).write_bytes(picture.read_bytes())
     scores, poses = [], []
+    model = checkpoint_path("default:rt-lite")
     for backend in ("tensorflow", "jax"):
         out = tmp_path / backend
         commands = [
-            ["evaluate", "default:rt-lite", "--data", data, "--split", "all", "--no-speed", "--out", out],
-            ["predict", pictures, "--model", "default:rt-lite", "--out", out / "poses"],
+            ["evaluate", model, "--data", data, "--split", "all", "--no-speed", "--out", out],
+            ["predict", pictures, "--model", model, "--out", out / "poses"],
         ]
         for words in commands:
             environment = os.environ | {"KERAS_BACKEND": backend}
