@@ -115,9 +115,10 @@ TRAINING_RECIPES = {
             "none: ours, B4's first run on real infants; START holds the authors' EfficientPose II, imported",
             "edgepose train --model b4 --init START --resolution 128 --freeze-blocks 3 "
             "--precision bfloat16_products --ema 0.998 --epochs 12 --steps-per-epoch 200 " + _REAL,
-            "two cores of a shared server (AMX), no GPU: 1.2 s a step",
-            expected="not run to its end: after 600 steps 57.6 % of SyRIP's validation keypoints lie within "
-            "half a head; to be followed by runs at 192 and 256 px, with all blocks",
+            "two cores of a shared server (AMX), no GPU: 0.9 s a step",
+            expected="SyRIP's validation part, PCKh*@0.5/0.1: 65.7/13.6 after 1,200 steps; 73.6/35.4 after "
+            "1,260 more at 192 px with --sigma hourglass-final, 2.3 s a step; I has 85.0/51.5 there. To be "
+            "followed by 256 px",
         ),
         TrainingRecipe(
             "coco-17",
