@@ -57,7 +57,7 @@ def make(work: Path) -> None:
 
 
 def _do(words: tuple[str, ...]) -> None:
-    """In this process, so that TensorFlow is loaded once."""
+    """In this process, which is started once."""
     if words[0] == "edgepose":
         edgepose.cli.app([*words[1:]], standalone_mode=False)
     else:
