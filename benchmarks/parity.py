@@ -2,8 +2,8 @@
 
     python benchmarks/parity.py SCORED ... --out reports/on-device/parity
 
-SCORED are folders that `edgepose evaluate --target` wrote; rows of several data sets stay apart. Distances are
-of the keypoints that were scored there.
+SCORED are folders that `edgepose evaluate --target` wrote; rows of several data sets stay apart. Distances
+are of the keypoints that were scored there.
 """
 
 from __future__ import annotations
