@@ -116,6 +116,11 @@ def entry() -> NoReturn:
             main()
     except KeyboardInterrupt:  # around the command, which typer itself ends so
         raise SystemExit(130) from None
+    except Exception as error:
+        # Python 3.11 hands on what came while a class is made, as in an import, as a RuntimeError.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise SystemExit(130) from None
+        raise
 
 
 def stop_when_asked() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgepose.cli import main
+from edgepose.cli import entry, main
 from edgepose.keypoints import IN_MOTION_19
 
 
@@ -231,6 +231,18 @@ def test_a_file_that_cannot_be_written_whole_is_one_line_and_leaves_nothing(expo
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
     refused(done, "too large")
     assert {p.name for p in tmp_path.rglob("*") if p.is_file()} <= {"job.json", ".lock"}
+
+
+def test_an_interrupt_while_a_class_is_made_ends_as_one(monkeypatch):
+    def main():
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr("edgepose.cli.main", main)
+    monkeypatch.setattr("edgepose.cli.stop_when_asked", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["edgepose"])
+    with pytest.raises(SystemExit) as ended:
+        entry()
+    assert ended.value.code == 130
 
 
 _BACKGROUND = 'trap "" INT; exec "$0" "$@"'  # what a script's shell does to `edgepose ... &`
