@@ -34,6 +34,7 @@ import numpy as np
 
 from export.inspect import inspect
 
+SCALED = ("MUL", "MEAN")  # whose rounding hangs on their scales, which another export may find
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # Operators that take any scale on either side; concatenation, for one, wants the same on both.
 _ANY_SCALE = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "ADD", "SUB", "MEAN", "LOGISTIC"}
@@ -89,25 +90,23 @@ def processor_dependent(data: bytes) -> tuple[ProcessorDependent, ...]:
         ExportError: it is damaged.
     """
     graph = _Graph(data)
-    counted = [(graph.rounded_apart(product), graph.name(product.output)) for product in graph.products()]
+    products = [(graph.rounded_apart(each), graph.name(each.output)) for each in graph.products()]
+    means = [(graph.near_halves(each), graph.name(each.output)) for each in graph.means()]
     found = [
-        ProcessorDependent(
-            "MUL", name, f"{apart} products of its integers lie at a half, and come out a step apart"
-        )
-        for apart, name in sorted(counted, key=lambda row: -row[0])
-        if apart
-    ]
-    near = [(graph.near_halves(mean), graph.name(mean.output)) for mean in graph.means()]
-    found += [
-        ProcessorDependent("MEAN", name, f"{sums} sums of its integers have a mean next to a half")
-        for sums, name in sorted(near, key=lambda row: -row[0])
-        if sums
+        *_worst_first("MUL", products, "products of its integers lie at a half, and come out a step apart"),
+        *_worst_first("MEAN", means, "sums of its integers have a mean next to a half"),
     ]
     for op, kind in graph.operators():
         if kind in _WEIGHTED and graph.rounds_its_input(op):
             why = "it rounds its float input to 8 bits as it runs"
             found.append(ProcessorDependent(kind, graph.name(int(op.outputs[0])), why))
     return tuple(found)
+
+
+def _worst_first(op: str, counted: list[tuple[int, str]], what: str) -> list[ProcessorDependent]:
+    """The tensors of which more than none is counted, by how many."""
+    ordered = sorted(counted, key=lambda row: -row[0])
+    return [ProcessorDependent(op, name, f"{count} {what}") for count, name in ordered if count]
 
 
 def without_halves(data: bytes) -> bytes:
@@ -170,8 +169,7 @@ class _Graph:
             source, axes, output = (int(i) for i in (*op.inputs, op.outputs[0]))
             held, shape = self._held(axes), self._graph.tensors[source].shape
             if held is not None and self._is_int8(source) and self._is_int8(output):
-                numbers = held[: len(held) // 4 * 4].view(np.int32)
-                along = [int(shape[i]) for i in numbers if -len(shape) <= i < len(shape)]
+                along = [int(shape[i]) for i in _int32(held) if -len(shape) <= i < len(shape)]
                 if along and min(along) > 0:
                     yield _Mean(source, output, math.prod(along))
 
@@ -268,8 +266,7 @@ class _Graph:
             tensor.quantization = copy(tensor.quantization)
             tensor.quantization.scale = (np.asarray(tensor.quantization.scale) * longer).astype(np.float32)
             buffer = copy(self._model.buffers[tensor.buffer])
-            values = np.frombuffer(bytes(buffer.data), np.int32)
-            buffer.data = np.rint(values / longer).astype(np.int32).view(np.uint8)
+            buffer.data = np.rint(_int32(buffer.data) / longer).astype(np.int32).view(np.uint8)
             # Others may share the tensor or its buffer.
             tensor.buffer = len(self._model.buffers)
             self._model.buffers.append(buffer)
@@ -283,17 +280,17 @@ class _Graph:
         return bytes(flatbuffer_utils.convert_object_to_bytearray(self._model))
 
     def _is_int8(self, index: int) -> bool:
-        tensor = self._graph.tensors[index]
-        scale = tensor.quantization.scale if tensor.quantization is not None else None
+        scale = self._scale(index)
         one = scale is not None and len(scale) == 1 and scale[0] > 0
-        return bool(tensor.type == _schema().TensorType.INT8 and one)
+        return bool(self._graph.tensors[index].type == _schema().TensorType.INT8 and one)
 
     def _is_bias(self, index: int) -> bool:
-        tensor = self._graph.tensors[index]
-        scale = tensor.quantization.scale if tensor.quantization is not None else None
-        return bool(
-            tensor.type == _schema().TensorType.INT32 and scale is not None and self._held(index) is not None
-        )
+        is_int32 = self._graph.tensors[index].type == _schema().TensorType.INT32
+        return bool(is_int32 and self._scale(index) is not None and self._held(index) is not None)
+
+    def _scale(self, index: int) -> Any:
+        quantization = self._graph.tensors[index].quantization
+        return None if quantization is None else quantization.scale
 
     def _quantization(self, index: int) -> tuple[np.float32, int]:
         quantization = self._graph.tensors[index].quantization
@@ -308,6 +305,12 @@ class _Graph:
         """What a tensor's integers may be: a constant's own, else all."""
         values = self._held(index)
         return np.arange(-128, 128) if values is None else np.unique(values).astype(np.int64)
+
+
+def _int32(held: Any) -> np.ndarray:
+    """A constant's bytes as int32; a last part of one is left out."""
+    raw = bytes(held)
+    return np.frombuffer(raw[: len(raw) // 4 * 4], np.int32)
 
 
 def _schema() -> Any:
