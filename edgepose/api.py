@@ -23,6 +23,7 @@ from edgepose.data.framing import DEFAULT_MARGIN
 from edgepose.errors import UsageError
 from edgepose.evaluation.evaluate import evaluate as score
 from edgepose.evaluation.subject import Request
+from edgepose.inference.flipped import with_flip
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec
 from edgepose.models.pretrained import model_path
@@ -34,24 +35,25 @@ from edgepose.tracking.sources import find_sources
 __all__ = ["Model", "Prediction", "evaluate", "load"]
 
 
-def load(model: str | Path, threads: int = 1) -> Model:
+def load(model: str | Path, threads: int = 1, flip: bool = False) -> Model:
     """Open a model.
 
     Args:
         model: a .tflite with its sidecar, a .safetensors checkpoint, or `default:MODEL`.
         threads: of the runtime.
+        flip: predict with the flip test, at twice the cost.
 
     Raises:
         UserError: missing or unusable; says what and what to do.
     """
-    return Model(model_path(model), threads)
+    return Model(model_path(model), threads, flip)
 
 
 class Model:
     """An open model; made by `load`."""
 
-    def __init__(self, path: Path, threads: int) -> None:
-        self._runner = open_runner(path, threads)
+    def __init__(self, path: Path, threads: int, flip: bool) -> None:
+        self._runner = with_flip(open_runner(path, threads), flip)
 
     @property
     def spec(self) -> ModelSpec:
@@ -132,6 +134,7 @@ def evaluate(
     limit: int | None = None,
     speed: bool = False,
     threads: int = 1,
+    flip: bool = False,
     out: str | Path | None = None,
 ) -> Results:
     """Score a model on a data set, as `edgepose evaluate` does.
@@ -144,6 +147,7 @@ def evaluate(
         near: also match keypoints of slightly different definitions (hip, pelvis).
         limit: score only the first so many images.
         speed: measure latency and memory too.
+        flip: score with the flip test, at twice the cost.
         out: where to keep results.json and predictions.npz; None keeps nothing.
 
     Returns:
@@ -162,6 +166,7 @@ def evaluate(
         limit=limit,
         speed=speed,
         threads=threads,
+        flip=flip,
     )
     path = model_path(model)
     if out is not None:

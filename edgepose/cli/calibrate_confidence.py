@@ -27,6 +27,7 @@ def command(
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,
     decode: options.Decode = None,
+    flip: options.Flip = False,
     near: options.Near = False,
     threads: options.Threads = 1,
     workers: options.Workers = 2,
@@ -48,7 +49,7 @@ def command(
     from edgepose.tracking.calibrate import CalibrationRequest, calibrate_into
 
     path = runtime_threads(model_path(model), given)
-    request = CalibrationRequest(data, split, crop, margin, decode, near, threads, workers, seed)
+    request = CalibrationRequest(data, split, crop, margin, decode, near, threads, workers, seed, flip)
     with bar(f"calibrating {path.stem}", "images") as progress:
         found, before = calibrate_into(path, request, out, overwrite, progress)
     if before:

@@ -54,6 +54,7 @@ def command(
         ),
     ] = "all",
     decode: options.Decode = None,
+    flip: options.Flip = False,
     target: Annotated[
         str,
         typer.Option(
@@ -123,6 +124,7 @@ def command(
         ruler=ruler,
         score=score,
         decode=decode,
+        flip=flip,
         near=near,
         keypoints=keypoints,
         fallback=fallback,

@@ -56,6 +56,13 @@ Decode = Annotated[
     str | None,
     typer.Option(help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."),
 ]
+Flip = Annotated[
+    bool,
+    typer.Option(
+        "--flip",
+        help="Flip test: take the mean of what the model gives for the picture and for its mirror image.",
+    ),
+]
 Near = Annotated[
     bool, typer.Option("--near", help="Also match keypoints of slightly different definitions (hip, pelvis).")
 ]

@@ -68,6 +68,7 @@ def command(
         ),
     ] = None,
     decode: options.Decode = None,
+    flip: options.Flip = False,
     fps: Annotated[
         float | None,
         typer.Option(help="Frames a second of the videos; default: each file's own times.", metavar="RATE"),
@@ -156,6 +157,7 @@ def command(
         confidence=confidence,
         abstain_below=abstain_below,
         decode=decode,
+        flip=flip,
         fps=fps,
         stride=stride,
         sample_rate=sample_rate,

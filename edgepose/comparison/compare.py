@@ -302,9 +302,10 @@ def _same_end(one: Entry, other: Entry) -> bool:
     return np.allclose(*points, rtol=0, atol=SAME_PX, equal_nan=True)
 
 
-def _what(results: Results) -> tuple[str, str, str | None]:
+def _what(results: Results) -> tuple[str, str, bool, str | None]:
     """What ran, wherever it did."""
-    return results.model.sha256, results.decode, results.detector.sha256 if results.detector else None
+    model = results.model
+    return model.sha256, results.decode, model.flip, results.detector.sha256 if results.detector else None
 
 
 def _margin(baseline: Results, rule: str | None) -> Margin | None:

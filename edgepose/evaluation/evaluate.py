@@ -40,9 +40,10 @@ from edgepose.inference.device import (
 )
 from edgepose.inference.estimator import Estimator
 from edgepose.inference.finding import predict_found
+from edgepose.inference.flipped import with_flip
 from edgepose.inference.predictor import Predicted, discard_parts, predict, predict_in_parts
 from edgepose.inference.runners import open_runner
-from edgepose.inference.spec import ModelSpec, Runner
+from edgepose.inference.spec import FLIP, ModelSpec, Runner
 from edgepose.keypoint_file import describe, set_to_plain
 from edgepose.keypoints import is_own
 from edgepose.results.device_facts import DeviceFacts
@@ -84,7 +85,7 @@ def evaluate(
     Raises:
         UserError: bad input; says what and what to do.
     """
-    runner = open_runner(model, request.threads, counted=True)
+    runner = with_flip(open_runner(model, request.threads, counted=True), request.flip)
     decoder = PoseDecoder(runner.spec, request.decode)
     subject = subject_of(runner.spec, request)
     if say is not None and subject.dataset.keypoints.guessed:
@@ -106,7 +107,7 @@ def evaluate(
             if say is not None and not retime:
                 say(f"{name} was scored before by the same job; --overwrite scores it again")
             if retime:
-                timed = measure(model, decoder.name, request.threads)
+                timed = measure(model, decoder.name, request.threads, request.flip)
                 finished = replace(finished, speed=speed_facts(timed))
                 write_results(folder / RESULTS_NAME, finished)
             return finished, folder / RESULTS_NAME
@@ -118,7 +119,9 @@ def evaluate(
 
 
 def _device(request: Request) -> TargetDevice | None:
-    """The device that is asked for; raises UnknownName, UsageError for a delegate that it has not."""
+    """The device that is asked for; raises UnknownName, UsageError for what it cannot do."""
+    if request.flip and request.target != DESKTOP:
+        raise UsageError("--flip runs on this machine only", "leave --target or --flip out")
     lookup({name: name for name in PHONE_DELEGATES}, "delegate", request.delegate)
     device = open_target(request.target)
     if request.delegate != "xnnpack" and not isinstance(device, Phone):
@@ -137,7 +140,9 @@ def _cost(
     """The `speed` and `device` sections: what the model costs where it ran."""
     model, threads = runner.spec.path, request.threads
     if device is None:
-        return speed_facts(measure(model, decoder.name, threads)) if request.speed else None, None
+        if not request.speed:
+            return None, None
+        return speed_facts(measure(model, decoder.name, threads, request.flip)), None
     files = runner.spec.files if request.speed else ()  # every stage's
     if isinstance(device, Phone):
         each = [measure_phone(device, file, folder, threads, request.delegate) for file in files]
@@ -151,7 +156,8 @@ def _cost(
 
 def _name(spec: ModelSpec, decoder: PoseDecoder, device: TargetDevice | None, delegate: str) -> str:
     """The row's name: the file's, and what is other than usual; a device's stands behind `AT`."""
-    model = "-".join([spec.path.stem, *([decoder.name] if decoder.name != spec.decode else [])])
+    decoded = [decoder.name] if decoder.name != spec.decode else []
+    model = "-".join([spec.path.stem, *decoded, *([FLIP] if spec.flip else [])])
     if device is None:
         return model
     return AT.join([model, "-".join([device.name, *([delegate] if delegate != "xnnpack" else [])])])
@@ -208,7 +214,7 @@ def _job(
     """Everything that the results depend on, as JSON."""
     points = subject.dataset.keypoints
     said = [dict(record.columns) for record in subject.records]
-    without = ("data", "workers", "human", "strict", "target", "delegate", "keypoints")
+    without = ("data", "workers", "human", "strict", "target", "delegate", "keypoints", "flip")
     settings = {k: v for k, v in asdict(request).items() if k not in without}
     return {
         **spec.identity,

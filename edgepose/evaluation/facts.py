@@ -28,6 +28,7 @@ def model_facts(spec: ModelSpec) -> ModelFacts:
         ops=spec.ops,
         float_operators=spec.float_operators,
         deflated_bytes=spec.all_deflated_bytes,
+        flip=spec.flip,
     )
 
 

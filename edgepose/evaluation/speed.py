@@ -34,7 +34,7 @@ class SpeedMeasurement:
 
     Attributes:
         latency_median, latency_p90: one inference, normalised input to raw output; where the network has a
-            detector of its own, one of each.
+            detector of its own, one of each; with the flip test, two.
         letterbox_median: a 640 x 480 frame to the normalised input, the detector's too.
         decode_median: the raw output to keypoints, the detector's to a region too.
         peak_memory: from what the process used before the model was opened to its peak up to the last
@@ -53,22 +53,26 @@ class SpeedMeasurement:
 
 
 def measure(
-    model: Path, decode: str, threads: int = 1, runs: int = RUNS, warm_up: int = WARM_UP
+    model: Path,
+    decode: str,
+    threads: int = 1,
+    flip: bool = False,
+    runs: int = RUNS,
+    warm_up: int = WARM_UP,
 ) -> SpeedMeasurement:
     """Measure in a child process.
 
     Raises:
         BadModel: the child failed; carries its last line.
     """
-    command = [sys.executable, "-m", "edgepose.evaluation.speed", str(model), decode, str(threads), str(runs)]
+    command = [sys.executable, "-m", "edgepose.evaluation.speed", str(model), decode]
+    command += map(str, (threads, runs, warm_up, int(flip)))
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "TF_NUM_INTRAOP_THREADS": str(threads),
         "TF_NUM_INTEROP_THREADS": "1",
     }
-    child = subprocess.run(
-        [*command, str(warm_up)], capture_output=True, text=True, env=environment, check=False
-    )
+    child = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if child.returncode:
         last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         raise BadModel(f"{model} could not be timed ({last})", "score it with --no-speed to leave timing out")
@@ -96,12 +100,15 @@ def quantiles_ms(call: Callable[[], object], runs: int, warm_up: int) -> tuple[f
     return float(np.median(times)), float(np.quantile(times, 0.9))
 
 
-def _measure_here(model: Path, decode: str, threads: int, runs: int, warm_up: int) -> SpeedMeasurement:
+def _measure_here(
+    model: Path, decode: str, threads: int, runs: int, warm_up: int, flip: int
+) -> SpeedMeasurement:
+    from edgepose.inference.flipped import with_flip
     from edgepose.inference.runners import open_runner
 
     frame = np.random.default_rng(0).integers(0, 256, (*_FRAME, 3), np.uint8)
     before = _reset_peak_memory()
-    steps = _steps(open_runner(model, threads), decode, frame)
+    steps = _steps(with_flip(open_runner(model, threads), bool(flip)), decode, frame)
     latency = quantiles_ms(steps.infer, runs, warm_up)
     return SpeedMeasurement(
         latency_median=latency[0],
@@ -178,4 +185,4 @@ def _status(field: str) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(_measure_here(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])))))
+    print(json.dumps(asdict(_measure_here(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:7])))))

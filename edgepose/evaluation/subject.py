@@ -38,6 +38,7 @@ class Request:
         ruler: what distances are divided by, a key of `RULERS`; None for the data set's own.
         score: which keypoints are scored, a key of `KEYPOINT_GROUPS`.
         decode: a decoder's name, or None for the one the model is meant for.
+        flip: with the flip test, twice the work an image; on this machine only.
         near: also match keypoints that other sets define slightly differently (hip and pelvis).
         fallback: for images without a head length: "exclude" or "median".
         human: a raters' file, or a human.json made of one, that replaces the published human spread.
@@ -70,6 +71,7 @@ class Request:
     keypoints: str | None = None
     target: str = DESKTOP
     delegate: str = "xnnpack"
+    flip: bool = False
 
     @property
     def finds(self) -> bool:

@@ -16,6 +16,7 @@ from edgepose.keypoints import KeypointSet
 from edgepose.models.variants import NORMALISATIONS, Normalisation, variant
 
 MAPS = ("maps", "upscaled")  # outputs that are confidence maps
+FLIP = "flip"  # the flip test, in the names of rows and among what a job depends on
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ModelSpec:
         ops: operators by type; empty for a checkpoint.
         float_operators: float operators inside an integer model; None where the question is void.
         detector: the network's first stage; None where it has none.
+        flip: it runs on each picture and on its mirror image, and the output is the mean of both.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class ModelSpec:
     float_operators: int | None
     runtime: dict[str, str]
     detector: DetectorSpec | None = None
+    flip: bool = False
 
     @property
     def network_name(self) -> str:
@@ -89,8 +92,9 @@ class ModelSpec:
 
     @property
     def identity(self) -> dict[str, str]:
-        """The hashes of what runs, for what a job depends on."""
-        return {"model": self.sha256} | ({"detector": self.detector.sha256} if self.detector else {})
+        """The hashes of what runs, for what a job depends on; a flip test is named among them."""
+        found = {"model": self.sha256} | ({"detector": self.detector.sha256} if self.detector else {})
+        return found | ({"test": FLIP} if self.flip else {})
 
     @property
     def hashes(self) -> str:

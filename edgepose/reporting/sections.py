@@ -177,7 +177,7 @@ def _cost(comparison: Comparison) -> tuple[Block, ...]:
                 r.model.kind,
                 r.model.recipe or cells.NONE,
                 r.model.output,
-                r.decode,
+                f"{r.decode}, flip test" if r.model.flip else r.decode,
                 f"{r.model.input_size[0]} × {r.model.input_size[1]}",
                 cells.megabytes(r.model.size_bytes),
                 cells.megabytes(r.model.deflated_bytes),
@@ -379,6 +379,7 @@ def _evaluate_command(result: Results) -> str:
     if data.crop_margin is not None:
         words += ["--margin", f"{data.crop_margin:g}"]
     words += ["--decode", result.decode, "--target", result.target, "--seed", str(result.seed)]
+    words += ["--flip"] if result.model.flip else []
     words += ["--near"] if data.near_matched else []
     words += _run_conditions(result)
     return _shell([*words, "--out", "RESULTS"])

@@ -135,6 +135,8 @@ class ModelFacts:
     """Float operators inside an integer model; null where the model is not integer."""
     deflated_bytes: NonNegativeInt | None
     """Size of the model file after deflate (zlib, level 9), bytes; null where it was not measured."""
+    flip: bool = field(default=False, kw_only=True)
+    """Scored with the flip test: by the mean of what it gives for a picture and for its mirror image."""
 
 
 @dataclass(frozen=True)

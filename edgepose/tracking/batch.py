@@ -19,6 +19,7 @@ from typing import Any
 from edgeio import Progress, UserError, cores, jobs, leftovers, read_json, sha256_file, write_json
 from edgepose.errors import UsageError
 from edgepose.inference.estimator import Estimator
+from edgepose.inference.flipped import with_flip
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import Runner
 from edgepose.tracking.confidence import read_confidence
@@ -51,6 +52,7 @@ class PredictRequest:
         confidence: a file of `calibrate-confidence`, or None.
         abstain_below: None is 0.5 with a confidence file and 0, never, without.
         decode: a decoder's name, or None for the one the model is meant for.
+        flip: with the flip test, twice the work a frame.
         fps: frames a second of the videos, or None for the files' own times.
         stride: from one predicted frame of the videos to the next, in frames of the file.
         sample_rate: predict so many frames a second of the videos, by the nearest stride; or None.
@@ -71,6 +73,7 @@ class PredictRequest:
     sample_rate: float | None = None
     threads: int = 1
     workers: int | None = None
+    flip: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,8 @@ def open_run(model: Path, request: PredictRequest, out: Path, overwrite: bool, b
     form = check_format(request.format)
     settings = settings_of(request)
     check_out(out)
-    estimator = make_estimator(open_runner(model, request.threads), request.decode, settings)
+    runner = with_flip(open_runner(model, request.threads), request.flip)
+    estimator = make_estimator(runner, request.decode, settings)
     return Run(estimator, settings, request, form, out, overwrite, bars)
 
 

@@ -17,6 +17,7 @@ from edgepose.errors import BadDataset, UsageError
 from edgepose.evaluation.metrics import normalised_distances
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.estimator import Clock, Estimator
+from edgepose.inference.flipped import with_flip
 from edgepose.inference.predictor import Predicted, predict
 from edgepose.inference.runners import open_runner
 from edgepose.inference.spec import ModelSpec, Runner
@@ -44,6 +45,7 @@ class CalibrationRequest:
         crop, margin: see `Framing`; as the predictions will be made.
         decode: a decoder's name, or None for the one the model is meant for.
         near: also match keypoints that the set defines slightly differently.
+        flip: with the flip test, as the predictions will be made.
     """
 
     data: str
@@ -55,6 +57,7 @@ class CalibrationRequest:
     threads: int = 1
     workers: int = 2
     seed: int = 0
+    flip: bool = False
 
 
 def calibrate_into(
@@ -73,8 +76,8 @@ def calibrate_into(
         OtherJob: the file was made with other settings.
         UserError: as `calibrate_confidence`.
     """
-    spec = open_runner(model, request.threads).spec
-    without = ("data", "threads", "workers")
+    spec = with_flip(open_runner(model, request.threads), request.flip).spec
+    without = ("data", "threads", "workers", *(() if request.flip else ("flip",)))
     records = _records(open_dataset(request.data, spec.keypoints), request.split)
     job = {
         "model_sha256": spec.sha256,
@@ -102,7 +105,7 @@ def calibrate_confidence(
     Raises:
         UserError: bad input, or no image with keypoints in common and a head length.
     """
-    runner = open_runner(model, request.threads)
+    runner = with_flip(open_runner(model, request.threads), request.flip)
     dataset = open_dataset(request.data, runner.spec.keypoints)
     records = _records(dataset, request.split)
     decoder = PoseDecoder(runner.spec, request.decode)

@@ -109,7 +109,8 @@ class Confidence:
     """A model's curves, and what they were fitted on.
 
     Attributes:
-        model_sha256: of the model file, with a detector's behind it; the curves hold for no other.
+        model_sha256: of the model file, with a detector's or the flip test's mark behind it; the curves hold
+            for no other.
         keypoints: key of the set.
         decode: the decoder.
         curves: by keypoint, in the set's order.
@@ -139,6 +140,10 @@ class Confidence:
             raise BadModel(
                 f"the confidence file is of {self.keypoints} and {spec.path} of {spec.keypoints.key}",
                 hint,
+            )
+        if replace(spec, flip=not spec.flip).hashes == self.model_sha256:
+            raise BadModel(
+                f"the confidence file is for predictions {'without' if spec.flip else 'with'} --flip", hint
             )
         if self.model_sha256 != spec.hashes:
             raise BadModel(

@@ -42,6 +42,7 @@ def summarise(
             "input_size": list(spec.input_size),
             "runtime": spec.runtime,
             "detector": None if spec.detector is None else spec.detector.path.name,
+            "flip": spec.flip,
         },
         "video": None if prediction.video is None else asdict(prediction.video),
         "frames": _frames(prediction),

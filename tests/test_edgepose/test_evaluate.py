@@ -155,7 +155,7 @@ def test_a_killed_run_resumes_and_ends_the_same(infants, tmp_path, monkeypatch):
 def test_speed_alone_can_be_measured_again(infants, tmp_path, monkeypatch):
     first, path = evaluate(tmp_path / "dots.tflite", request(infants), tmp_path / "out")
     cost = SpeedMeasurement(2.0, 3.0, 0.5, 0.25, 1000, 30, 5, 1, "a quiet one")
-    monkeypatch.setattr(module, "measure", lambda model, decode, threads: cost)
+    monkeypatch.setattr(module, "measure", lambda model, decode, threads, flip: cost)
     again, _ = evaluate(tmp_path / "dots.tflite", request(infants), tmp_path / "out", retime=True)
     assert again.speed.latency_ms.median == 2.0 and again == read_results(path)
     assert (again.metrics, again.created) == (first.metrics, first.created)
