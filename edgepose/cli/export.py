@@ -67,7 +67,24 @@ def command(
     else:
         _print_table(made)
     for each in made:
+        warn_of_loss(each)
         warn_of_rounding(each.path)
+
+
+def warn_of_loss(made: Any) -> None:
+    """Say of a file that is far from its checkpoint what keeps it near."""
+    checked = made.validation
+    if checked.healthy:
+        return
+    moved = (
+        "" if checked.peak_shift_px is None else f", peaks move {checked.peak_shift_px[0]:.1f} px on average"
+    )
+    hint = "use recipe weights-int8, or fp16"
+    if made.sidecar.recipe == "int8":
+        hint = "`edgepose quantize` chooses better ranges, `edgepose qat` trains for them"
+    options.say(
+        f"warning: {made.path.name} is far from its checkpoint (SNR {checked.snr_db:.0f} dB{moved}); {hint}"
+    )
 
 
 @options.spread()
