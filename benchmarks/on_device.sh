@@ -3,6 +3,8 @@
 # machine and on emulated phones: 100 pictures of 20 made-up infants for accuracy and cost, and 50 photographs of real
 # ones, which say more about where rounding differs. Then how far apart keypoints lie, file by file. Resumes.
 #
+# Cells that were not run stay as the committed table has them.
+#
 #   PHOTOGRAPHS=10 CPUS=cortex-a76 benchmarks/on_device.sh [SHARED]      SHARED holds data/syrip
 #
 # INFANT_CPUS names those that see the made-up infants too; without, all do.
@@ -34,12 +36,13 @@ done
 for cpu in "${cpus[@]}"; do edgepose device create --cpu "$cpu"; done
 for target in desktop "${cpus[@]/#/emulated:}"; do
   edgepose evaluate "$files"/*.tflite --data "$photographs" --crop person --margin 0.35 --turn upright --score limbs \
-    --limit "${PHOTOGRAPHS:-50}" --no-speed --target "$target" --out "$runs/photographs"
+    --limit "${PHOTOGRAPHS:-50}" --no-speed --target "$target" --out "$runs/scored/photographs"
 done
 read -ra cpus <<<"${INFANT_CPUS:-${cpus[*]}}"
 for target in desktop "${cpus[@]/#/emulated:}"; do
-  edgepose evaluate "$files"/*.tflite --data "in-motion:$infants" --target "$target" --out "$runs/infants"
+  edgepose evaluate "$files"/*.tflite --data "in-motion:$infants" --target "$target" --out "$runs/scored/infants"
 done
-edgepose compare "$runs/infants" --baseline rt-fp32-maps --overlays none --out reports/on-device \
+edgepose compare "$runs/scored/infants" --baseline rt-fp32-maps --overlays none --out reports/on-device \
   --title "RT and RT Lite on emulated phones: accuracy against instructions"
-python benchmarks/parity.py "$runs/infants" "$runs/photographs" --out reports/on-device/parity
+python benchmarks/parity.py "$runs"/scored/{infants,photographs} --beside reports/on-device/parity.json \
+  --out reports/on-device/parity

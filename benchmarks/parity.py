@@ -3,7 +3,8 @@
     python benchmarks/parity.py SCORED ... --out reports/on-device/parity
 
 SCORED are folders that `edgepose evaluate --target` wrote; rows of several data sets stay apart. Distances
-are of the keypoints that were scored there.
+are of the keypoints that were scored there. Rows of an earlier table, --beside JSON, stay where no folder has
+that data, file and device: so a table can be filled on several days and machines, and says on which.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeio import read_json, replacing, write_json
+from edgepose.evaluation.speed import processor
 
 _HINT = "run edgepose evaluate --target desktop and --target emulated:CPU into one folder first"
 
@@ -28,6 +30,7 @@ class Row:
         largest_px, p99_px, median_px: of the distances between the two runs' keypoints, pixels of the images.
         below: share of keypoints that lie less than 0.1 px apart.
         above: how many lie more than 1 px apart.
+        desktop: the processor of the machine that the device is held against.
     """
 
     data: str
@@ -40,14 +43,18 @@ class Row:
     median_px: float
     below: float
     above: int
+    desktop: str
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("scored", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="of the .json and the .md, without either")
+    parser.add_argument("--beside", type=Path, help="an earlier table's .json, whose other rows stay")
     given = parser.parse_args()
     found = [row for folder in given.scored for row in rows(folder)]
+    if given.beside is not None:
+        found = merged(found, [Row(**row) for row in read_json(given.beside, _HINT)["rows"]])
     write_json(given.out.with_suffix(".json"), {"rows": [asdict(row) for row in found]})
     with replacing(given.out.with_suffix(".md")) as temporary:
         temporary.write_text(table(found), encoding="utf-8")
@@ -74,9 +81,16 @@ def rows(folder: Path) -> list[Row]:
                 float(np.median(apart)),
                 float((apart < 0.1).mean()),
                 int((apart > 1).sum()),
+                processor(),
             )
         )
     return found
+
+
+def merged(found: list[Row], before: list[Row]) -> list[Row]:
+    """All rows, the newer of two that are of the same data, file and device, in their order."""
+    both = {(row.data, row.file, row.cpu): row for row in (*before, *found)}
+    return [both[key] for key in sorted(both)]
 
 
 def distances(here: Path, there: Path) -> np.ndarray:
@@ -90,13 +104,14 @@ def table(found: list[Row]) -> str:
     """A row for every file and device, in Markdown."""
     lines = [
         "| data | file | CPU | images the same to the bit | largest, px | 99 %, px | median, px "
-        "| below 0.1 px, % | above 1 px |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| below 0.1 px, % | above 1 px | beside |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for row in found:
+        distances = " | ".join(f"{px:.3g}" for px in (row.largest_px, row.p99_px, row.median_px))
         lines.append(
-            f"| {row.data} | {row.file} | {row.cpu} | {row.identical} of {row.images} | {row.largest_px:.3g} "
-            f"| {row.p99_px:.3g} | {row.median_px:.3g} | {100 * row.below:.2f} | {row.above} |"
+            f"| {row.data} | {row.file} | {row.cpu} | {row.identical} of {row.images} | {distances} "
+            f"| {100 * row.below:.2f} | {row.above} | {row.desktop} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -58,6 +58,10 @@ ours=("$models"/*.safetensors "$models"/*-int8-ptq-maps.tflite)
 syrip=(--data "coco:$shared/data/syrip" --score common --no-speed)
 edgepose evaluate "${ours[@]}" "$peers"/movenet*.tflite "${syrip[@]}" --crop person --margin 0.35 --turn upright --out "$runs/upright"
 edgepose evaluate "${ours[@]}" "$peers"/*.tflite "${syrip[@]}" --crop found --turn found --out "$runs/found"
+# The flip test, at twice the cost: the largest network, and what ships for the phone.
+flipped=("$models"/{rt-lite-int8-ptq-maps.tflite,i.safetensors} "${syrip[@]}" --flip)
+edgepose evaluate "${flipped[@]}" --crop person --margin 0.35 --turn upright --out "$runs/upright"
+edgepose evaluate "${flipped[@]}" --crop found --turn found --out "$runs/found"
 edgepose evaluate "${ours[@]}" --data "$infants" --no-speed --out "$runs/made-up"
 for view in upright found; do
   edgepose compare "$runs/$view" --baseline movenet_singlepose_lightning_int8_4 --margin 0.02 --by posture --common \
