@@ -94,7 +94,7 @@ class ModelSpec:
     def identity(self) -> dict[str, str]:
         """The hashes of what runs, for what a job depends on; a flip test is named among them."""
         found = {"model": self.sha256} | ({"detector": self.detector.sha256} if self.detector else {})
-        return found | ({"test": FLIP} if self.flip else {})
+        return found | ({FLIP: FLIP} if self.flip else {})
 
     @property
     def hashes(self) -> str:
