@@ -33,8 +33,8 @@ SHARE = 0.59
 MARGIN = 0.35  # of a region: the middle of what the project's networks were trained on
 _FAINT = 0.05  # a keypoint whose peak is lower says nothing of where the infant is
 _FEWEST = 4  # keypoints to lay a region around
-# Times as sure as of the second best turn must the network be of the best. Of 71 validation pictures 2 to 4 are
-# below 1.05, and the best turn is the right one in most of those too.
+# Times as sure as of the second best turn must the network be of the best. Of 71 validation pictures 2 to 4
+# are below 1.05, and the best turn is the right one in most of those too.
 _SURER = 1.02
 _LIMBS = ("shoulder", "elbow", "wrist", "knee", "ankle")
 # Beside the whole picture: left and upper edge, and side, as shares of the picture's; the last reaches
