@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# reports/distil-clinic: what a teacher is worth where labels are few, noisy or half missing. The student, RT Lite
+# reports/distil-clinic (all seeds together, by benchmarks/seeds.py): what a teacher is worth where labels are few, noisy or half missing. The student, RT Lite
 # from the authors' MPII weights, has seen no infant; a teacher explains frames whose labels are not used. Against
 # labels alone at the same steps, three seeds, each seed with labels of other videos; SyRIP's validation photographs
 # choose the epoch, its test part is only scored. Resumes.
@@ -37,7 +37,7 @@ black=$peers/pose_landmark_heavy-detected.tflite
 case_data() { # CASE SEED ARM: sets `data`, and `test`, what is scored
   local crop=crop=person,turn=upright adults home=$runs/home noisy=$runs/home-noisy
   adults="lspet:$shared/data/lspet-more=0.5,$crop,labels=none"
-  test=(--data "coco:$shared/data/syrip" --score common --crop person --margin 0.35 --turn upright)
+  test=(--data "coco:$shared/data/syrip" --score limbs --crop person --margin 0.35 --turn upright)
   case $1 in
     few-*) data=(--data "coco:$shared/data/syrip=4,$crop,margin=0.35,labels=${1#few-},draw=$2") ;;
     half) data=(--data "coco:$shared/data/syrip=4,$crop,margin=0.35,labels=0.5,draw=$2") ;;
@@ -69,6 +69,7 @@ for case in ${CASES:-few-50 few-150 noisy half}; do
     done
     edgepose evaluate "${scored[@]}" "${test[@]}" --no-speed --out "$runs/scored/$case-seed$seed"
     edgepose compare "$runs/scored/$case-seed$seed" --baseline "$case-seed$seed-labels" --overlays none \
-      --out "reports/distil-clinic/$case-seed$seed" --title "RT Lite, $case, seed $seed: labels alone, and a teacher"
+      --out "$runs/reports/$case-seed$seed" --title "RT Lite, $case, seed $seed: labels alone, and a teacher"
   done
+  python benchmarks/seeds.py "$runs/scored/$case"-seed* --baseline labels --out "reports/distil-clinic/$case"
 done
