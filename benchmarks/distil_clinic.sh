@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# reports/distil-clinic (all seeds together, by benchmarks/seeds.py): what a teacher is worth where labels are few, noisy or half missing. The student, RT Lite
-# from the authors' MPII weights, has seen no infant; a teacher explains frames whose labels are not used. Against
-# labels alone at the same steps, three seeds, each seed with labels of other videos; SyRIP's validation photographs
-# choose the epoch, its test part is only scored. Resumes.
+# reports/distil-clinic: what a teacher is worth where labels are few, noisy or half missing; all seeds together, by
+# benchmarks/seeds.py. The student, RT Lite from the authors' MPII weights, has seen no infant; a teacher explains
+# frames whose labels are not used. Against labels alone at the same steps, three seeds, each seed with labels of
+# other videos; SyRIP's validation photographs choose the epoch, its test part is only scored. Resumes.
 #
 #   CASES="few-50 few-150 noisy half" TEACHERS="blazepose i" SEEDS="0 1 2" benchmarks/distil_clinic.sh [SHARED]
 #

@@ -168,15 +168,17 @@ TRAINING_RECIPES = {
         ),
         TrainingRecipe(
             "distil-few-labels",
-            "PoseDual, Xie et al. 2021: easy and hard view; here by a black box that finds infants itself",
-            "edgepose distill --teacher blazepose --teacher-weights TEACHER.tflite --student rt-lite "
-            "--keypoints in-motion-19 --partial --drop-shared --teacher-confidence 0.1 "
-            "--augmentation home-cutout "
-            "--data coco:SYRIP=1,crop=person,margin=0.35,turn=upright,labels=50 "
-            "--data lspet:LSPET-MORE=1,crop=person,turn=upright,labels=none "
-            "--init MPII.safetensors --sigma efficientpose-final --schedule cosine --epochs 6 "
-            "--steps-per-epoch 100 --out RUN",
-            _TWO_CORES,
+            "PoseDual, Xie et al. 2021: easy and hard view; what has labels is left to them",
+            "edgepose distill --teacher i --student rt-lite --keypoints in-motion-19 --partial --drop-shared "
+            "--teacher-confidence 0.1 --teacher-share 0.1 --augmentation home-cutout --resolution 128 "
+            "--data coco:SYRIP=4,crop=person,margin=0.35,turn=upright,labels=50 "
+            "--data lspet:LSPET-MORE=0.5,crop=person,turn=upright,labels=none --limit 800 "
+            "--init MPII.safetensors --sigma efficientpose-final --schedule cosine --learning-rate 0.001 "
+            "--epochs 5 --steps-per-epoch 120 --batch 16 --out RUN",
+            "two cores of a shared server (AVX-512), no GPU, beside other work",
+            "0.1",
+            "SyRIP's test part, limbs, three seeds: PCKh*@0.5/0.2/0.1 75.8/42.7/18.0, where labels alone gave "
+            "70.7/38.9/16.1",
         ),
     )
 }
