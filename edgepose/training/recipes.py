@@ -177,8 +177,8 @@ TRAINING_RECIPES = {
             "--epochs 5 --steps-per-epoch 120 --batch 16 --out RUN",
             "two cores of a shared server (AVX-512), no GPU, beside other work",
             "0.1",
-            "SyRIP's test part, limbs, three seeds: PCKh*@0.5/0.2/0.1 75.8/42.7/18.0, where labels alone gave "
-            "70.7/38.9/16.1",
+            "SyRIP's test part, limbs, three seeds: PCKh*@0.5/0.2/0.1 75.8/42.7/18.0, where labels alone "
+            "gave 70.7/38.9/16.1",
         ),
     )
 }
