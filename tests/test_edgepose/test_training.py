@@ -483,7 +483,7 @@ with computing(sys.argv[1]):
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     for precision, expected in (("float32", 32 * (1 + 2**-10)), (PRODUCTS, 32.0)):
         if precision == PRODUCTS and "amx_bf16" not in flags:
-            continue  # there oneDNN multiplies in float32 as before, on processors with AVX-512's bfloat16 too
+            continue  # there oneDNN multiplies in float32 as before, with AVX-512's bfloat16 too
         child = subprocess.run([sys.executable, "-c", products, precision], capture_output=True, text=True)
         assert float(child.stdout) == expected, child.stderr
 
