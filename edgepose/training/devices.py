@@ -14,9 +14,10 @@ from edgepose.training.hosts import process_count
 
 AUTO = "auto"
 
-# float32 throughout, but convolutions and products of matrices multiply in bfloat16 and add in float32, which
-# oneDNN does for TensorFlow on a CPU with AMX; with AVX-512's bfloat16 alone (an AMD EPYC) version 3.7 stays in
-# float32. Keras's mixed_bfloat16 is slower there than float32: it keeps casting around depthwise convolutions.
+# float32 throughout, but convolutions and products of matrices multiply in bfloat16 and add in float32,
+# which oneDNN does for TensorFlow on a CPU with AMX; with AVX-512's bfloat16 alone (an AMD EPYC) version
+# 3.7 stays in float32. Keras's mixed_bfloat16 is slower there than float32: it keeps casting around
+# depthwise convolutions.
 PRODUCTS = "bfloat16_products"
 
 _PRODUCTS_OF_ONEDNN = "TF_SET_ONEDNN_FPMATH_MODE"
