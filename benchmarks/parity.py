@@ -30,7 +30,7 @@ class Row:
         largest_px, p99_px, median_px: of the distances between the two runs' keypoints, pixels of the images.
         below: share of keypoints that lie less than 0.1 px apart.
         above: how many lie more than 1 px apart.
-        desktop: the processor of the machine that the device is held against.
+        desktop: the processor that the device is held against: this machine's, where the runs were made too.
     """
 
     data: str

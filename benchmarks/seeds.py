@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeio import replacing, write_json
-from edgepose.evaluation.bootstrap import bootstrap_scores, paired_difference
-from edgepose.evaluation.metrics import normalised_distances
+from edgepose.comparison.compare import Entry
+from edgepose.evaluation.bootstrap import paired_difference
+from edgepose.evaluation.metrics import score
 from edgepose.results.predictions import load_predictions
 from edgepose.results.results import RESULTS_NAME, read_results
 
@@ -60,42 +61,40 @@ def main() -> None:
 def rows(folders: list[Path], baseline: str) -> list[Row]:
     """A row for every arm that all folders have."""
     read = [_arms(folder) for folder in folders]
-    videos, names = read[0][baseline][1:]
+    first = read[0][baseline]
+    videos, names = first.predictions.videos.tolist(), first.results.data.scored_keypoints
     found = []
     for arm in sorted(set.intersection(*(set(arms) for arms in read))):
-        ours, theirs = ([arms[key][0] for arms in read] for key in (arm, baseline))
+        ours, theirs = ([arms[key].distances() for arms in read] for key in (arm, baseline))
         apart = paired_difference(np.concatenate(ours), np.concatenate(theirs), videos * len(read), names)
-        each = [paired_difference(a, b, videos, names) for a, b in zip(ours, theirs, strict=True)]
-        total = bootstrap_scores(np.concatenate(ours), videos * len(read), names)
+        each = [(_percent(a, names), _percent(b, names)) for a, b in zip(ours, theirs, strict=True)]
+        bounds = {key: apart.overall[key].interval.bounds for key in FIGURES}
         found.append(
             Row(
                 arm,
                 len(read),
                 len(videos),
                 apart.n_videos,
-                {key: 100 * total.overall[key].value for key in FIGURES},
+                _percent(np.concatenate(ours), names),
                 {key: 100 * apart.overall[key].value for key in FIGURES},
-                {key: _percent(apart.overall[key].interval.bounds) for key in FIGURES},
-                {key: tuple(100 * one.overall[key].value for one in each) for key in FIGURES},
+                {key: pair and (100 * pair[0], 100 * pair[1]) for key, pair in bounds.items()},
+                {key: tuple(a[key] - b[key] for a, b in each) for key in FIGURES},
             )
         )
     return found
 
 
-def _percent(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
-    return None if bounds is None else (100 * bounds[0], 100 * bounds[1])
+def _percent(distances: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
+    figures = score(distances, names).figures
+    return {key: 100 * figures[key].overall for key in FIGURES}
 
 
-def _arms(folder: Path) -> dict[str, tuple[np.ndarray, list[str], tuple[str, ...]]]:
-    """Distances (N, K), the N images' videos and the K keypoints of every row, by the arm."""
+def _arms(folder: Path) -> dict[str, Entry]:
+    """What was scored, by the arm."""
     found = {}
     for path in sorted(folder.glob(f"*/{RESULTS_NAME}")):
-        predictions = load_predictions(path, read_results(path))
-        apart = normalised_distances(
-            predictions.predicted_px, predictions.annotated_px, predictions.head_length_px
-        )
-        arm = path.parent.name.rpartition("-")[2]
-        found[arm] = apart, predictions.videos.tolist(), tuple(predictions.keypoints.tolist())
+        results = read_results(path)
+        found[results.name.rpartition("-")[2]] = Entry(path, results, load_predictions(path, results))
     return found
 
 

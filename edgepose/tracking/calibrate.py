@@ -77,10 +77,10 @@ def calibrate_into(
         UserError: as `calibrate_confidence`.
     """
     spec = with_flip(open_runner(model, request.threads), request.flip).spec
-    without = ("data", "threads", "workers", *(() if request.flip else ("flip",)))
+    without = ("data", "threads", "workers", "flip")
     records = _records(open_dataset(request.data, spec.keypoints), request.split)
     job = {
-        "model_sha256": spec.sha256,
+        "model_sha256": spec.hashes,
         "runtime": spec.runtime,
         "data_sha256": data_sha256(records, request.workers),
         **{name: value for name, value in asdict(request).items() if name not in without},
