@@ -22,7 +22,9 @@ def command(
     out: Annotated[Path, typer.Option(help="The file to write, for `edgepose predict --confidence`.")],
     split: Annotated[
         str,
-        typer.Option(help="The split, train, val, test or all, of images that the model was not trained on."),
+        typer.Option(
+            help="The split, or several as in val+test, of images that the model was not trained on."
+        ),
     ] = "val",
     crop: options.Crop = "none",
     margin: options.Margin = 0.2,

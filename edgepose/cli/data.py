@@ -123,7 +123,9 @@ def convert(
 def show(
     data: Data,
     out: Annotated[Path, typer.Option(help="The PNG file to write.")],
-    split: Annotated[str, typer.Option(help="The split to draw from: train, val, test or all.")] = "all",
+    split: Annotated[
+        str, typer.Option(help="The split to draw from: train, val, test, several as in val+test, or all.")
+    ] = "all",
     keypoints: Keypoints = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the draw of images.")] = 0,
     columns: Annotated[int, typer.Option(min=1, help="How many images lie beside each other.")] = 6,
@@ -133,12 +135,11 @@ def show(
     ] = False,
 ) -> None:
     """Draw a contact sheet: a sample of the images with their skeletons."""
-    from edgeio import lookup
-    from edgepose.data.records import SPLITS
+    from edgepose.data.records import splits_named
     from edgepose.errors import UsageError
     from edgepose.visual.contact_sheet import contact_sheet
 
-    lookup(dict.fromkeys((*SPLITS, "all")), "split", split)
+    splits_named(split)
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", "choose another name, or add --overwrite")
     sheet = contact_sheet(_open(data, keypoints), out, columns, rows, seed, split)

@@ -29,7 +29,9 @@ def command(
     out: Annotated[Path, typer.Option(help="Where each model gets a folder of its own.")] = Path(
         "runs/evaluate"
     ),
-    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="The split to score on: train, val, test, several as in val+test, or all.")
+    ] = "test",
     crop: Annotated[
         str,
         typer.Option(

@@ -23,7 +23,9 @@ _TRAINING = "Training"
 class Frames:
     """Which frames a command trains on."""
 
-    split: Annotated[str, typer.Option(help="The split to train on.", rich_help_panel=_FRAMES)] = "train"
+    split: Annotated[
+        str, typer.Option(help="The split to train on, or several: train+val.", rich_help_panel=_FRAMES)
+    ] = "train"
     validation_split: Annotated[
         str, typer.Option(help="The split to validate on, or none.", rich_help_panel=_FRAMES)
     ] = "val"

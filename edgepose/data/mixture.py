@@ -20,7 +20,7 @@ import numpy as np
 
 from edgeio import lookup, sha256_file
 from edgepose.data.framing import CROPS, TURNS, Framing
-from edgepose.data.records import Dataset, PoseRecord, is_labelled, mapped_points
+from edgepose.data.records import SPLITS, Dataset, PoseRecord, is_labelled, mapped_points, splits_named
 from edgepose.data.registry import open_dataset
 from edgepose.data.rulers import RULERS, ruler_lengths
 from edgepose.errors import BadDataset, UsageError
@@ -235,7 +235,7 @@ class Mixture:
 def open_mixture(
     sources: Sequence[Source],
     split: str,
-    validation_split: str,
+    validation_split: str | None,
     keypoints: KeypointSet | None = None,
     near: bool = False,
     limit: int | None = None,
@@ -315,7 +315,7 @@ class _View:
     count: int
 
     def part(
-        self, split: str, validation_split: str, limit: int | None, shared: Mapping[Path, Path]
+        self, split: str, validation_split: str | None, limit: int | None, shared: Mapping[Path, Path]
     ) -> _Part:
         """Frames to train and to validate on; raises BadDataset where there is none to train on."""
         chosen = self.dataset.split(split)
@@ -335,7 +335,8 @@ class _View:
             for c, m in enumerate(margins.tolist())
             for r in mine
         ]
-        checked = [r for r in self.dataset.split(validation_split) if is_labelled(r, self.mapping)]
+        held_back = () if validation_split is None else self.dataset.split(validation_split)
+        checked = [r for r in held_back if is_labelled(r, self.mapping)]
         return _Part(
             self.label, tuple(records), self._validation(checked, by_id), len(chosen) - len(usable), by_id
         )
@@ -382,13 +383,12 @@ def _labels(datasets: Sequence[Dataset]) -> list[str]:
 
 def _shared(datasets: Sequence[Dataset], split: str) -> dict[Path, Path]:
     """Pictures of `split` that are also in another split of any of the sets, by their bytes, and there."""
-    if split == "all":
+    mine = splits_named(split)
+    if mine == SPLITS:
         return {}
     records = [record for dataset in datasets for record in dataset.records]
     hashes = {path: sha256_file(path) for path in {r.image for r in records} if path.is_file()}
-    others = {hashes[r.image]: r.image for r in records if r.split != split and r.image in hashes}
+    others = {hashes[r.image]: r.image for r in records if r.split not in mine and r.image in hashes}
     return {
-        r.image: others[hashes[r.image]]
-        for r in records
-        if r.split == split and hashes.get(r.image) in others
+        r.image: others[hashes[r.image]] for r in records if r.split in mine and hashes.get(r.image) in others
     }

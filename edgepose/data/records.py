@@ -8,10 +8,27 @@ from pathlib import Path
 
 import numpy as np
 
+from edgepose.errors import UsageError
 from edgepose.keypoints import KeypointSet
 from edgepose.keypoints import Mapping as KeypointMapping
 
 SPLITS = ("train", "val", "test")
+ALL = "all"
+
+
+def splits_named(text: str) -> tuple[str, ...]:
+    """The splits of a name: of one, of several joined by `+` (train+val), or of "all".
+
+    Raises:
+        UsageError: no such split, or one twice.
+    """
+    named = SPLITS if text == ALL else tuple(text.split("+"))
+    for split in named:
+        if split not in SPLITS or named.count(split) > 1:
+            raise UsageError(
+                f"unknown split '{text}'", f"known: {', '.join(SPLITS)}, {ALL}, or several joined by +"
+            )
+    return named
 
 
 @dataclass(frozen=True)
@@ -72,8 +89,9 @@ class Dataset:
         return f"{self.format}:{self.root.resolve().name}"
 
     def split(self, split: str) -> tuple[PoseRecord, ...]:
-        """The records of one split, or of all where `split` is "all"."""
-        return tuple(r for r in self.records if split in (r.split, "all"))
+        """The records of a split, of several ("train+val") or of "all"; raises as `splits_named`."""
+        named = splits_named(split)
+        return tuple(r for r in self.records if r.split in named)
 
     def left_out_of(self, split: str) -> tuple[LeftOut, ...]:
         """What may belong to a split among what was left out.
@@ -81,7 +99,8 @@ class Dataset:
         Readers whose splits are folders begin the names with them; others cannot tell, and what they
         left out is listed for every split.
         """
-        others = tuple(f"{other}/" for other in SPLITS if split not in (other, "all"))
+        named = splits_named(split)
+        others = tuple(f"{other}/" for other in SPLITS if other not in named)
         return tuple(entry for entry in self.left_out if not entry.name.startswith(others))
 
 

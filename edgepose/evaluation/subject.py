@@ -13,7 +13,7 @@ from edgepose.data.fingerprint import data_sha256
 from edgepose.data.framing import DEFAULT_MARGIN, FOUND
 from edgepose.data.head_length import HeadLengths
 from edgepose.data.human_spread import HumanSpread, spread_of
-from edgepose.data.records import SPLITS, Dataset, PoseRecord
+from edgepose.data.records import Dataset, PoseRecord, splits_named
 from edgepose.data.registry import open_dataset, open_dataset_as
 from edgepose.data.rulers import RULERS, ruler_lengths
 from edgepose.errors import BadDataset, UsageError
@@ -127,8 +127,7 @@ def subject_of(spec: ModelSpec, request: Request) -> Subject:
         UsageError: no such split, or no keypoint in common.
         BadDataset: unreadable, no image in the split, or an unusable one where `strict` forbids it.
     """
-    if request.split not in (*SPLITS, "all"):
-        raise UsageError(f"unknown split '{request.split}'", f"known: {', '.join(SPLITS)}, all")
+    splits_named(request.split)  # before the data set is read
     if request.ruler is not None:
         lookup(RULERS, "ruler", request.ruler)
     group = lookup(KEYPOINT_GROUPS, "group of keypoints", request.score)

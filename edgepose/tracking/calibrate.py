@@ -11,9 +11,9 @@ from edgeio import Progress, jobs
 from edgepose.data.fingerprint import data_sha256
 from edgepose.data.framing import DEFAULT_MARGIN, Framing
 from edgepose.data.head_length import head_lengths
-from edgepose.data.records import SPLITS, Dataset, PoseRecord
+from edgepose.data.records import Dataset, PoseRecord
 from edgepose.data.registry import open_dataset
-from edgepose.errors import BadDataset, UsageError
+from edgepose.errors import BadDataset
 from edgepose.evaluation.metrics import normalised_distances
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.estimator import Clock, Estimator
@@ -143,8 +143,6 @@ def calibrate_confidence(
 
 
 def _records(dataset: Dataset, split: str) -> tuple[PoseRecord, ...]:
-    if split not in (*SPLITS, "all"):
-        raise UsageError(f"unknown split '{split}'", f"known: {', '.join(SPLITS)}, all")
     records = dataset.split(split)
     if not records:
         raise BadDataset(f"{dataset.name} has no image in split '{split}'", "choose another --split")

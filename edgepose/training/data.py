@@ -11,7 +11,7 @@ from edgepose.codec import Codec
 from edgepose.data.fingerprint import data_sha256
 from edgepose.data.framing import Framing, Placing
 from edgepose.data.mixture import NONE, Group, MixedFraming, Mixture, Source, open_mixture, source_of
-from edgepose.data.records import SPLITS, Dataset, PoseRecord, is_labelled
+from edgepose.data.records import Dataset, PoseRecord, is_labelled, splits_named
 from edgepose.data.registry import open_dataset
 from edgepose.errors import BadDataset, UsageError
 from edgepose.geometry import Size
@@ -31,7 +31,7 @@ class DataRequest:
     Attributes:
         data: `FORMAT:PATH` or a path, and how its frames are taken (`mixture.source_of`).
         more: further data sets that are mixed in.
-        split, validation_split: names of splits; "none" validates on nothing.
+        split, validation_split: names of splits, as of `records.splits_named`; "none" validates on nothing.
         keypoints: the network's keypoint set, a key or a .toml file; None for the data set's own.
         near: also take keypoints that the data set defines slightly differently (hip for pelvis).
         partial: train although the data set lacks some of the network's keypoints, which then learn
@@ -166,11 +166,7 @@ def open_training_data(request: DataRequest, labelled: bool = True, taught: bool
         BadDataset: fewer than two labelled frames to train on, none to validate on, or a data set
             without some of the keypoints, unless `partial`.
     """
-    for split in (request.split, request.validation_split):
-        if split not in (*SPLITS, "all", NO_VALIDATION):
-            raise UsageError(
-                f"unknown split '{split}'", f"known: {', '.join(SPLITS)}, all; or none to validate"
-            )
+    _check_splits(request)
     if request.is_mixture:
         return _mixed(request, labelled, taught)
     if request.select_by is not None:
@@ -186,13 +182,25 @@ def open_training_data(request: DataRequest, labelled: bool = True, taught: bool
     chosen = dataset.split(request.split)
     records = tuple(r for r in chosen if not labelled or is_labelled(r, to_network))
     _check_enough(records, dataset, request.split, keypoints)
-    validation = tuple(r for r in dataset.split(request.validation_split) if is_labelled(r, to_network))
+    held_back = () if request.validation_split == NO_VALIDATION else dataset.split(request.validation_split)
+    validation = tuple(r for r in held_back if is_labelled(r, to_network))
     _check_validation(request, dataset.name, len(validation))
     unlabelled = len(chosen) - len(records)
     records = records[: request.limit]
     return TrainingData(
         dataset, keypoints, to_network, request.near, framing, records, validation, unlabelled
     )
+
+
+def _check_splits(request: DataRequest) -> None:
+    trained = splits_named(request.split)
+    if request.validation_split == NO_VALIDATION:
+        return
+    if both := [split for split in splits_named(request.validation_split) if split in trained]:
+        raise UsageError(
+            f"split '{both[0]}' is trained on and would also validate",
+            f"give another --validation-split, or {NO_VALIDATION}: the last weights are kept",
+        )
 
 
 def _check_enough(
@@ -248,7 +256,7 @@ def _mixed(request: DataRequest, labelled: bool, taught: bool) -> TrainingData:
     found = open_mixture(
         request.sources,
         request.split,
-        request.validation_split,
+        None if request.validation_split == NO_VALIDATION else request.validation_split,
         keypoints,
         request.near,
         request.limit,

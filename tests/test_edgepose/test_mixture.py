@@ -121,6 +121,16 @@ def test_a_picture_of_another_split_is_refused_or_left_out(two: tuple[Path, Path
     assert found.shared == (str(photographs / "images/train/3.png"),) and len(found.records) == 15
 
 
+def test_several_splits_are_trained_on_at_once(two: tuple[Path, Path]) -> None:
+    infants, photographs = two
+    mixed = {"more": (f"coco:{photographs}",), "drop_shared": True}
+    training = open_training_data(DataRequest(str(infants), **mixed))
+    both = open_training_data(DataRequest(str(infants), "train+val", "none", **mixed))
+    more = {r.image for r in both.records} - {r.image for r in training.records}
+    assert more == {r.image for r in training.validation} and not both.validation
+    assert {record.split for record in both.records} == {"train", "val"}
+
+
 def test_the_chosen_set_validates_first(two: tuple[Path, Path]) -> None:
     infants, photographs = two
     data = DataRequest(str(infants), more=(f"coco:{photographs}",), select_by="coco:photographs")

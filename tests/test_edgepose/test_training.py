@@ -689,6 +689,9 @@ def test_wrong_requests_are_refused_before_a_folder_is_made(
     ("changes", "error", "match"),
     [
         ({"split": "trian"}, UsageError, "train, val, test"),
+        ({"split": "train+val+val"}, UsageError, r"unknown split 'train\+val\+val'"),
+        ({"split": "train+val"}, UsageError, "split 'val' is trained on and would also validate"),
+        ({"split": "all", "validation_split": "test"}, UsageError, "'test' is trained on"),
         ({"keypoints": "mpii-17"}, UnknownName, "mpii-16"),
         ({"keypoints": "mpii-16"}, BadDataset, "lacks keypoints of mpii-16: thorax, pelvis, right_hip"),
         ({"split": "test"}, BadDataset, "only one frame"),
