@@ -75,7 +75,7 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose data show lspet:path/to/lspet --out sheet.png": Run(swap=_LSPET),
     "edgepose models": Run("--model rt-lite"),
     "edgepose import-weights EfficientPoseRT.h5 --model rt --out models/rt.safetensors": _THEIRS,
-    "edgepose data synth --out infants --videos 100 --frames 20 --size 640x480": _DRAW,
+    "edgepose data synth --out infants --videos 100 --frames 20 --seed 1 --size 640x480": _DRAW,
     "edgepose train --model rt --data infants --init models/rt.safetensors --out runs/rt": NotRun(
         _MINUTES + "tests/test_edgepose/test_training.py runs it on a small network"
     ),
