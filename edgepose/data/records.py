@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeio import lookup
 from edgepose.errors import UsageError
 from edgepose.keypoints import KeypointSet
 from edgepose.keypoints import Mapping as KeypointMapping
@@ -20,14 +21,16 @@ def splits_named(text: str) -> tuple[str, ...]:
     """The splits of a name: of one, of several joined by `+` (train+val), or of "all".
 
     Raises:
-        UsageError: no such split, or one twice.
+        UnknownName: no such split.
+        UsageError: one twice.
     """
-    named = SPLITS if text == ALL else tuple(text.split("+"))
+    named = tuple(text.split("+"))
     for split in named:
-        if split not in SPLITS or named.count(split) > 1:
-            raise UsageError(
-                f"unknown split '{text}'", f"known: {', '.join(SPLITS)}, {ALL}, or several joined by +"
-            )
+        lookup(dict.fromkeys((*SPLITS, ALL)), "split", split)
+    if named == (ALL,):
+        return SPLITS
+    if ALL in named or len(set(named)) < len(named):
+        raise UsageError(f"'{text}' names a split twice", "name each once, as in train+val")
     return named
 
 

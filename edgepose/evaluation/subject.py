@@ -124,7 +124,8 @@ def subject_of(spec: ModelSpec, request: Request) -> Subject:
     """What a model is scored on.
 
     Raises:
-        UsageError: no such split, or no keypoint in common.
+        UnknownName: no such split.
+        UsageError: no keypoint in common.
         BadDataset: unreadable, no image in the split, or an unusable one where `strict` forbids it.
     """
     splits_named(request.split)  # before the data set is read

@@ -161,8 +161,8 @@ def open_training_data(request: DataRequest, labelled: bool = True, taught: bool
         taught: keep the frames whose labels a mixture's source gives to a teacher (`Source.labels`).
 
     Raises:
-        UsageError: unknown split; no keypoint in common with the network.
-        UnknownName: unknown keypoint set or crop.
+        UsageError: a split that is trained on would also validate; no keypoint in common with the network.
+        UnknownName: unknown split, keypoint set or crop.
         BadDataset: fewer than two labelled frames to train on, none to validate on, or a data set
             without some of the keypoints, unless `partial`.
     """

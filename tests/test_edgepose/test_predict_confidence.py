@@ -12,8 +12,8 @@ import pytest
 from blob_videos import MODEL, BlobFinder, K, disc, no_bar, truth, write_video
 from PIL import Image
 
-from edgeio import UserError
-from edgepose.errors import BadDataset, BadModel, UsageError
+from edgeio import UnknownName, UserError
+from edgepose.errors import BadDataset, BadModel
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.tracking import batch, calibrate
 from edgepose.tracking.batch import PredictRequest, predict_all
@@ -269,7 +269,7 @@ def test_confidence_of_pictures_seen_otherwise_is_warned_of(
 def test_data_that_cannot_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "open_runner", lambda path, threads: BlobFinder(path))
     data = infants(tmp_path / "data", 1)
-    with pytest.raises(UsageError, match="unknown split"):
+    with pytest.raises(UnknownName, match="unknown split"):
         calibrate_confidence(MODEL, CalibrationRequest(f"in-motion:{data}", "validation"))
     with pytest.raises(BadDataset, match="no image in split 'train'"):
         calibrate_confidence(MODEL, CalibrationRequest(f"in-motion:{data}", "train"))

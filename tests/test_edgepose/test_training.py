@@ -688,8 +688,8 @@ def test_wrong_requests_are_refused_before_a_folder_is_made(
 @pytest.mark.parametrize(
     ("changes", "error", "match"),
     [
-        ({"split": "trian"}, UsageError, "train, val, test"),
-        ({"split": "train+val+val"}, UsageError, r"unknown split 'train\+val\+val'"),
+        ({"split": "trian"}, UnknownName, "train, val, test"),
+        ({"split": "train+val+val"}, UsageError, r"'train\+val\+val' names a split twice"),
         ({"split": "train+val"}, UsageError, "split 'val' is trained on and would also validate"),
         ({"split": "all", "validation_split": "test"}, UsageError, "'test' is trained on"),
         ({"keypoints": "mpii-17"}, UnknownName, "mpii-16"),
