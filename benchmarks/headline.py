@@ -22,12 +22,10 @@ import numpy as np
 
 from edgeio import read_json, replacing, write_json
 from edgeio.records import from_plain, to_plain
-from edgepose.comparison.compare import Entry
+from edgepose.comparison.compare import Entry, read_entries
 from edgepose.evaluation.bootstrap import bootstrap_scores
 from edgepose.evaluation.metrics import score
 from edgepose.keypoints import KEYPOINT_GROUPS
-from edgepose.results.predictions import load_predictions
-from edgepose.results.results import RESULTS_NAME, read_results
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "reports" / "real-infants" / "headline.json"
@@ -53,7 +51,6 @@ ROWS = {
     "pose_landmark_full-detected": "BlazePose full, its detector",
     "pose_landmark_heavy-detected": "BlazePose heavy, its detector",
 }
-
 
 # What the groups' table shows, and its groups: label, column of the data set, and its texts.
 GROUPED = ("i-fp16-maps", "rt-int8-ptq-maps", "rt-lite-int8-ptq-maps")
@@ -125,33 +122,34 @@ class Group:
     interval: dict[str, tuple[float, float] | None]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="?")
-    given = parser.parse_args()
-    if given.runs is not None:
-        write_json(KEPT, to_plain(Headline(read(given.runs), groups(given.runs))))
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for table in tables(page, kept()):
-            text = put(text, table)
-        with replacing(page) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    print(*tables(CARD, kept()), sep="\n", end="")
-
-
-def tables(page: Path, figures: Headline) -> tuple[str, ...]:
-    """The tables of a page."""
-    both = of_photographs(figures.networks), of_made_up(figures.networks)
-    return (*both, of_groups(figures.groups)) if page == CARD else both
-
-
 @dataclass(frozen=True)
 class Headline:
     """All that is kept."""
 
     networks: tuple[Network, ...]
     groups: tuple[Group, ...]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="?")
+    given = parser.parse_args()
+    if given.runs is not None:
+        write_json(KEPT, to_plain(Headline(read(given.runs), groups(given.runs))))
+    figures = kept()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for table in tables(page, figures):
+            text = put(text, table)
+        with replacing(page) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    print(*tables(CARD, figures), sep="\n", end="")
+
+
+def tables(page: Path, figures: Headline) -> tuple[str, ...]:
+    """The tables of a page."""
+    both = of_photographs(figures.networks), of_made_up(figures.networks)
+    return (*both, of_groups(figures.groups)) if page == CARD else both
 
 
 def read(runs: Path) -> tuple[Network, ...]:
@@ -168,11 +166,7 @@ def read(runs: Path) -> tuple[Network, ...]:
 
 
 def _scored(folder: Path) -> dict[str, Entry]:
-    found = {}
-    for path in folder.glob(f"*/{RESULTS_NAME}"):
-        results = read_results(path)
-        found[results.name] = Entry(path, results, load_predictions(path, results))
-    return found
+    return {entry.results.name: entry for entry in read_entries([folder])}
 
 
 def view(entry: Entry) -> View:
@@ -187,8 +181,13 @@ def view(entry: Entry) -> View:
 
 
 def _made_up(entry: Entry) -> MadeUp:
-    figures = score(entry.distances(), entry.results.data.scored_keypoints).figures
-    return MadeUp(_percent(entry.distances()), figures["me"].overall)
+    scores = entry.results.metrics.overall.scores
+    return MadeUp(tuple(_measured(scores[key]) for key in FIGURES), _measured(scores["me"]))
+
+
+def _measured(figure: float | None) -> float:
+    assert figure is not None  # every keypoint is annotated, and has a point
+    return figure
 
 
 def _percent(distances: np.ndarray) -> tuple[float, ...]:
@@ -198,28 +197,24 @@ def _percent(distances: np.ndarray) -> tuple[float, ...]:
 
 def groups(runs: Path) -> tuple[Group, ...]:
     """The figures of made-up infants at home, by group; an infant is a video."""
-    rows: dict[str, list[Entry]] = {}
-    for folder in ("home", "home-postures"):
-        for name, entry in _scored(runs / folder).items():
-            rows.setdefault(name, []).append(entry)
-    taken = {name: rows[name] for name in GROUPED}
-    entries = taken[GROUPED[0]]
+    sets = [_scored(runs / folder) for folder in ("home", "home-postures")]
+    entries = [rows[GROUPED[0]] for rows in sets]
     videos = np.concatenate([[f"{i} {v}" for v in e.predictions.videos] for i, e in enumerate(entries)])
-    distances = {name: np.concatenate([e.distances() for e in found]) for name, found in taken.items()}
+    distances = {name: np.concatenate([rows[name].distances() for rows in sets]) for name in GROUPED}
     names = entries[0].results.data.scored_keypoints
     made = []
     for label, column, pattern in GROUPS:
         texts = np.concatenate([e.predictions.columns[column] for e in entries])
         chosen = np.array([re.fullmatch(pattern, text) is not None for text in texts])
-        own = {name: values[chosen] for name, values in distances.items()}
-        drawn = {name: bootstrap_scores(d, videos[chosen].tolist(), names) for name, d in own.items()}
-        bounds = {name: estimates.overall["pckh@0.2"].interval.bounds for name, estimates in drawn.items()}
+        infants = videos[chosen].tolist()
+        drawn = {name: bootstrap_scores(d[chosen], infants, names).overall for name, d in distances.items()}
+        bounds = {name: found["pckh@0.2"].interval.bounds for name, found in drawn.items()}
         made.append(
             Group(
                 label,
-                len(set(videos[chosen].tolist())),
-                int(chosen.sum()),
-                {name: _percent(values) for name, values in own.items()},
+                len(set(infants)),
+                len(infants),
+                {name: tuple(100 * found[key].value for key in FIGURES) for name, found in drawn.items()},
                 {name: pair and (100 * pair[0], 100 * pair[1]) for name, pair in bounds.items()},
             )
         )

@@ -20,18 +20,13 @@ infants=$drawn/infants photographs=coco:$shared/data/syrip files=$runs/files
 mkdir -p "$runs"
 [ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 5 --seed 0 --size 640x480
 
+. benchmarks/runs.sh
 learnt=(--data "$photographs,crop=person,margin=0.35,turn=upright" --data "in-motion:$infants")
 for key in "${networks[@]}"; do
   [ -f "$files/$key-int8-maps.tflite" ] || edgepose export "default:$key" --output maps --out "$files" \
     --recipe fp32 --recipe fp16 --recipe weights-int8 --recipe dynamic --recipe int8 \
     --calibrate "$photographs" --crop person --count 100
-  [ -f "$files/$key-int8-ptq-maps.tflite" ] ||
-    edgepose quantize "default:$key" "${learnt[@]}" --count 200 --out "$files"
-  # QAT_STEPS=0 leaves training out.
-  [ "${QAT_STEPS:=200}" = 0 ] || [ -f "$files/$key-int8-qat-maps.tflite" ] || {
-    edgepose qat "default:$key" "${learnt[@]}" --drop-shared --steps "$QAT_STEPS" --out "$runs/$key-qat"
-    cp "$runs/$key-qat"/*-int8-qat-maps.* "$files"
-  }
+  int8 "$key" "default:$key"
 done
 for cpu in "${cpus[@]}"; do edgepose device create --cpu "$cpu"; done
 for target in desktop "${cpus[@]/#/emulated:}"; do

@@ -52,15 +52,7 @@ for network in i rt rt-lite; do
     edgepose export "$models/$network.safetensors" --recipe fp16 --output maps --out "$files"
 done
 learnt=(--data "coco:$shared/data/syrip,crop=person,margin=0.35,turn=upright" --data "in-motion:$infants")
-for student in rt rt-lite; do
-  [ -f "$files/$student-int8-ptq-maps.tflite" ] ||
-    edgepose quantize "$models/$student.safetensors" "${learnt[@]}" --count 200 --out "$files"
-  [ -f "$files/$student-int8-qat-maps.tflite" ] || {
-    edgepose qat "$models/$student.safetensors" "${learnt[@]}" --split train+val --drop-shared \
-      --steps 200 --out "$runs/$student-qat"
-    cp "$runs/$student-qat"/*-int8-qat-maps.* "$files"
-  }
-done
+for student in rt rt-lite; do int8 "$student" "$models/$student.safetensors" --split train+val; done
 
 peers=$runs/peers
 [ -f "$peers/movenet_singlepose_lightning_int8_4.tflite" ] || edgepose import-tflite \

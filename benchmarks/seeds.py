@@ -16,11 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeio import replacing, write_json
-from edgepose.comparison.compare import Entry
+from edgepose.comparison.compare import Entry, read_entries
 from edgepose.evaluation.bootstrap import paired_difference
 from edgepose.evaluation.metrics import score
-from edgepose.results.predictions import load_predictions
-from edgepose.results.results import RESULTS_NAME, read_results
 
 FIGURES = ("pckh@0.5", "pckh@0.2", "pckh@0.1")
 
@@ -91,11 +89,7 @@ def _percent(distances: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
 
 def _arms(folder: Path) -> dict[str, Entry]:
     """What was scored, by the arm."""
-    found = {}
-    for path in sorted(folder.glob(f"*/{RESULTS_NAME}")):
-        results = read_results(path)
-        found[results.name.rpartition("-")[2]] = Entry(path, results, load_predictions(path, results))
-    return found
+    return {entry.results.name.rpartition("-")[2]: entry for entry in read_entries([folder])}
 
 
 def table(found: list[Row], baseline: str) -> str:

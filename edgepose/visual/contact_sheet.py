@@ -50,7 +50,7 @@ def contact_sheet(
         out_png: written whole or not at all; replaced where it exists.
         columns, rows: of the page; fewer images than cells make a smaller page.
         seed: of the sample.
-        split: "train", "val", "test" or "all".
+        split: as for `Dataset.split`.
 
     Raises:
         UsageError: no cells, or more than 2000 of them, or a name that is not *.png.
