@@ -38,11 +38,11 @@ _HINT = "run benchmarks/real_infants.sh first"
 ROWS = {
     "i-fp16-maps": "**I**, fp16",
     "rt-fp16-maps": "**RT**, fp16",
-    "rt-int8-qat-maps": "**RT**, int8 (`qat`, 200 steps)",
+    "rt-int8-qat-maps": "**RT**, int8 (`qat`, 600 steps)",
     "rt-int8-ptq-maps": "**RT**, int8 (`quantize`)",
     "rt-lite-fp16-maps": "**RT Lite**, fp16",
     "rt-lite-int8-ptq-maps": "**RT Lite**, int8 (`quantize`)",
-    "rt-lite-int8-qat-maps": "**RT Lite**, int8 (`qat`, 200 steps)",
+    "rt-lite-int8-qat-maps": "**RT Lite**, int8 (`qat`, 600 steps)",
     "rt-lite-int8-ptq-maps-flip": "**RT Lite**, int8, `--flip`",
     "rt-int8-qat-maps-flip": "**RT**, int8 (`qat`), `--flip`",
     "i-fp16-maps-flip": "**I**, fp16, `--flip`",

@@ -16,8 +16,9 @@ int8() { # NAME CHECKPOINT OPTIONS..., and runs, files (folders), learnt (data):
   [ -f "$files/$name-int8-ptq-maps.tflite" ] ||
     edgepose quantize "$checkpoint" "${learnt[@]}" --count 200 --out "$files"
   # QAT_STEPS=0 leaves training out.
-  [ "${QAT_STEPS:=200}" = 0 ] || [ -f "$files/$name-int8-qat-maps.tflite" ] || {
-    edgepose qat "$checkpoint" "${learnt[@]}" "$@" --drop-shared --steps "$QAT_STEPS" --out "$runs/$name-qat"
+  [ "${QAT_STEPS:=600}" = 0 ] || [ -f "$files/$name-int8-qat-maps.tflite" ] || {
+    edgepose qat "$checkpoint" "${learnt[@]}" "$@" --drop-shared --steps "$QAT_STEPS" --learning-rate 0.0003 \
+      --out "$runs/$name-qat"
     cp "$runs/$name-qat"/*-int8-qat-maps.* "$files"
   }
 }

@@ -33,7 +33,9 @@ from export.sidecar import sidecar_path
 TOLERANCE = 0.02  # of the highest value in the maps
 RECIPE = "fp16"
 FRAMES = 16  # drawn infants to compare an export with its checkpoint on
-SHIFT_PX = 0.25  # how far a keypoint may lie from the checkpoint's, in pixels of the network's input
+# How far keypoints may lie from the checkpoint's, in pixels of the network's input: 99 of 100, and any, since
+# a peak whose highest cells tie falls to either of them by float16's rounding alone.
+SHIFT_PX, TIED_PX = 0.25, 1.0
 
 
 def ship(checkpoint: Path, folder: Path) -> DefaultWeights:
@@ -70,28 +72,29 @@ def export(shipped: Path) -> str:
     """Export a shipped checkpoint beside itself; returns the .tflite's SHA-256.
 
     Raises:
-        BadCheckpoint: a keypoint of a drawn infant lies more than `SHIFT_PX` away from the checkpoint's.
+        BadCheckpoint: keypoints of drawn infants lie further from the checkpoint's than they may.
     """
     target = shipped.with_suffix(".tflite")
     with tempfile.TemporaryDirectory() as scratch:
         made = export_checkpoint(shipped, RECIPE, "maps", Path(scratch)).path
-        shift = shift_px(shipped, made)
-        if not shift <= SHIFT_PX:
+        usual, largest = shift_px(shipped, made)
+        if not (usual <= SHIFT_PX and largest <= TIED_PX):
             raise BadCheckpoint(
-                f"{shipped} as {RECIPE} has keypoints that lie {shift:.2g} px off", "ship another"
+                f"{shipped} as {RECIPE} has keypoints up to {largest:.2g} px off, 99 % of them {usual:.2g}",
+                "ship another",
             )
         for path, place in ((sidecar_path(made), sidecar_path(target)), (made, target)):
             with replacing(place) as temporary:
                 temporary.write_bytes(path.read_bytes())
     print(
         f"{target}: {target.stat().st_size:,} bytes; "
-        f"keypoints of {FRAMES} drawn infants at most {shift:.2g} px off"
+        f"keypoints of {FRAMES} drawn infants at most {largest:.2g} px off, 99 % {usual:.2g} px"
     )
     return sha256_file(target)
 
 
-def shift_px(one: Path, other: Path) -> float:
-    """The largest distance between two models' keypoints of drawn infants, px of the input."""
+def shift_px(one: Path, other: Path) -> tuple[float, float]:
+    """How far two models' keypoints of drawn infants lie apart, px of the input: 99 % of them, and all."""
     runners = [open_runner(path) for path in (one, other)]
     spec = runners[0].spec
     frames = [video(0, number, (240, 320)).frame(0).picture for number in range(FRAMES)]
@@ -103,7 +106,8 @@ def shift_px(one: Path, other: Path) -> float:
         np.concatenate([PoseDecoder(runner.spec, None)(runner.run(x))[0] for x in inputs])
         for runner in runners
     )
-    return float(np.linalg.norm(ours - theirs, axis=-1).max())
+    distances = np.linalg.norm(ours - theirs, axis=-1)
+    return float(np.quantile(distances, 0.99)), float(distances.max())
 
 
 def compared(info: CheckpointInfo, one: Path, other: Path) -> tuple[float, float]:

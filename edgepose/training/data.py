@@ -71,6 +71,11 @@ class DataRequest:
         return None if self.keypoints is None else named_set(self.keypoints)
 
     @property
+    def held_back(self) -> str | None:
+        """The split to validate on; None for nothing."""
+        return None if self.validation_split == NO_VALIDATION else self.validation_split
+
+    @property
     def is_mixture(self) -> bool:
         """Whether frames are to be weighed, or drawn otherwise than as one data set stands."""
         return self.sources != (Source(self.data, crop=self.crop, margin=(self.margin, self.margin)),)
@@ -182,7 +187,7 @@ def open_training_data(request: DataRequest, labelled: bool = True, taught: bool
     chosen = dataset.split(request.split)
     records = tuple(r for r in chosen if not labelled or is_labelled(r, to_network))
     _check_enough(records, dataset, request.split, keypoints)
-    held_back = () if request.validation_split == NO_VALIDATION else dataset.split(request.validation_split)
+    held_back = () if request.held_back is None else dataset.split(request.held_back)
     validation = tuple(r for r in held_back if is_labelled(r, to_network))
     _check_validation(request, dataset.name, len(validation))
     unlabelled = len(chosen) - len(records)
@@ -194,9 +199,9 @@ def open_training_data(request: DataRequest, labelled: bool = True, taught: bool
 
 def _check_splits(request: DataRequest) -> None:
     trained = splits_named(request.split)
-    if request.validation_split == NO_VALIDATION:
+    if request.held_back is None:
         return
-    if both := [split for split in splits_named(request.validation_split) if split in trained]:
+    if both := [split for split in splits_named(request.held_back) if split in trained]:
         raise UsageError(
             f"split '{both[0]}' is trained on and would also validate",
             f"give another --validation-split, or {NO_VALIDATION}: the last weights are kept",
@@ -232,7 +237,7 @@ def _check_complete(request: DataRequest, name: str, keypoints: KeypointSet, abs
 
 
 def _check_validation(request: DataRequest, name: str, count: int) -> None:
-    if not count and request.validation_split != NO_VALIDATION:
+    if not count and request.held_back is not None:
         raise BadDataset(
             f"{name} has no labelled frame in split '{request.validation_split}' to validate on",
             "name another --validation-split, or none",
@@ -256,7 +261,7 @@ def _mixed(request: DataRequest, labelled: bool, taught: bool) -> TrainingData:
     found = open_mixture(
         request.sources,
         request.split,
-        None if request.validation_split == NO_VALIDATION else request.validation_split,
+        request.held_back,
         keypoints,
         request.near,
         request.limit,
