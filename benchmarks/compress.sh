@@ -1,28 +1,44 @@
 #!/usr/bin/env bash
-# reports/compressed-vs-full-lspet and -infants: RT and RT Lite in every form that can be shipped, each against its
-# own float32 network. The networks are those of distil_lspet.sh and distil_infants.sh. Two hours a set; resumes.
+# reports/compressed-vs-full-infants and -lspet: RT and RT Lite in every form that can be shipped, each against its own
+# float32 network. On infants these are the default weights, scored on made-up infants and on photographs of real ones
+# (KEY-photographs); on LSPET the networks of distil_lspet.sh. Resumes.
 #
-#   FORMS="qat taught pruned" benchmarks/compress.sh lspet|infants [LSPET]
+#   FORMS="qat taught pruned" benchmarks/compress.sh infants|lspet [SHARED]      SHARED holds data/syrip, data/lspet
+#
+# NETWORK names one of the two; without, both. DRAWN names a folder that holds `infants` (real_infants.sh draws it);
+# without, they are drawn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-set=${1:?lspet or infants}
-runs=runs/compress-$set
-case $set in
-  lspet)
-    data=(--data "lspet:${2:-../shared/data/lspet}" --crop person)
-    networks=(rt=labels-570-seed0 rt-lite=rt-lite-none) from=runs/distil-lspet/models
-    teacher=$from/i-labels-380.safetensors
-    ;;
-  infants)
-    data=(--data runs/distil-infants/infants)
-    networks=(rt=rt-plain rt-lite=rt-lite-plain) from=runs/distil-infants/models
-    teacher=$from/i.safetensors
-    ;;
-  *) echo "error: unknown set $set; known: lspet, infants" >&2 && exit 2 ;;
-esac
+set=${1:?infants or lspet}
+shared=${2:-../shared}
+runs=${RUNS:-runs/compress-$set} drawn=${DRAWN:-$runs}
 steps=${STEPS:-100}
-calibrate=(--count 48)
-read -ra forms <<<"${FORMS:-qat taught pruned}" # beside those that need no training
+count=(--count 48)
+read -ra forms <<<"${FORMS-qat taught pruned}" # beside those that need no training
+case $set in
+  infants)
+    infants=$drawn/infants photographs=coco:$shared/data/syrip
+    [ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 5 --seed 0 --size 640x480
+    networks=(rt=default:rt rt-lite=default:rt-lite) teacher=default:i
+    data=(--data "$photographs,crop=person,margin=0.35,turn=upright" --data "in-motion:$infants")
+    # The weights have learnt from the validation photographs too.
+    split=(--split train+val --validation-split none --drop-shared)
+    calibrate=(--calibrate "$photographs" --crop person "${count[@]}")
+    scores() { # KEY FILES: of both data sets
+      scored_on "$1" "$2" "made-up infants" --data "in-motion:$infants"
+      scored_on "$1-photographs" "$2" "real infants, limbs" --data "$photographs" --crop person --margin 0.35 --turn upright --score limbs
+    }
+    ;;
+  lspet)
+    models=runs/distil-lspet/models
+    networks=("rt=$models/labels-570-seed0.safetensors" "rt-lite=$models/rt-lite-none.safetensors")
+    teacher=$models/i-labels-380.safetensors
+    data=(--data "lspet:$shared/data/lspet" --crop person) split=()
+    calibrate=(--calibrate "${data[1]}" "${data[@]:2}" "${count[@]}")
+    scores() { scored_on "$1" "$2" LSPET "${data[@]}"; }
+    ;;
+  *) echo "error: unknown set $set; known: infants, lspet" >&2 && exit 2 ;;
+esac
 
 once() { # FILE COMMAND...: makes FILE unless it is there
   local file=$1
@@ -32,7 +48,7 @@ once() { # FILE COMMAND...: makes FILE unless it is there
 train() { # FOLDER COMMAND...: a run, gone on with where it stopped
   local folder=$1
   shift
-  "$@" "${data[@]}" --out "$folder"
+  "$@" "${data[@]}" "${split[@]}" --out "$folder"
 }
 scored() { # FOLDER NAME AS: a file among those that are scored; its sidecar knows it by its hash, not by its name
   local kind
@@ -40,14 +56,21 @@ scored() { # FOLDER NAME AS: a file among those that are scored; its sidecar kno
     cp "$1/$2-maps.$kind" "$files/scored-files/$3-maps.$kind"
   done
 }
+scored_on() { # REPORT FILES TITLE OPTIONS...: every form of $key, scored and set beside float32
+  local report=$1 folder=$2 title=$3
+  shift 3
+  edgepose evaluate "$folder"/*.tflite "$@" --no-speed --out "$files/$report-scored"
+  edgepose compare "$files/$report-scored" --baseline "$key-fp32-maps" --overlays none \
+    --out "reports/compressed-vs-full-$set/$report" --title "$key: every compressed form against float32 ($title)"
+}
 # The forms that are trained, each of `compressed`'s $key, $files and $float.
 qat() {
-  once "$files/qat/$key-int8-qat-maps.tflite" train "$files/qat" edgepose qat "$float" --steps "$steps" "${calibrate[@]}"
+  once "$files/qat/$key-int8-qat-maps.tflite" train "$files/qat" edgepose qat "$float" --steps "$steps" "${count[@]}"
   scored "$files/qat" "$key-int8-qat" "$key-int8-qat"
 }
 taught() {
   once "$files/taught/$key-int8-qat-maps.tflite" train "$files/taught" edgepose qat "$float" --steps "$steps" \
-    --teacher "$teacher" --loss both "${calibrate[@]}"
+    --teacher "$teacher" --loss both "${count[@]}"
   scored "$files/taught" "$key-int8-qat" "$key-int8-qat-taught"
 }
 pruned() {
@@ -55,27 +78,25 @@ pruned() {
     --steps "$((2 * steps))" --batch 8 --learning-rate 3e-4
   cp "$files/pruned/last.safetensors" "$files/$key-pruned.safetensors"
   once "$files/pruned-qat/$key-pruned-int8-qat-maps.tflite" train "$files/pruned-qat" edgepose qat \
-    "$files/$key-pruned.safetensors" --teacher "$float" --steps "$steps" "${calibrate[@]}"
+    "$files/$key-pruned.safetensors" --teacher "$float" --steps "$steps" "${count[@]}"
   scored "$files/pruned-qat" "$key-pruned-int8-qat" "$key-pruned-int8-qat"
 }
-compressed() { # KEY: every form of $files/KEY.safetensors
+compressed() { # KEY: every form of $float
   local key=$1 files=$runs/$1
-  local float=$files/$key.safetensors
-  once "$files/$key-int8-maps.tflite" edgepose export "$float" --output maps --recipe fp32 --recipe fp16 \
-    --recipe dynamic --recipe int8 --calibrate "${data[1]}" "${data[@]:2}" "${calibrate[@]}" --out "$files" --overwrite
-  once "$files/$key-int8-ptq-maps.tflite" edgepose quantize "$float" "${data[@]}" "${calibrate[@]}" --out "$files"
   mkdir -p "$files/scored-files"
+  once "$files/$key-int8-maps.tflite" edgepose export "$float" --output maps --recipe fp32 --recipe fp16 \
+    --recipe dynamic --recipe int8 "${calibrate[@]}" --out "$files" --overwrite
+  once "$files/$key-int8-ptq-maps.tflite" edgepose quantize "$float" "${data[@]}" "${count[@]}" --out "$files"
   cp "$files"/*.tflite "$files"/*.json "$files/scored-files"
   for form in "${forms[@]}"; do
     "$form"
   done
-  edgepose evaluate "$files"/scored-files/*.tflite "${data[@]}" --no-speed --out "$files/scored"
-  edgepose compare "$files/scored" --baseline "$key-fp32-maps" --out "reports/compressed-vs-full-$set/$key" \
-    --title "$key: every compressed form against float32 ($set)"
+  scores "$key" "$files/scored-files"
 }
 for each in "${networks[@]}"; do
-  key=${each%=*}
-  mkdir -p "$runs/$key"
-  cp "$from/${each#*=}.safetensors" "$runs/$key/$key.safetensors"
+  key=${each%=*} float=${each#*=}
+  [ -z "${NETWORK:-}" ] || [ "$NETWORK" = "$key" ] || continue
+  # A file of another name than its network's would name its results.
+  [[ $float == default:* ]] || { mkdir -p "$runs/$key" && cp "$float" "$runs/$key/$key.safetensors" && float=$runs/$key/$key.safetensors; }
   compressed "$key"
 done
