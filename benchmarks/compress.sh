@@ -15,18 +15,21 @@ runs=${RUNS:-runs/compress-$set} drawn=${DRAWN:-$runs}
 steps=${STEPS:-100}
 count=(--count 48)
 read -ra forms <<<"${FORMS-qat taught pruned}" # beside those that need no training
+
+. benchmarks/runs.sh
 case $set in
   infants)
     infants=$drawn/infants photographs=coco:$shared/data/syrip
-    [ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 5 --seed 0 --size 640x480
-    networks=(rt=default:rt rt-lite=default:rt-lite) teacher=default:i
+    draw "$infants" --videos 100 --frames 5 --seed 0 --size 640x480
+    shipped=edgepose/weights
+    networks=("rt=$shipped/rt.safetensors" "rt-lite=$shipped/rt-lite.safetensors") teacher=$shipped/i.safetensors
     data=(--data "$photographs,crop=person,margin=0.35,turn=upright" --data "in-motion:$infants")
     # The weights have learnt from the validation photographs too.
     split=(--split train+val --validation-split none --drop-shared)
     calibrate=(--calibrate "$photographs" --crop person "${count[@]}")
-    scores() { # KEY FILES: of both data sets
-      scored_on "$1" "$2" "made-up infants" --data "in-motion:$infants"
-      scored_on "$1-photographs" "$2" "real infants, limbs" --data "$photographs" --crop person --margin 0.35 --turn upright --score limbs
+    scores() { # of both data sets
+      scored_on "$key" "made-up infants" --data "in-motion:$infants"
+      scored_on "$key-photographs" "real infants, limbs" --data "$photographs" --crop person --margin 0.35 --turn upright --score limbs
     }
     ;;
   lspet)
@@ -35,7 +38,7 @@ case $set in
     teacher=$models/i-labels-380.safetensors
     data=(--data "lspet:$shared/data/lspet" --crop person) split=()
     calibrate=(--calibrate "${data[1]}" "${data[@]:2}" "${count[@]}")
-    scores() { scored_on "$1" "$2" LSPET "${data[@]}"; }
+    scores() { scored_on "$key" LSPET "${data[@]}"; }
     ;;
   *) echo "error: unknown set $set; known: infants, lspet" >&2 && exit 2 ;;
 esac
@@ -56,10 +59,10 @@ scored() { # FOLDER NAME AS: a file among those that are scored; its sidecar kno
     cp "$1/$2-maps.$kind" "$files/scored-files/$3-maps.$kind"
   done
 }
-scored_on() { # REPORT FILES TITLE OPTIONS...: every form of $key, scored and set beside float32
-  local report=$1 folder=$2 title=$3
-  shift 3
-  edgepose evaluate "$folder"/*.tflite "$@" --no-speed --out "$files/$report-scored"
+scored_on() { # REPORT TITLE OPTIONS...: every form of $key, scored and set beside float32
+  local report=$1 title=$2
+  shift 2
+  edgepose evaluate "$files"/scored-files/*.tflite "$@" --no-speed --out "$files/$report-scored"
   edgepose compare "$files/$report-scored" --baseline "$key-fp32-maps" --overlays none \
     --out "reports/compressed-vs-full-$set/$report" --title "$key: every compressed form against float32 ($title)"
 }
@@ -68,7 +71,8 @@ qat() {
   once "$files/qat/$key-int8-qat-maps.tflite" train "$files/qat" edgepose qat "$float" --steps "$steps" "${count[@]}"
   scored "$files/qat" "$key-int8-qat" "$key-int8-qat"
 }
-taught() {
+taught() { # RT alone: I cannot teach RT Lite here, which reads its input otherwise
+  [ "$key" = rt ] || return 0
   once "$files/taught/$key-int8-qat-maps.tflite" train "$files/taught" edgepose qat "$float" --steps "$steps" \
     --teacher "$teacher" --loss both "${count[@]}"
   scored "$files/taught" "$key-int8-qat" "$key-int8-qat-taught"
@@ -81,9 +85,11 @@ pruned() {
     "$files/$key-pruned.safetensors" --teacher "$float" --steps "$steps" "${count[@]}"
   scored "$files/pruned-qat" "$key-pruned-int8-qat" "$key-pruned-int8-qat"
 }
-compressed() { # KEY: every form of $float
+compressed() { # KEY CHECKPOINT: every form of it
   local key=$1 files=$runs/$1
+  local float=$files/$key.safetensors # a file of another name than its network's would name its results
   mkdir -p "$files/scored-files"
+  cp "$2" "$float"
   once "$files/$key-int8-maps.tflite" edgepose export "$float" --output maps --recipe fp32 --recipe fp16 \
     --recipe dynamic --recipe int8 "${calibrate[@]}" --out "$files" --overwrite
   once "$files/$key-int8-ptq-maps.tflite" edgepose quantize "$float" "${data[@]}" "${count[@]}" --out "$files"
@@ -91,12 +97,9 @@ compressed() { # KEY: every form of $float
   for form in "${forms[@]}"; do
     "$form"
   done
-  scores "$key" "$files/scored-files"
+  scores
 }
 for each in "${networks[@]}"; do
-  key=${each%=*} float=${each#*=}
-  [ -z "${NETWORK:-}" ] || [ "$NETWORK" = "$key" ] || continue
-  # A file of another name than its network's would name its results.
-  [[ $float == default:* ]] || { mkdir -p "$runs/$key" && cp "$float" "$runs/$key/$key.safetensors" && float=$runs/$key/$key.safetensors; }
-  compressed "$key"
+  [ -z "${NETWORK:-}" ] || [ "$NETWORK" = "${each%=*}" ] || continue
+  compressed "${each%=*}" "${each#*=}"
 done

@@ -42,8 +42,7 @@ case_data() { # CASE SEED ARM: sets `data`, and `test`, what is scored
     few-*) data=(--data "coco:$shared/data/syrip=4,$crop,margin=0.35,labels=${1#few-},draw=$2") ;;
     half) data=(--data "coco:$shared/data/syrip=4,$crop,margin=0.35,labels=0.5,draw=$2") ;;
     noisy)
-      [ -f "$home/dataset.json" ] ||
-        edgepose data synth --out "$home" --variety home --videos 900 --frames 4 --seed 77 --size 320x240
+      draw "$home" --variety home --videos 900 --frames 4 --seed 77 --size 320x240
       [ -d "$noisy" ] || edgepose data convert "in-motion:$home" --to coco --rated "${SPREAD:-1}" --out "$noisy"
       data=(--data "coco:$noisy=1,crop=person,margin=0.35,turn=upright,labels=500,draw=$2")
       test=(--data "coco:$noisy" --crop person --margin 0.35 --turn upright)

@@ -21,7 +21,7 @@ from() { echo --init "$runs/$1-mpii.safetensors" --sigma efficientpose-final --b
 weights EfficientPoseRT rt "$runs/rt-mpii.safetensors"
 weights EfficientPoseRT_LITE rt-lite "$runs/rt-lite-mpii.safetensors"
 weights EfficientPoseI i "$runs/i-mpii.safetensors"
-[ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 20 --seed 0 --size 640x480
+draw "$infants" --videos 100 --frames 20 --seed 0 --size 640x480
 
 run i train --model i $(from i) --epochs "$epochs"
 for student in rt rt-lite; do

@@ -18,9 +18,9 @@ read -ra networks <<<"${NETWORKS:-rt rt-lite}"
 read -ra cpus <<<"${CPUS:-cortex-a53 cortex-a72 cortex-a76}"
 infants=$drawn/infants photographs=coco:$shared/data/syrip files=$runs/files
 mkdir -p "$runs"
-[ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 5 --seed 0 --size 640x480
 
 . benchmarks/runs.sh
+draw "$infants" --videos 100 --frames 5 --seed 0 --size 640x480
 learnt=(--data "$photographs,crop=person,margin=0.35,turn=upright" --data "in-motion:$infants")
 for key in "${networks[@]}"; do
   [ -f "$files/$key-int8-maps.tflite" ] || edgepose export "default:$key" --output maps --out "$files" \

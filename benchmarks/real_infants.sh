@@ -29,11 +29,10 @@ settings=(
 . benchmarks/runs.sh
 start() { echo "${START:+$START/$1.safetensors}" | grep . || echo default; }
 
-[ -f "$infants/dataset.json" ] || edgepose data synth --out "$infants" --videos 100 --frames 5 --seed 0 --size 640x480
+draw "$infants" --videos 100 --frames 5 --seed 0 --size 640x480
 for variety in home:8 home-postures:9; do
   folder=$runs/infants-${variety%:*} && folder=${folder/home-/}
-  [ -f "$folder/dataset.json" ] || edgepose data synth --out "$folder" --variety "${variety%:*}" \
-    --videos 1000 --frames 2 --seed "${variety#*:}" --size 320x240
+  draw "$folder" --variety "${variety%:*}" --videos 1000 --frames 2 --seed "${variety#*:}" --size 320x240
 done
 
 run i train --model i --init "$(start i)" --epochs "${I_EPOCHS:-2}" --learning-rate 0.0007

@@ -3,6 +3,9 @@
 weights() { # FILE MODEL PATH, and checkpoints: the authors' weights as a checkpoint of ours
   [ -f "$3" ] || edgepose import-weights "$checkpoints/$1.h5" --model "$2" --out "$3"
 }
+draw() { # FOLDER OPTIONS...: made-up infants, unless they are there
+  [ -f "$1/dataset.json" ] || edgepose data synth --out "$@"
+}
 run() { # NAME COMMAND..., and runs, models (folders), settings (options of every run): a run's checkpoint under its name; goes on where it stopped
   local name=$1 kept
   shift

@@ -98,8 +98,8 @@ def test_the_export_puts_keypoints_where_the_checkpoint_does(
     assert (spec.network, spec.keypoints.key, spec.recipe) == (row.model, row.keypoints, ship_weights.RECIPE)
     assert spec.input_size == (row.resolution, row.resolution)
     monkeypatch.setattr(ship_weights, "FRAMES", 4)
-    usual, largest = ship_weights.shift_px(row.path, row.tflite_path)
-    assert usual <= ship_weights.SHIFT_PX and largest <= ship_weights.TIED_PX  # 0.03 and 0.69 measured on 16
+    _, largest = ship_weights.shift_px(row.path, row.tflite_path)
+    assert largest <= ship_weights.SHIFT_PX  # none of these four's peaks ties, as one of 16 does
 
 
 # Without TensorFlow
