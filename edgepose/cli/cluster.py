@@ -51,7 +51,7 @@ def command(
         return
     with resumable(out):
         fit = fine.request(start, frames.request(draw_built_in([data])), out, training)
-        request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher, count=clusters)
+        request = clustering.ClusterRequest(start, fit, fine.loss, fine.teacher_path, count=clusters)
         with bar(f"clustering {start.stem}", "frames, then steps", forecast=False) as progress:
             kept = clustering.cluster_and_train(request, Listener(progress, told.tell, options.say))
     told.print(kept, as_json)

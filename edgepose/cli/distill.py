@@ -70,6 +70,13 @@ def command(
             help="A keypoint that the teacher is less confident of, 0 to 1, has no say; such as 0.1."
         ),
     ] = 0.0,
+    teacher_flip: Annotated[
+        bool,
+        typer.Option(
+            "--teacher-flip",
+            help="The teacher looks at each frame's mirror image too, and the student learns the mean.",
+        ),
+    ] = False,
     labelled_share: Annotated[
         float | None,
         typer.Option(
@@ -133,7 +140,7 @@ def command(
     if loss != "features":
         given.refuse("feature_weight", when="without --loss features", hint="add --loss features")
     if loss == "ground-truth":
-        of_teacher = ["weights", "resolution", "epochs", "targets", "cache", "share", "confidence"]
+        of_teacher = ["weights", "resolution", "epochs", "targets", "cache", "share", "confidence", "flip"]
         names = [f"teacher_{name}" for name in of_teacher]
         given.refuse(
             *names,
@@ -171,6 +178,7 @@ def command(
             share=teacher_share,
             labelled_share=labelled_share,
             gate=teacher_confidence,
+            flip=teacher_flip,
             feature_weight=feature_weight,
             targets=teacher_targets,
             cache=teacher_cache,

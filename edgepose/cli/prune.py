@@ -43,7 +43,7 @@ def command(
     told = Epochs()
     with resumable(out):
         fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
-        request = PruneRequest(start, fit, fine.loss, fine.teacher, sparsity=sparsity)
+        request = PruneRequest(start, fit, fine.loss, fine.teacher_path, sparsity=sparsity)
         with bar(f"pruning {start.stem}", "frames, then steps", forecast=False) as progress:
             made = prune(request, Listener(progress, told.tell, options.say))
     if as_json:

@@ -52,7 +52,7 @@ def command(
     with resumable(out):
         fit = fine.request(start, frames.request(draw_built_in(data)), out, training)
         request = qat.QatRequest(
-            start, fit, fine.loss, fine.teacher, start=how, count=count, keep_zeros=keep_zeros
+            start, fit, fine.loss, fine.teacher_path, start=how, count=count, keep_zeros=keep_zeros
         )
         with bar(f"training {start.stem} for int8", "frames, then steps", forecast=False) as progress:
             listener = Listener(progress, lambda row: options.say(row_text(row)), options.say)

@@ -115,7 +115,8 @@ class Training:
         str,
         typer.Option(
             help="How frames are varied: paper, paper-colour (colours too), home (shift, erased boxes too), "
-            "home-any-turn (any angle), home-cutout (joints painted over too) or none.",
+            "home-any-turn (any angle), home-cutout (joints painted over too), home-patches (and by "
+            "other frames) or none.",
             rich_help_panel=_TRAINING,
         ),
     ] = "paper"
@@ -240,13 +241,19 @@ class FineTuning:
     teacher: Annotated[
         Path | None,
         typer.Option(
-            help="The checkpoint of the float network to learn from; default: CHECKPOINT itself.",
+            help="The float network to learn from: a checkpoint or default:MODEL; default: CHECKPOINT's own.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
     steps: Annotated[
         int, typer.Option(min=1, help="How many steps to train, at least.", rich_help_panel=_TRAINING)
     ] = 200
+
+    @property
+    def teacher_path(self) -> Path | None:
+        from edgepose.models.pretrained import checkpoint_path
+
+        return checkpoint_path(self.teacher) if self.teacher else None
 
     def request(self, checkpoint: Path, data: DataRequest, out: Path, training: Training) -> FitRequest:
         from edgepose.compression.finetune import request_for

@@ -6,7 +6,7 @@ Twice the work of one inference. It is how published figures of pose networks ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,20 +32,23 @@ def with_flip(runner: Runner, flip: bool) -> Runner:
     return _Streaming(runner) if isinstance(runner, StreamRunner) else _Flipped(runner)
 
 
+def flipped(
+    run: Callable[[np.ndarray], np.ndarray], swaps: Sequence[int]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The flip test of a function from inputs (B, H, W, 3) to maps (B, h, w, K)."""
+    return lambda inputs: _mean(run(inputs), run(_mirrored(inputs)), swaps)
+
+
 class _Flipped:
     """Any runner's flip test; left and right of the mirror image's maps are exchanged."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._swaps = list(runner.spec.keypoints.swaps)
         self.spec = replace(runner.spec, flip=True)
         self.detector = runner.detector
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
-        return self._mean(self._runner.run(inputs), self._runner.run(_mirrored(inputs)))
-
-    def _mean(self, straight: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-        return (straight + _mirrored(mirrored)[..., self._swaps]) / 2
+        return flipped(self._runner.run, self.spec.keypoints.swaps)(inputs)
 
 
 class _Replicable(_Flipped):
@@ -58,7 +61,12 @@ class _Streaming(_Flipped):
     def stream(self, inputs: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         assert isinstance(self._runner, StreamRunner)
         found = self._runner.stream(view for each in inputs for view in (each, _mirrored(each)))
-        return (self._mean(straight, mirrored) for straight, mirrored in zip(found, found, strict=True))
+        swaps = self.spec.keypoints.swaps
+        return (_mean(straight, mirrored, swaps) for straight, mirrored in zip(found, found, strict=True))
+
+
+def _mean(straight: np.ndarray, mirrored: np.ndarray, swaps: Sequence[int]) -> np.ndarray:
+    return (straight + _mirrored(mirrored)[..., list(swaps)]) / 2
 
 
 def _mirrored(batch: np.ndarray) -> np.ndarray:

@@ -44,6 +44,8 @@ class Augmentation:
         cutout: largest side of the boxes that are painted over keypoints drawn at random, as a share of the
             canvas: labelled ones, or where a frame's keypoint has no label the teacher's. What they hide
             keeps its labels (joint cutout, Xie et al. 2021).
+        patches: whether half of those boxes show the same place of another frame of the batch, with whatever
+            limbs lie there, where the others are grey (CutMix, Yun et al. 2019, that keeps its labels).
     """
 
     key: str
@@ -54,6 +56,7 @@ class Augmentation:
     shift: float = 0.0
     erase: float = 0.0
     cutout: float = 0.0
+    patches: bool = False
 
     def arrays(self, draws: np.ndarray, size: Size) -> Arrays:
         """What the graph needs of the draws.
@@ -114,6 +117,17 @@ AUGMENTATIONS = {
             erase=0.25,
             cutout=0.15,
         ),
+        # For photographs that are few: what lies in front is other photographs, not only grey.
+        Augmentation(
+            "home-patches",
+            scale=(0.7, 1.3),
+            rotation_degrees=45.0,
+            colour=0.4,
+            shift=0.1,
+            erase=0.3,
+            cutout=0.15,
+            patches=True,
+        ),
         Augmentation("none", flip=0.0, scale=(1.0, 1.0), rotation_degrees=0.0),
     )
 }
@@ -144,6 +158,7 @@ def augmented(
     has_colour: bool = False,
     erase: float = 0.0,
     cutout: float = 0.0,
+    patches: bool = False,
 ) -> Arrays:
     """Apply the draws, in the graph.
 
@@ -154,6 +169,7 @@ def augmented(
         normalisation: the network's.
         has_colour: whether `colour` does anything.
         erase, cutout: not 0 where boxes are painted over.
+        patches: see `Augmentation`.
 
     Returns:
         The arrays without images, and with inputs (B, H, W, 3) float32 for the network, keypoints_px and
@@ -166,10 +182,11 @@ def augmented(
     pixels = resample(arrays["images"], arrays["to_canvas"])
     if has_colour:
         pixels = ops.clip(ops.einsum("bhwc,bdc->bhwd", pixels, arrays["colour"]), 0.0, 255.0)
+    others = ops.roll(pixels, 1, axis=0) if patches else None
     if erase:
-        pixels = _erased(pixels, arrays["erased"])
+        pixels = _erased(pixels, arrays["erased"], others)
     if cutout:
-        pixels = _erased(pixels, _cut_out(arrays, swaps, (height, width)))
+        pixels = _erased(pixels, _cut_out(arrays, swaps, (height, width)), others)
     points = move_points(arrays["keypoints_px"], arrays["to_input"], arrays["flipped"], swaps)
     annotated = swap(arrays["annotated"], arrays["flipped"], swaps)
     limit = np.array([width, height], np.float32)
@@ -183,8 +200,12 @@ def augmented(
     return {key: value for key, value in arrays.items() if key != "images"} | changed
 
 
-def _erased(pixels: Tensor, boxes: Tensor) -> Tensor:
-    """Paint boxes (B, n, 5) over pixels (B, H, W, 3), as `Augmentation.arrays` gives them, in the graph."""
+def _erased(pixels: Tensor, boxes: Tensor, others: Tensor | None) -> Tensor:
+    """Paint boxes (B, n, 5) over pixels (B, H, W, 3), as `Augmentation.arrays` gives them, in the graph.
+
+    With the pixels of others (B, H, W, 3), the darker half of the boxes shows these, and the lighter half is
+    black to white.
+    """
     from edgepose.frameworks import keras
 
     ops = keras().ops
@@ -194,7 +215,10 @@ def _erased(pixels: Tensor, boxes: Tensor) -> Tensor:
     for k in range(boxes.shape[1]):
         x, y, w, h, grey = (boxes[:, k, i, None, None] for i in range(5))
         inside = (ops.abs(across - x) < w / 2) & (ops.abs(down - y) < h / 2)
-        pixels = ops.where(inside[..., None], 255.0 * grey[..., None], pixels)
+        paint = 255.0 * grey[..., None]
+        if others is not None:
+            paint = ops.where(grey[..., None] < 0.5, others, 2 * paint - 255.0)
+        pixels = ops.where(inside[..., None], paint, pixels)
     return pixels
 
 

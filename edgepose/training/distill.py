@@ -69,7 +69,7 @@ def _distill_joined(request: DistillRequest, listener: Listener) -> Path:
         return _taught(request, student, training_data, None, listener)
     weights = request.weights or _default_teacher(request, training_data, listener)
     weights = weights or _trained_teacher(request, listener)
-    teacher = open_teacher(weights, request.teacher, student.workers)
+    teacher = open_teacher(weights, request.teacher, student.workers, request.flip)
     return _taught(request, student, training_data, teacher, listener)
 
 

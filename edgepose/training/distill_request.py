@@ -59,6 +59,7 @@ class DistillRequest:
             have the rest. A keypoint that only one of them knows is learned from that one alone.
         labelled_share: of every batch that has labels, where some frames have none; None for half.
         gate: a keypoint that the teacher is less confident of has no say.
+        flip: the teacher's output is the mean over each frame and its mirror image, see `inference.flipped`.
         feature_weight: of the features' term at the start of the run; see `features.FeatureLoss`.
         targets: a name in TEACHER_TARGETS.
         cache: folder of the teacher's outputs, which runs may share; None for one in the run's folder.
@@ -77,6 +78,7 @@ class DistillRequest:
     share: float = 0.5
     labelled_share: float | None = None
     gate: float = 0.0
+    flip: bool = False
     feature_weight: float = 0.01
     targets: str = "rendered"
     cache: Path | None = None
@@ -138,6 +140,10 @@ class DistillRequest:
             raise UsageError(
                 f"{name} is not trained here",
                 "import its file by `edgepose import-tflite` for --teacher-weights",
+            )
+        if self.flip:
+            raise UsageError(
+                f"{name} gives keypoints and no maps to take the mean of", "leave --teacher-flip out"
             )
         if self.listens_to.features or self.targets == "resized":
             raise UsageError(

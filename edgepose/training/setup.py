@@ -164,6 +164,7 @@ class TrainingSetup:
         self, model: Any, goal: Objective, maps: int, constraints: tuple[WeightConstraint, ...]
     ) -> StepperSetup:
         normalisation = NORMALISATIONS[self.variant.normalisation]
+        augmentation = AUGMENTATIONS[self.request.augmentation]
         return StepperSetup(
             model=model,
             optimizer=adam(self.precision, self.request.accumulate),
@@ -171,9 +172,10 @@ class TrainingSetup:
                 augmented,
                 swaps=self.training_data.keypoints.swaps,
                 normalisation=normalisation,
-                has_colour=AUGMENTATIONS[self.request.augmentation].colour > 0,
-                erase=AUGMENTATIONS[self.request.augmentation].erase,
-                cutout=AUGMENTATIONS[self.request.augmentation].cutout,
+                has_colour=augmentation.colour > 0,
+                erase=augmentation.erase,
+                cutout=augmentation.cutout,
+                patches=augmentation.patches,
             ),
             compute=goal,
             normalise=partial(normalised, normalisation=normalisation),

@@ -12,6 +12,7 @@ from edgeio import lookup
 from edgepose.errors import UsageError
 from edgepose.geometry import Size
 from edgepose.inference.decode import PoseDecoder
+from edgepose.inference.flipped import flipped, with_flip
 from edgepose.inference.keras_runner import KerasRunner
 from edgepose.inference.peers import PEERS
 from edgepose.inference.person_detector import PersonDetector
@@ -45,23 +46,25 @@ class Teacher:
     detector: PersonDetector | None = None
 
 
-def open_teacher(path: Path, network: str, threads: int = 1) -> Teacher:
+def open_teacher(path: Path, network: str, threads: int = 1, flip: bool = False) -> Teacher:
     """A teacher from its file, a .safetensors checkpoint or a .tflite with its sidecar.
 
     Args:
         network: key of the network that the file should be of, or of a peer (`PEERS`).
         threads: of the TFLite runtime.
+        flip: it runs on each frame's mirror image too, and its output is the mean of both.
 
     Raises:
         UnknownName: no such network.
-        UsageError: the file is of another network.
+        UsageError: the file is of another network, or of one without maps that is to be flipped.
         BadCheckpoint, BadModel, ExportError: missing, damaged, or a .tflite without a sidecar.
     """
     check_teacher_name(network)
     runner = open_runner(path, threads)
-    spec = runner.spec
+    spec = with_flip(runner, flip).spec
     _check_network(path, spec, network)
-    run = runner.run_filled if isinstance(runner, KerasRunner) else runner.run
+    straight = runner.run_filled if isinstance(runner, KerasRunner) else runner.run
+    run = flipped(straight, spec.keypoints.swaps) if flip else straight
     return Teacher(
         path,
         spec.hashes,

@@ -189,6 +189,14 @@ def app() -> Any:
     return found
 
 
+def test_a_teacher_may_be_one_that_comes_with_edgepose() -> None:
+    from edgepose.cli.training_options import FineTuning
+    from edgepose.models.pretrained import checkpoint_path
+
+    assert FineTuning("both", Path("default:i")).teacher_path == checkpoint_path("default:i")
+    assert FineTuning().teacher_path is None
+
+
 def test_what_cannot_work_is_refused_at_once(checkpoint: Path, tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
     with pytest.raises(UnknownName, match="float, labels, both"):

@@ -737,6 +737,22 @@ def test_a_tflite_is_a_teacher_like_its_checkpoint(data: Path, weights: Path, tm
     assert not (tmp_path / "other").exists()
 
 
+def test_a_teacher_with_the_flip_test_gives_the_mean_of_both(
+    data: Path, weights: Path, tmp_path: Path
+) -> None:
+    straight, both = (open_teacher(weights, "rt", flip=flip) for flip in (False, True))
+    canvases = np.random.default_rng(0).integers(0, 255, (3, 96, 96, 3), dtype=np.uint8)
+    turned_back = straight.run(canvases[:, :, ::-1])[:, :, ::-1][..., list(POINTS.swaps)]
+    np.testing.assert_allclose(both.run(canvases), (straight.run(canvases) + turned_back) / 2, atol=1e-5)
+    bound = {}
+    for flip in (False, True):
+        once = {"epochs": 1, "steps_per_epoch": 1}
+        distill(asked(data, tmp_path / str(flip), weights, once, flip=flip, cache=tmp_path / "cache"))
+        bound[flip] = json.loads((tmp_path / str(flip) / "run.json").read_text())["distillation"]
+    assert bound[True]["teacher_sha256"] == bound[False]["teacher_sha256"] + "+flip"
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
 def test_a_real_student_learns(
     monkeypatch: pytest.MonkeyPatch, data: Path, weights: Path, tmp_path: Path
 ) -> None:

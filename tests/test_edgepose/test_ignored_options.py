@@ -32,6 +32,7 @@ _DISTIL = "distill --teacher i --student rt --data d --out o"
             "--cache-gib has no effect with --loss ground-truth",
         ),
         (f"{_DISTIL} --loss teacher-only --teacher-share 0.3", "--teacher-share has no effect with --loss"),
+        (f"{_DISTIL} --loss ground-truth --teacher-flip", "--teacher-flip has no effect with --loss"),
         (f"{_DISTIL} --smoke --epochs 3", "--epochs has no effect with --smoke"),
         ("compare compare.json --out o --overlays full", "--overlays has no effect with compare.json"),
         ("compare compare.json --out o --title T --by sex", "--title, --by have no effect with compare.json"),

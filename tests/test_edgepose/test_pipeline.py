@@ -27,6 +27,7 @@ from edgepose.training.augmentation import (
     CUT,
     CUT_DRAWS,
     DRAWS,
+    ERASED,
     Arrays,
     Augmentation,
     augmented,
@@ -191,6 +192,22 @@ def test_nothing_is_cut_out_where_nobody_knows_a_keypoint() -> None:
     np.testing.assert_array_equal(
         augmented(batch, tuple(range(19)), PLAIN, cutout=0.5)["inputs"], PLAIN.apply(images)
     )
+
+
+def test_half_of_what_is_painted_over_shows_another_frame() -> None:
+    """Red, green and blue pictures under two boxes, the left one dark and the right one light."""
+    images = np.repeat(np.eye(3, dtype=np.uint8)[:, None, None, :] * 200, 64, 1).repeat(64, 2)
+    covering = Augmentation("patches", 0.0, (1.0, 1.0), 0.0, erase=0.5, patches=True)
+    draws = np.full((3, DRAWS), 0.5)
+    boxes = np.zeros((3, ERASED, 5))
+    boxes[:, :2] = [[0.25, 0.5, 0.25, 0.25, 0.4], [0.75, 0.5, 0.25, 0.25, 0.75]]
+    draws[:, BASE_DRAWS + 2 : -CUT_DRAWS] = boxes.reshape(3, -1)
+    batch = arrays(images, np.full((3, 19, 2), 32.0), covering, draws)
+    found = np.asarray(augmented(batch, tuple(range(19)), PLAIN, erase=0.5, patches=True)["inputs"])
+    expected = PLAIN.apply(images).copy()
+    expected[:, 28:36, 12:20] = PLAIN.apply(images[[2, 0, 1]])[:, 28:36, 12:20]
+    expected[:, 28:36, 44:52] = PLAIN.apply(np.full((1, 1, 1, 3), 127.5, np.float32))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 # --- targets and losses ---------------------------------------------------------------------------
