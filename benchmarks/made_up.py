@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgepose.data.records import PoseRecord
+from edgepose.frameworks import keras
 from edgepose.keypoints import IN_MOTION_19
 from edgepose.models.networks import build_model
 from edgepose.models.variants import NORMALISATIONS, checked_resolution, variant
@@ -32,6 +34,18 @@ class Bench:
     stream: Stream
     goal: Objective
     truth: GroundTruth
+
+
+def asked(purpose: str | None) -> tuple[argparse.Namespace, Bench]:
+    """A benchmark's options, --turns among them, and the network and frames that they ask for."""
+    parser = argparse.ArgumentParser(description=purpose, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", default="rt")
+    parser.add_argument("--resolution", type=int)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--turns", type=int, default=5)
+    chosen = parser.parse_args()
+    keras().utils.set_random_seed(0)
+    return chosen, bench(chosen.model, chosen.resolution, chosen.batch)
 
 
 def bench(key: str, resolution: int | None, batch: int, frames: int = 64, accumulate: int = 1) -> Bench:

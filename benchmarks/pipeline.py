@@ -9,26 +9,18 @@ of the medians: turn by turn, so that a busy machine slows all three alike.
 
 from __future__ import annotations
 
-import argparse
 import json
 from statistics import median
 from typing import Any
 
 import numpy as np
-from made_up import Bench, bench, timed
+from made_up import Bench, asked, timed
 
-from edgepose.frameworks import keras, tensorflow
+from edgepose.frameworks import tensorflow
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--model", default="rt")
-    parser.add_argument("--resolution", type=int)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--turns", type=int, default=5)
-    chosen = parser.parse_args()
-    keras().utils.set_random_seed(0)
-    made = bench(chosen.model, chosen.resolution, chosen.batch)
+    chosen, made = asked(__doc__)
     host, graph, step = measure(made, chosen.turns)
     result = {
         **vars(chosen),

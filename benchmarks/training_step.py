@@ -9,13 +9,12 @@ take turns in one process; `ratio` is loop / bare of the medians.
 
 from __future__ import annotations
 
-import argparse
 import json
 from statistics import median
 from typing import Any
 
 import numpy as np
-from made_up import Bench, bench, timed
+from made_up import Bench, asked, timed
 
 from edgeio.ahead import ahead
 from edgepose.frameworks import keras
@@ -23,14 +22,7 @@ from edgepose.training.steppers import make_stepper
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--model", default="rt")
-    parser.add_argument("--resolution", type=int)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--turns", type=int, default=5)
-    chosen = parser.parse_args()
-    keras().utils.set_random_seed(0)
-    made = bench(chosen.model, chosen.resolution, chosen.batch)
+    chosen, made = asked(__doc__)
     loop, bare = measure(made, chosen.batch, chosen.turns)
     result = {
         **vars(chosen),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 import tomllib
@@ -12,14 +11,13 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from imports import imported
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("android_harness", "edgeio", "edgepose", "export")
 # Imported names whose distribution is called otherwise; what is installed need not be asked.
 # pydantic brings its own core, of the version that it needs.
 DISTRIBUTIONS = {"PIL": "pillow", "pydantic_core": "pydantic", "yaml": "pyyaml"}
-# Functions that import the module whose name they are given first.
-IMPORTERS = ("import_module", "__import__", "_import")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -29,21 +27,11 @@ def normalised(name: str) -> str:
 
 def third_parties(source: str) -> set[str]:
     """Top-level modules that a text imports, less the project's own and the standard library's."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.add(node.module)
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called in IMPORTERS:
-                found.add(str(node.args[0].value))
-    return {name.split(".")[0] for name in found} - set(sys.stdlib_module_names) - set(PACKAGES)
+    return imported(source) - set(sys.stdlib_module_names) - set(PACKAGES)
 
 
 @cache
-def imported() -> dict[str, str]:
+def third_party_files() -> dict[str, str]:
     """Each third party's module, and a file that imports it; the guest's programs run elsewhere."""
     found: dict[str, str] = {}
     for package in PACKAGES:
@@ -68,10 +56,10 @@ EXTRAS = {name: group for name, group in PROJECT["optional-dependencies"].items(
 ANYWHERE = declared(PROJECT["dependencies"], *EXTRAS.values())
 
 
-@pytest.mark.parametrize("module", sorted(imported()))
+@pytest.mark.parametrize("module", sorted(third_party_files()))
 def test_what_is_imported_is_declared(module: str) -> None:
     named = {DISTRIBUTIONS.get(module, module), *distributions().get(module, ())}
-    file = imported()[module]
+    file = third_party_files()[module]
     assert {normalised(name) for name in named} & ANYWHERE, f"{file} imports {module}, which is not declared"
 
 

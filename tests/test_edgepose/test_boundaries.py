@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from imports import imported
 
 ROOT = Path(__file__).parents[2]
 # edgepose knows poses, export knows TFLite, android_harness knows devices, edgeio knows files.
@@ -38,21 +39,6 @@ FLOORS = (
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"tensorflow", "keras", "tf_keras", "ai_edge_litert", "matplotlib", "scipy", "jinja2", "PIL", "ray"}
 PACKAGES = [name for name in MAY_IMPORT if (ROOT / name).is_dir()]
-
-
-def imported(source: str) -> set[str]:
-    """Top-level packages that a module's text imports, inside functions too."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.add(node.module)
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called in ("import_module", "__import__"):
-                found.add(str(node.args[0].value))
-    return {name.split(".")[0] for name in found}
 
 
 def test_all_but_the_harness_exist() -> None:
