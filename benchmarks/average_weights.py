@@ -8,6 +8,7 @@ Source: model soups, Wortsman et al. 2022: a mean of such weights is often bette
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,10 @@ def main() -> None:
             raise BadCheckpoint(f"{path} is not of the network of {given.checkpoints[0]}", "name others")
     tables = [tensors for _, tensors in read]
     mean = {name: np.stack([each[name] for each in tables]).mean(0, dtype=np.float32) for name in weights}
-    save_checkpoint(given.out, mean, read[-1][0])
+    last = read[-1][0]
+    save_checkpoint(
+        given.out, mean, replace(last, source=f"the mean of {len(read)} checkpoints, the last: {last.source}")
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/headline.py [RUNS]
 
-RUNS holds upright/, found/, made-up/, home/ and home-postures/, whose figures go to
+RUNS holds upright/, found/, made-up/, home/, home-postures/ and choice/, whose figures go to
 reports/real-infants/headline.json. Without RUNS the pages get the figures that are kept.
 
 Limbs are the ten keypoints that all networks mark at the same places; a row that was not scored one way has
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,8 @@ from edgepose.keypoints import KEYPOINT_GROUPS
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "reports" / "real-infants" / "headline.json"
 CARD = ROOT / "edgepose" / "weights" / "README.md"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", CARD)
+RESULTS = ROOT / "docs" / "results.md"
+PAGES = (ROOT / "README.md", RESULTS, CARD)
 FIGURES = ("pckh@0.5", "pckh@0.2", "pckh@0.1")
 _HINT = "run benchmarks/real_infants.sh first"
 
@@ -43,7 +44,7 @@ ROWS = {
     "rt-lite-fp16-maps": "**RT Lite**, fp16",
     "rt-lite-int8-ptq-maps": "**RT Lite**, int8 (`quantize`)",
     "rt-lite-int8-qat-maps": "**RT Lite**, int8 (`qat`, 600 steps)",
-    "rt-lite-int8-ptq-maps-flip": "**RT Lite**, int8, `--flip`",
+    "rt-lite-int8-qat-maps-flip": "**RT Lite**, int8 (`qat`), `--flip`",
     "rt-int8-qat-maps-flip": "**RT**, int8 (`qat`), `--flip`",
     "i-fp16-maps-flip": "**I**, fp16, `--flip`",
     "movenet_singlepose_lightning_int8_4": "MoveNet Lightning, int8",
@@ -53,7 +54,7 @@ ROWS = {
 }
 
 # What the groups' table shows, and its groups: label, column of the data set, and its texts.
-GROUPED = ("i-fp16-maps", "rt-int8-ptq-maps", "rt-lite-int8-ptq-maps")
+GROUPED = ("i-fp16-maps", "rt-int8-qat-maps", "rt-lite-int8-qat-maps")
 _COVERED = "trousers|leggings|sleepsuit|pyjamas"
 _TONES = ("very-light", "light", "medium-light", "medium", "medium-dark", "dark", "very-dark")
 GROUPS = (
@@ -124,10 +125,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Headline:
-    """All that is kept."""
+    """All that is kept.
+
+    Attributes:
+        choice: PCKh at 0.5, 0.2 and 0.1, per cent, by `NETWORK-WEIGHTS`, on made-up infants at home that were
+            drawn to choose weights by.
+    """
 
     networks: tuple[Network, ...]
     groups: tuple[Group, ...]
+    choice: dict[str, tuple[float, ...]]
 
 
 def main() -> None:
@@ -135,7 +142,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="?")
     given = parser.parse_args()
     if given.runs is not None:
-        write_json(KEPT, to_plain(Headline(read(given.runs), groups(given.runs))))
+        write_json(KEPT, to_plain(Headline(read(given.runs), groups(given.runs), choice(given.runs))))
     figures = kept()
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -149,7 +156,8 @@ def main() -> None:
 def tables(page: Path, figures: Headline) -> tuple[str, ...]:
     """The tables of a page."""
     both = of_photographs(figures.networks), of_made_up(figures.networks)
-    return (*both, of_groups(figures.groups)) if page == CARD else both
+    more = {CARD: lambda: (of_groups(figures.groups),), RESULTS: lambda: (of_choice(figures.choice),)}
+    return (*both, *more[page]()) if page in more else both
 
 
 def read(runs: Path) -> tuple[Network, ...]:
@@ -221,6 +229,14 @@ def groups(runs: Path) -> tuple[Group, ...]:
     return tuple(made)
 
 
+def choice(runs: Path) -> dict[str, tuple[float, ...]]:
+    """The figures by which weights were chosen, of both sets together."""
+    sets = [_scored(runs / "choice" / folder) for folder in ("home", "postures")]
+    return {
+        name: _percent(np.concatenate([rows[name].distances() for rows in sets])) for name in sorted(sets[0])
+    }
+
+
 def kept(path: Path = KEPT) -> Headline:
     """The figures that are kept."""
     return from_plain(Headline, read_json(path, _HINT))
@@ -240,6 +256,15 @@ def of_photographs(networks: Sequence[Network]) -> str:
             cells = [cell for way in ways for cell in (("", "") if way is None else _cells(way))]
             cells.append(f"{network.found.oks_ap:.1f}" if network.found else "")
             lines.append(f"| {_head(network)} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def of_choice(found: Mapping[str, tuple[float, ...]]) -> str:
+    """The weights that were to be chosen from, in Markdown."""
+    kinds = ("before", "after", "mean")
+    lines = [f"| drawn for the choice | {' | '.join(kinds)} |", "| --- | " + " | ".join(["---"] * 3) + " |"]
+    for model, name in (("rt", "RT"), ("rt-lite", "RT Lite")):
+        lines.append(f"| {name} | {' | '.join(_said(found[f'{model}-{kind}']) for kind in kinds)} |")
     return "\n".join([*lines, ""])
 
 

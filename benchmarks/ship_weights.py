@@ -5,7 +5,8 @@
 Each goes to edgepose/weights/MODEL.safetensors, named after its network, once its maps agree with the
 checkpoint's own on drawn infants, and MODEL.tflite with its sidecar beside it, which `edgepose export` makes
 of it by the recipe fp16 and whose keypoints must lie where the checkpoint's do. A file that is in the package
-already (`default:MODEL`) is only exported. The printed row belongs into edgepose/models/pretrained.py, with
+already (`default:MODEL`) is only exported. A .tflite in int8 becomes MODEL-int8.tflite, the file for the
+phone, and its hash is printed. The printed row belongs into edgepose/models/pretrained.py, with
 what the network was trained on and what it scores filled in.
 """
 
@@ -20,13 +21,13 @@ import numpy as np
 from edgeio import UserError, replacing, sha256_file
 from edgepose.deploy.export import export_checkpoint
 from edgepose.deploy.golden import synthetic_frames
-from edgepose.errors import BadCheckpoint
+from edgepose.errors import BadCheckpoint, BadModel
 from edgepose.geometry import letterbox
 from edgepose.inference.decode import PoseDecoder
 from edgepose.inference.runners import open_runner
 from edgepose.models.checkpoint import CheckpointInfo, load_model, read_checkpoint, save_checkpoint
-from edgepose.models.pretrained import FOLDER, DefaultWeights, checkpoint_path
-from edgepose.models.variants import NORMALISATIONS, variant
+from edgepose.models.pretrained import FOLDER, INT8, DefaultWeights, checkpoint_path
+from edgepose.models.variants import NORMALISATIONS, VARIANTS, variant
 from edgepose.synthetic.video import video
 from export.sidecar import sidecar_path
 
@@ -68,6 +69,30 @@ def ship(checkpoint: Path, folder: Path) -> DefaultWeights:
     )
 
 
+def ship_int8(made: Path, folder: Path) -> None:
+    """Copy an int8 file and its sidecar beside its network's checkpoint, and print its hash.
+
+    Raises:
+        BadModel: unusable, or no int8 file of ours that gives maps.
+    """
+    spec = open_runner(made).spec
+    if not (spec.network in VARIANTS and spec.gives_maps and (spec.recipe or "").startswith("int8")):
+        raise BadModel(f"{made} is no int8 file of edgepose's that gives maps", "give one of quantize or qat")
+    target = folder / f"{spec.network}{INT8}.tflite"
+    _copied(made, target)
+    usual, largest = shift_px(folder / f"{spec.network}.safetensors", target)
+    print(
+        f'{target}: {target.stat().st_size:,} bytes, int8_sha256="{sha256_file(target)}"; '
+        f"keypoints of {FRAMES} drawn infants at most {largest:.2g} px off, 99 % {usual:.2g} px"
+    )
+
+
+def _copied(made: Path, target: Path) -> None:
+    for path, place in ((sidecar_path(made), sidecar_path(target)), (made, target)):
+        with replacing(place) as temporary:
+            temporary.write_bytes(path.read_bytes())
+
+
 def export(shipped: Path) -> str:
     """Export a shipped checkpoint beside itself; returns the .tflite's SHA-256.
 
@@ -83,9 +108,7 @@ def export(shipped: Path) -> str:
                 f"{shipped} as {RECIPE} has keypoints up to {largest:.2g} px off, 99 % of them {usual:.2g}",
                 "ship another",
             )
-        for path, place in ((sidecar_path(made), sidecar_path(target)), (made, target)):
-            with replacing(place) as temporary:
-                temporary.write_bytes(path.read_bytes())
+        _copied(made, target)
     print(
         f"{target}: {target.stat().st_size:,} bytes; "
         f"keypoints of {FRAMES} drawn infants at most {largest:.2g} px off, 99 % {usual:.2g} px"
@@ -126,8 +149,12 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="another than the package's, to try")
     arguments = parser.parse_args()
+    phone = [path for path in arguments.checkpoints if path.suffix == ".tflite"]
     try:
-        rows = [ship(checkpoint_path(given), arguments.folder) for given in arguments.checkpoints]
+        for path in phone:
+            ship_int8(path, arguments.folder)
+        others = [path for path in arguments.checkpoints if path not in phone]
+        rows = [ship(checkpoint_path(given), arguments.folder) for given in others]
     except UserError as error:
         raise SystemExit(f"error: {error}") from None
     for row in rows:

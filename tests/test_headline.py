@@ -41,6 +41,8 @@ def test_default_weights_say_what_was_measured() -> None:
             assert "/".join(f"{value:.1f}" for value in figures) in weights.scores, model
         assert f"ME {row.made_up.me:.3f}" in weights.scores, model
         assert row.size_bytes == weights.tflite_path.stat().st_size, model
+        if weights.int8_sha256:
+            assert networks[f"{model}-int8-qat-maps"].size_bytes == weights.int8_path.stat().st_size, model
 
 
 def test_limbs_alone_count_and_supine_infants_by_themselves() -> None:

@@ -35,7 +35,8 @@ def make(
     model: Annotated[
         Path,
         typer.Argument(
-            help="The .tflite file to bundle, with its sidecar beside it.", metavar="MODEL.tflite"
+            help="The .tflite file to bundle, with its sidecar beside it, or default:MODEL-int8.",
+            metavar="MODEL.tflite",
         ),
     ],
     report: Annotated[
@@ -53,8 +54,9 @@ def make(
     same bytes.
     """
     from edgepose.deploy.bundle import make_bundle
+    from edgepose.models.pretrained import model_path
 
-    bundle = make_bundle(model, report, out, overwrite)
+    bundle = make_bundle(model_path(model), report, out, overwrite)
     if as_json:
         options.print_json(bundle.manifest)
         return

@@ -16,7 +16,7 @@ from edgepose.cli.running import runtime_threads
 def command(
     model: Annotated[
         Path,
-        typer.Argument(help="The model: a .tflite file, a checkpoint (.safetensors), or default:MODEL."),
+        typer.Argument(help=options.RUNNABLE),
     ],
     data: options.Data,
     out: Annotated[Path, typer.Option(help="The file to write, for `edgepose predict --confidence`.")],

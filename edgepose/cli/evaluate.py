@@ -21,7 +21,8 @@ def command(
     models: Annotated[
         list[Path],
         typer.Argument(
-            help="Checkpoints (.safetensors, or default:MODEL, which come with edgepose) or .tflite files.",
+            help="Checkpoints (.safetensors), .tflite files, or what comes with edgepose: default:MODEL, "
+            "default:MODEL-int8.",
             metavar="MODEL...",
         ),
     ],

@@ -75,6 +75,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from edgepose.models.pretrained import INT8
+
     table = Table(caption="19 keypoints, one image, upscaling included; the paper's figures: Table 1")
     for heading in ("key", "name"):
         table.add_column(heading)
@@ -98,7 +100,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
         facts = (
             f"{weights['keypoints']}, {weights['resolution']} px; {weights['trained']}; {weights['scores']}"
         )
-        typer.echo(f"{_MARK.strip()} {weights['name']} comes with edgepose: {facts}")
+        phone = f", for the phone {weights['name']}{INT8}" if weights["int8_sha256"] else ""
+        typer.echo(f"{_MARK.strip()} {weights['name']} comes with edgepose{phone}: {facts}")
 
 
 def _count(value: int | None) -> str:

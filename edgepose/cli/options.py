@@ -56,6 +56,7 @@ Decode = Annotated[
     str | None,
     typer.Option(help="argmax, soft-argmax, taylor or upsampled-argmax; default: as the model was exported."),
 ]
+RUNNABLE = "The model: a .tflite file, a checkpoint (.safetensors), default:MODEL or default:MODEL-int8."
 Flip = Annotated[
     bool,
     typer.Option(

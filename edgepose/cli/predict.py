@@ -25,7 +25,7 @@ def command(
     ],
     model: Annotated[
         Path,
-        typer.Option(help="The model: a .tflite file, a checkpoint (.safetensors), or default:MODEL."),
+        typer.Option(help=options.RUNNABLE),
     ],
     out: Annotated[Path, typer.Option(help="The folder for what is written.")] = Path("runs/predict"),
     overlay: Annotated[

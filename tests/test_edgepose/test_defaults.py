@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeio import UnknownName, sha256_file
-from edgepose.errors import BadCheckpoint, UsageError
+from edgepose.errors import BadCheckpoint, BadModel, UsageError
+from edgepose.inference.runners import open_runner
 from edgepose.models import pretrained as defaults
 from edgepose.models.pretrained import (
     DEFAULT_WEIGHTS,
     FOLDER,
+    INT8,
     DefaultWeights,
     checkpoint_path,
     default_weights,
@@ -80,8 +83,18 @@ def test_a_row_is_packed_into_a_wheel(row: DefaultWeights) -> None:
 
 
 def test_no_weights_without_a_row() -> None:
-    for suffix in ("safetensors", "tflite", "json"):
-        assert {path.stem for path in FOLDER.glob(f"*.{suffix}")} == DEFAULT_WEIGHTS.keys()
+    phone = {f"{row.model}{INT8}" for row in DEFAULT_WEIGHTS.values() if row.int8_sha256}
+    for suffix, stems in (("safetensors", set()), ("tflite", phone), ("json", phone)):
+        assert {path.stem for path in FOLDER.glob(f"*.{suffix}")} == DEFAULT_WEIGHTS.keys() | stems
+
+
+@pytest.mark.parametrize("row", [row for row in DEFAULT_WEIGHTS.values() if row.int8_sha256])
+def test_a_file_for_the_phone_is_in_int8_and_of_its_network(row: DefaultWeights) -> None:
+    spec = open_runner(row.int8_path).spec
+    assert (spec.network, spec.keypoints.key, spec.recipe) == (row.model, row.keypoints, "int8-qat")
+    assert spec.input_size == (row.resolution, row.resolution) and row.int8_path.stat().st_size < 0.65e6
+    text = row.int8_path.with_suffix(".json").read_text()
+    assert str(Path.home()) not in text and "/work" not in text, "a path of the machine that made it"
 
 
 @pytest.mark.long
@@ -154,6 +167,23 @@ def test_what_runs_is_the_export(ship: Ship) -> None:
     (defaults.FOLDER / "rt.tflite").unlink()
     with pytest.raises(BadCheckpoint, match=r"rt\.tflite, the weights default:rt, is missing"):
         model_path("default:rt")
+
+
+def test_a_file_for_the_phone_runs_and_does_nothing_else(ship: Ship) -> None:
+    plain, row = ship("i"), ship("rt")
+    path = defaults.FOLDER / "rt-int8.tflite"
+    path.write_bytes(b"int8")
+    defaults.DEFAULT_WEIGHTS["rt"] = replace(row, int8_sha256=sha256_file(path))
+    assert model_path("default:rt-int8") == model_path(Path("default:rt-int8")) == path
+    assert model_path("default:rt") == row.tflite_path and model_path("default:i") == plain.tflite_path
+    with pytest.raises(UsageError, match=r"default:rt-int8 only runs: .*; give default:rt$"):
+        checkpoint_path("default:rt-int8")
+    with pytest.raises(UnknownName) as caught:
+        model_path("default:i-int8")
+    assert caught.value.known == ["default:i", "default:rt", "default:rt-int8"]
+    path.write_bytes(b"int7")
+    with pytest.raises(BadCheckpoint, match=r"rt-int8\.tflite is damaged"):
+        model_path("default:rt-int8")
 
 
 # Names
@@ -326,6 +356,12 @@ def test_shipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert row == DefaultWeights("rt-lite", "in-motion-19", *hashes, 32, "", "")
     assert shipped.stat().st_size < 0.6 * (tmp_path / "best.safetensors").stat().st_size
     assert read_checkpoint(shipped)[0] == info
+
+    with pytest.raises(BadModel, match="is no int8 file of edgepose's that gives maps"):
+        ship_weights.ship_int8(shipped.with_suffix(".tflite"), tmp_path / "weights")
+    monkeypatch.setattr(ship_weights, "shift_px", lambda one, other: (0.0, 0.0))
+    ship_weights.ship_int8(FOLDER / "rt-lite-int8.tflite", tmp_path / "weights")
+    assert sha256_file(shipped.with_name("rt-lite-int8.tflite")) == DEFAULT_WEIGHTS["rt-lite"].int8_sha256
 
     monkeypatch.setattr(ship_weights, "TOLERANCE", 0)
     with pytest.raises(BadCheckpoint, match="in float16 has maps that differ by"):
