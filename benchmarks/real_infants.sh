@@ -50,19 +50,20 @@ run rt-lite distill --student rt-lite --init "$(start rt-lite)" --epochs "${RT_L
 # 71 validation photographs cannot tell one run's late checkpoints apart: the last is taken. Of RT and RT Lite, which have
 # learnt those too, the mean of the weights before and after: the best of the three on made-up infants drawn for that choice.
 cp "$runs/i/last.safetensors" "$models/i.safetensors"
-mkdir -p "$runs/choice"
+choice=$runs/choice
+mkdir -p "$choice"
 for network in rt rt-lite; do
-  before=${START:-edgepose/weights}/$network.safetensors after=$runs/$network/last.safetensors
-  python benchmarks/average_weights.py "$before" "$after" --out "$models/$network.safetensors"
-  cp "$before" "$runs/choice/$network-before.safetensors"
-  cp "$after" "$runs/choice/$network-after.safetensors"
-  cp "$models/$network.safetensors" "$runs/choice/$network-mean.safetensors"
+  [ ! -f "$choice/$network-mean.safetensors" ] || continue
+  cp "${START:-edgepose/weights}/$network.safetensors" "$choice/$network-before.safetensors"
+  cp "$runs/$network/last.safetensors" "$choice/$network-after.safetensors"
+  python benchmarks/average_weights.py "$choice/$network"-{before,after}.safetensors --out "$choice/$network-mean.safetensors"
+  cp "$choice/$network-mean.safetensors" "$models/$network.safetensors"
 done
 draw "$runs/fresh-home" --variety home --videos 100 --frames 1 --seed 77 --size 320x240
 draw "$runs/fresh-postures" --variety home-postures --videos 150 --frames 1 --seed 78 --size 320x240
 for fresh in home postures; do
-  edgepose evaluate "$runs"/choice/*.safetensors --data "in-motion:$runs/fresh-$fresh" --split all \
-    --crop person --margin 0.35 --turn upright --no-speed --out "$runs/choice/$fresh"
+  edgepose evaluate "$choice"/*.safetensors --data "in-motion:$runs/fresh-$fresh" --split all \
+    --crop person --margin 0.35 --turn upright --no-speed --out "$choice/$fresh"
 done
 files=$runs/files
 for network in i rt rt-lite; do

@@ -78,7 +78,7 @@ def _distil(key: str, paper: str, teacher: str, options: str, *measured: str) ->
 # Real infants (SyRIP), adults in unusual poses (LSPET and what it leaves out), and made-up infants:
 # INFANTS is `data synth --videos 100 --frames 5 --seed 0 --size 640x480`, HOME is
 # `data synth --variety home --videos 1000 --frames 2 --seed 5 --size 320x240`, POSTURES the same with
-# `--variety home-postures --seed 7`.
+# `--variety home-postures --seed 7`; other seeds in later runs, 10 and 11 in RT's and RT Lite's last.
 def _mixture(
     photographs: float,
     adults: float,
