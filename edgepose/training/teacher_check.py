@@ -42,8 +42,10 @@ def check_teacher(teacher: Teacher, training_data: TrainingData, workers: int) -
     frames = training_data.reader(teacher.input_size, workers).open(records, 0, lambda done, total: None)
     validate = validator(training_data.dataset, records, frames, back, teacher.decode, BATCH)
     if teacher.detector is None:
-        return _words(teacher, count, validate(teacher.run))
-    return _words(teacher, count, validate.score(_found(teacher, teacher.detector, records, workers)))
+        return _words(teacher, count, 0, validate(teacher.run))
+    found = _found(teacher, teacher.detector, records, workers)
+    nobody = int(np.isnan(found).all(axis=(1, 2)).sum())
+    return _words(teacher, count, nobody, validate.score(found, allow_missing=True))
 
 
 def _found(
@@ -58,11 +60,11 @@ def _found(
     return found
 
 
-def _words(teacher: Teacher, count: int, scores: LogRow) -> str:
+def _words(teacher: Teacher, count: int, nobody: int, scores: LogRow) -> str:
     coarse, fine, error = scores["pckh@0.5"], scores["pckh@0.1"], scores["me"]
     assert coarse is not None and fine is not None and error is not None
-    figures = f"PCKh@0.5 {coarse:.1f}, PCKh@0.1 {fine:.1f}, ME {error:.3f}"
-    said = f"the teacher on {count} validation frames: {figures}"
+    rest = f"nobody found in {nobody} of them" if nobody else f"ME {error:.3f}"
+    said = f"the teacher on {count} validation frames: PCKh@0.5 {coarse:.1f}, PCKh@0.1 {fine:.1f}, {rest}"
     if coarse >= _POOR:
         return said
     return (

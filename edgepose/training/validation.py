@@ -55,10 +55,16 @@ class Validator:
         """
         return self.score(np.concatenate(list(self._predicted(predict))))
 
-    def score(self, found: np.ndarray) -> LogRow:
-        """The same of keypoints (N, K, 2) in original pixels; NaN where nothing was found, a miss."""
+    def score(self, found: np.ndarray, allow_missing: bool = False) -> LogRow:
+        """The same of keypoints (N, K, 2) in original pixels.
+
+        Args:
+            allow_missing: NaN, where nothing was found, is a miss, and me infinite, instead of an error.
+        """
         sources = [source for source, _ in self.mapping.pairs]
-        distances = normalised_distances(found[:, sources], self.annotated_px, self.head_length_px)
+        distances = normalised_distances(
+            found[:, sources], self.annotated_px, self.head_length_px, allow_missing
+        )
         return {
             "pckh@0.1": 100 * pckh(distances, 0.1).overall,
             "pckh@0.5": 100 * pckh(distances, 0.5).overall,

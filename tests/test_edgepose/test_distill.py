@@ -581,6 +581,18 @@ def test_a_peer_teaches_as_a_black_box_and_finds_the_infant_itself(data: Path, t
     assert np.isfinite(float(rows(tmp_path / "run")[0]["teacher"]))
 
 
+def test_a_frame_in_which_a_teacher_finds_nobody_is_told_and_counts_as_missed(
+    data: Path, tmp_path: Path
+) -> None:
+    teacher = open_teacher(peer(tmp_path)[1], "blazepose")
+    training_data = open_training_data(DataRequest(str(data)))
+    first, *others = training_data.validation
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(tmp_path / "black.png")
+    validation = (replace(first, image=tmp_path / "black.png"), *others)
+    said = check_teacher(teacher, replace(training_data, validation=validation), workers=1)
+    assert said is not None and "on 4 validation frames" in said and "nobody found in 1 of them" in said
+
+
 def test_a_peer_without_a_detector_sees_what_the_student_sees(data: Path, tmp_path: Path) -> None:
     move, _ = peer(tmp_path)
     distill(asked(data, tmp_path / "run", move, {"epochs": 1}, teacher="movenet"))
