@@ -17,6 +17,8 @@ step off where the mean lies within that rounding of a half: of RT's 14 means wi
 of them upsets the whole picture, since squeeze-and-excite multiplies by it. With m = p / q and an odd q, no
 sum comes nearer to a half than 1 / 2q, which is far more; the output's scale is made longer until m is such
 a number, by some thousandths at most, and the bias of the convolution behind it is stored in the new steps.
+For large q even 1 / 2q is within the rounding, as for a mean of 112 x 112 values that fills its range: then
+m is 1 / q with a smaller q. The scale gets shorter by 5 % at most, and what lay above is clipped.
 
 **Activations that are rounded as the model runs.** An operator with float activations and int8 weights
 finds the range of its input in every inference, and rounds the input by it.
@@ -42,6 +44,7 @@ _FIXED_OUTPUT = {"LOGISTIC"}  # its output's scale is 1 / 256 by definition
 _NUDGE = 2.0**-22  # relative; float32 tells numbers apart that differ by 2^-23
 _MOST_NUDGES = 16
 _LARGEST_NUMERATOR = 16  # of a mean's multiplier
+_MOST_SHORTER = 0.05  # of a mean's scale; RT's range of its first mean leaves 4 % unused on 400 pictures
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ def _worst_first(op: str, counted: list[tuple[int, str]], what: str) -> list[Pro
 def without_halves(data: bytes) -> bytes:
     """The same model with scales at which no product of int8 lies at a half, and no mean next to one.
 
-    A product's scale gets longer by up to 4e-6, a mean's by up to some thousandths.
+    A product's scale gets longer by up to 4e-6, a mean's by up to some thousandths; where that does not do,
+    shorter by up to 5 %.
 
     Args:
         data: of a .tflite that the converter made.
@@ -124,7 +128,7 @@ def without_halves(data: bytes) -> bytes:
     graph = _Graph(data)
     products = list(graph.products())
     changed = [graph.nudge(product, products) for product in products]
-    changed += [graph.lengthen(mean, products) for mean in graph.means()]  # which a nudge would move again
+    changed += [graph.rescale(mean, products) for mean in graph.means()]  # which a nudge would move again
     return graph.packed() if any(changed) else data
 
 
@@ -228,7 +232,7 @@ class _Graph:
         possible = (nearest >= -128 * mean.count) & (nearest <= 127 * mean.count)
         return int((possible & (np.abs(nearest - sums) * multiplier < rounding)).sum())
 
-    def lengthen(self, mean: _Mean, products: Sequence[_Product]) -> bool:
+    def rescale(self, mean: _Mean, products: Sequence[_Product]) -> bool:
         """Change a mean's output scale until no mean lies next to a half; whether that was needed and done.
 
         Args:
@@ -245,8 +249,11 @@ class _Graph:
         quantization = self._graph.tensors[index].quantization
         before, scale = quantization.scale, float(self._quantization(mean.source)[0])
         target = scale / (float(before[0]) * mean.count)
-        odd = [(p, int(np.ceil(p / target)) | 1) for p in range(1, _LARGEST_NUMERATOR + 1)]
-        for p, q in sorted(odd, key=lambda pair: -pair[0] / pair[1]):  # the least change first
+        odd = [(p, math.ceil(p / target) | 1) for p in range(1, _LARGEST_NUMERATOR + 1)]
+        longer = sorted(odd, key=lambda pair: -pair[0] / pair[1])
+        smallest, largest = math.ceil((1 - _MOST_SHORTER) / target), math.floor(1 / target)
+        shorter = [(1, q) for q in range(largest, smallest - 1, -1) if q % 2]
+        for p, q in (*longer, *shorter):  # the least change of its kind first
             quantization.scale = np.array([scale * q / (p * mean.count)], np.float32)
             if not self.near_halves(mean) and not any(map(self.rounded_apart, sharing)):
                 self._rescale_biases(index, float(quantization.scale[0]) / float(before[0]))

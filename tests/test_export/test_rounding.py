@@ -82,8 +82,12 @@ def test_the_mean_of_an_output_stays_where_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("source", "result", "side"),
-    [((0.1557456, -126), (0.06385309, -124), 112), ((0.20983857, -127), (0.00440422, -71), 28)],
-    ids=["the first of RT", "the last of RT"],
+    [
+        ((0.1557456, -126), (0.06385309, -124), 112),
+        ((0.20983857, -127), (0.00440422, -71), 28),
+        ((0.08197949, -124), (0.06774956, -124), 112),
+    ],
+    ids=["the first of RT", "the last of RT", "by a shorter scale"],
 )
 def test_a_mean_is_moved_off_the_halves_with_the_bias_behind_it(
     source: tuple[float, int], result: tuple[float, int], side: int, tmp_path: Path
