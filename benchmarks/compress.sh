@@ -53,11 +53,8 @@ train() { # FOLDER COMMAND...: a run, gone on with where it stopped
   shift
   "$@" "${data[@]}" "${split[@]}" --out "$folder"
 }
-scored() { # FOLDER NAME AS: a file among those that are scored; its sidecar knows it by its hash, not by its name
-  local kind
-  for kind in tflite json; do
-    cp "$1/$2-maps.$kind" "$files/scored-files/$3-maps.$kind"
-  done
+scored() { # FOLDER NAME AS: a file among those that are scored
+  copied "$1/$2-maps" "$files/scored-files/$3-maps"
 }
 scored_on() { # REPORT TITLE OPTIONS...: every form of $key, scored and set beside float32
   local report=$1 title=$2
@@ -67,7 +64,8 @@ scored_on() { # REPORT TITLE OPTIONS...: every form of $key, scored and set besi
     --out "reports/compressed-vs-full-$set/$report" --title "$key: every compressed form against float32 ($title)"
 }
 # The forms that are trained, each of `compressed`'s $key, $files and $float.
-qat() {
+qat() { # of the default weights the file that ships, which learnt longer (real_infants.sh)
+  [ "$set" = lspet ] || { mkdir -p "$files/qat" && copied "$shipped/$key-int8" "$files/qat/$key-int8-qat-maps"; }
   once "$files/qat/$key-int8-qat-maps.tflite" train "$files/qat" edgepose qat "$float" --steps "$steps" "${count[@]}"
   scored "$files/qat" "$key-int8-qat" "$key-int8-qat"
 }

@@ -3,7 +3,8 @@
 # machine and on emulated phones: 100 pictures of 20 made-up infants for accuracy and cost, and 50 photographs of real
 # ones, which say more about where rounding differs. Then how far apart keypoints lie, file by file. Resumes.
 #
-# Cells that were not run stay as the committed table has them.
+# `qat` is the int8 file that comes with edgepose. Cells that were not run stay as the committed table has them, with
+# BESIDE=reports/on-device/parity.json, which is of those weights; else they are not in it.
 #
 #   PHOTOGRAPHS=10 CPUS=cortex-a76 benchmarks/on_device.sh [SHARED]      SHARED holds data/syrip
 #
@@ -26,6 +27,7 @@ for key in "${networks[@]}"; do
   [ -f "$files/$key-int8-maps.tflite" ] || edgepose export "default:$key" --output maps --out "$files" \
     --recipe fp32 --recipe fp16 --recipe weights-int8 --recipe dynamic --recipe int8 \
     --calibrate "$photographs" --crop person --count 100
+  copied "edgepose/weights/$key-int8" "$files/$key-int8-qat-maps"
   int8 "$key" "default:$key"
 done
 for cpu in "${cpus[@]}"; do edgepose device create --cpu "$cpu"; done
@@ -39,5 +41,5 @@ for target in desktop "${cpus[@]/#/emulated:}"; do
 done
 edgepose compare "$runs/scored/infants" --baseline rt-fp32-maps --overlays none --out reports/on-device \
   --title "RT and RT Lite on emulated phones: accuracy against instructions"
-python benchmarks/parity.py "$runs"/scored/{infants,photographs} --beside reports/on-device/parity.json \
+python benchmarks/parity.py "$runs"/scored/{infants,photographs} ${BESIDE:+--beside "$BESIDE"} \
   --out reports/on-device/parity

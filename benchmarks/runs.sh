@@ -25,3 +25,9 @@ int8() { # NAME CHECKPOINT OPTIONS..., and runs, files (folders), learnt (data):
     cp "$runs/$name-qat"/*-int8-qat-maps.* "$files"
   }
 }
+copied() { # FILE AS: a copy of a file and its sidecar, which knows it by its hash, not by its name
+  local kind
+  for kind in tflite json; do
+    cp "$1.$kind" "$2.$kind"
+  done
+}

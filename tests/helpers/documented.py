@@ -106,7 +106,12 @@ COMMANDS: Mapping[str, Run | NotRun] = {
     "edgepose device create --cpu cortex-a76": _DEVICE,
     "edgepose evaluate models/int8/rt-int8-ptq-maps.tflite --data infants --limit 50 "
     "--target emulated:cortex-a76 --out runs/a76": _DEVICE,
-    "edgepose evaluate default:rt-lite-int8 --data infants --out runs/phone": Run("--no-speed"),
+    "edgepose evaluate default:i default:rt-lite-int8 --data infants --out runs/phone": Run("--no-speed"),
+    "edgepose compare runs/phone --baseline i --out reports/mine": Run(
+        swap={"reports/mine": "reports/phone"}
+    ),
+    "edgepose evaluate default:rt-lite-int8 --data infants --limit 50 --target emulated:cortex-a76 "
+    "--out runs/a76": _DEVICE,
     "edgepose bundle default:rt-lite-int8 --report runs/phone --out app.zip": Run(),
     "edgepose bundle models/int8/rt-int8-ptq-maps.tflite --report runs/lspet --out mine.zip": Run(
         swap={"models/int8/rt-int8-ptq-maps.tflite": "models/tflite/rt-int8-maps.tflite"}
