@@ -3,12 +3,13 @@
 # machine and on emulated phones: 100 pictures of 20 made-up infants for accuracy and cost, and 50 photographs of real
 # ones, which say more about where rounding differs. Then how far apart keypoints lie, file by file. Resumes.
 #
-# `qat` is the int8 file that comes with edgepose. Cells that were not run stay as the committed table has them, with
-# BESIDE=reports/on-device/parity.json, which is of those weights; else they are not in it.
+# `qat` is the int8 file that comes with edgepose. With BESIDE=reports/on-device/parity.json cells that were not run stay
+# as that table has them, of whatever weights it was.
 #
 #   PHOTOGRAPHS=10 CPUS=cortex-a76 benchmarks/on_device.sh [SHARED]      SHARED holds data/syrip
 #
-# INFANT_CPUS names those that see the made-up infants too; without, all do.
+# FORMS names those that are scored, such as "int8-ptq int8-qat"; INFANT_CPUS the cores that see the made-up infants
+# too; without, all are and all do.
 #
 # DRAWN names a folder that holds `infants` (real_infants.sh draws it); without, they are drawn.
 set -euo pipefail
@@ -17,6 +18,7 @@ shared=${1:-../shared}
 runs=${RUNS:-runs/on-device} drawn=${DRAWN:-${RUNS:-runs/on-device}}
 read -ra networks <<<"${NETWORKS:-rt rt-lite}"
 read -ra cpus <<<"${CPUS:-cortex-a53 cortex-a72 cortex-a76}"
+read -ra forms <<<"${FORMS:-fp32 fp16 weights-int8 dynamic int8 int8-ptq int8-qat}"
 infants=$drawn/infants photographs=coco:$shared/data/syrip files=$runs/files
 mkdir -p "$runs"
 
@@ -30,14 +32,17 @@ for key in "${networks[@]}"; do
   copied "edgepose/weights/$key-int8" "$files/$key-int8-qat-maps"
   int8 "$key" "default:$key"
 done
+scored=()
+for key in "${networks[@]}"; do scored+=("${forms[@]/#/$files/$key-}"); done
+scored=("${scored[@]/%/-maps.tflite}")
 for cpu in "${cpus[@]}"; do edgepose device create --cpu "$cpu"; done
 for target in desktop "${cpus[@]/#/emulated:}"; do
-  edgepose evaluate "$files"/*.tflite --data "$photographs" --crop person --margin 0.35 --turn upright --score limbs \
+  edgepose evaluate "${scored[@]}" --data "$photographs" --crop person --margin 0.35 --turn upright --score limbs \
     --limit "${PHOTOGRAPHS:-50}" --no-speed --target "$target" --out "$runs/scored/photographs"
 done
 read -ra cpus <<<"${INFANT_CPUS:-${cpus[*]}}"
 for target in desktop "${cpus[@]/#/emulated:}"; do
-  edgepose evaluate "$files"/*.tflite --data "in-motion:$infants" --target "$target" --out "$runs/scored/infants"
+  edgepose evaluate "${scored[@]}" --data "in-motion:$infants" --target "$target" --out "$runs/scored/infants"
 done
 edgepose compare "$runs/scored/infants" --baseline rt-fp32-maps --overlays none --out reports/on-device \
   --title "RT and RT Lite on emulated phones: accuracy against instructions"
