@@ -8,8 +8,8 @@
 #
 #   PHOTOGRAPHS=10 CPUS=cortex-a76 benchmarks/on_device.sh [SHARED]      SHARED holds data/syrip
 #
-# FORMS names those that are scored, such as "int8-ptq int8-qat"; INFANT_CPUS the cores that see the made-up infants
-# too; without, all are and all do.
+# FORMS names those that run on the devices, such as "int8-ptq int8-qat", INFANT_CPUS the devices that see the made-up
+# infants too; without, all do. This machine runs all forms.
 #
 # DRAWN names a folder that holds `infants` (real_infants.sh draws it); without, they are drawn.
 set -euo pipefail
@@ -32,17 +32,23 @@ for key in "${networks[@]}"; do
   copied "edgepose/weights/$key-int8" "$files/$key-int8-qat-maps"
   int8 "$key" "default:$key"
 done
-scored=()
-for key in "${networks[@]}"; do scored+=("${forms[@]/#/$files/$key-}"); done
-scored=("${scored[@]/%/-maps.tflite}")
+on_devices=()
+for key in "${networks[@]}"; do on_devices+=("${forms[@]/#/$files/$key-}"); done
+on_devices=("${on_devices[@]/%/-maps.tflite}")
+scored_on() { # TARGET DATA OPTIONS...
+  local target=$1 data=$2 models=("${on_devices[@]}")
+  shift 2
+  [ "$target" != desktop ] || models=("$files"/*.tflite)
+  edgepose evaluate "${models[@]}" --data "$data" --target "$target" "$@"
+}
 for cpu in "${cpus[@]}"; do edgepose device create --cpu "$cpu"; done
 for target in desktop "${cpus[@]/#/emulated:}"; do
-  edgepose evaluate "${scored[@]}" --data "$photographs" --crop person --margin 0.35 --turn upright --score limbs \
-    --limit "${PHOTOGRAPHS:-50}" --no-speed --target "$target" --out "$runs/scored/photographs"
+  scored_on "$target" "$photographs" --crop person --margin 0.35 --turn upright --score limbs \
+    --limit "${PHOTOGRAPHS:-50}" --no-speed --out "$runs/scored/photographs"
 done
 read -ra cpus <<<"${INFANT_CPUS:-${cpus[*]}}"
 for target in desktop "${cpus[@]/#/emulated:}"; do
-  edgepose evaluate "${scored[@]}" --data "in-motion:$infants" --target "$target" --out "$runs/scored/infants"
+  scored_on "$target" "in-motion:$infants" --out "$runs/scored/infants"
 done
 edgepose compare "$runs/scored/infants" --baseline rt-fp32-maps --overlays none --out reports/on-device \
   --title "RT and RT Lite on emulated phones: accuracy against instructions"
